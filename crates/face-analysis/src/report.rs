@@ -1,0 +1,253 @@
+//! What an analysis says: the face, or the rejection, and on request every measured value.
+//!
+//! All lengths are pixels of the picture as a person sees it (after EXIF orientation), all angles degrees,
+//! all probabilities and scores 0 to 1 unless a field says otherwise.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::rules::{RejectionWord, RuleReport};
+
+/// The answer for one picture.
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    /// The face, or why the picture was rejected.
+    pub verdict: Verdict,
+    /// Every measured value, when it was asked for.
+    pub details: Option<Box<Details>>,
+    /// Time spent in each stage, in the order in which the stages ran.
+    pub timings: Vec<StageTime>,
+}
+
+/// The outcome of the rules.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Exactly one usable face.
+    Accepted(Face),
+    /// The picture does not meet a rule whose action is `reject`.
+    Rejected(Rejection),
+}
+
+/// The attributes of the one usable face.
+#[derive(Debug, Clone)]
+pub struct Face {
+    /// Estimated age in whole years, 0 to 100.
+    pub age: u8,
+    /// -10000 (certainly male) to 10000 (certainly female), 0 undecided.
+    pub gender: i32,
+    /// 0 to 1, higher is more alive, 0.5 is the operating threshold.
+    pub passive_liveness_score: f32,
+    /// The face box, clipped to the picture.
+    pub rectangle: Rectangle,
+    /// JPEG of exactly `rectangle`, when it was asked for.
+    pub image: Option<Vec<u8>>,
+}
+
+/// Why a picture was rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The word of the API contract.
+    pub word: RejectionWord,
+    /// A finer, stable reason in snake_case, such as `interpupillary_distance_too_small`.
+    pub code: &'static str,
+    /// One sentence that says what was measured, what is required and what to do.
+    pub message: String,
+}
+
+/// A box in whole pixels; `right = left + width` and `bottom = top + height` are exclusive ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Rectangle {
+    /// Distance of the upper edge from the top of the picture.
+    pub top: u32,
+    /// Distance of the left edge from the left side of the picture.
+    pub left: u32,
+    /// Width in pixels, at least 1.
+    pub width: u32,
+    /// Height in pixels, at least 1.
+    pub height: u32,
+    /// `left + width`.
+    pub right: u32,
+    /// `top + height`.
+    pub bottom: u32,
+}
+
+/// A box in fractions of pixels, which may reach beyond the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Extent {
+    /// Left edge; negative when the face begins outside the picture.
+    pub left: f32,
+    /// Upper edge; negative when the face begins outside the picture.
+    pub top: f32,
+    /// Width of the whole face.
+    pub width: f32,
+    /// Height of the whole face.
+    pub height: f32,
+}
+
+/// Everything that was measured. Fields are absent when the pipeline stopped before their stage.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Details {
+    /// The picture itself.
+    pub image: ImageDetails,
+    /// Every face at or above the score threshold, the main face first.
+    pub faces: Vec<DetectedFace>,
+    /// 478 points `[x, y, z]` of the main face, z in the scale of x with smaller values nearer to the camera.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub landmarks: Option<Vec<[f32; 3]>>,
+    /// Distance of the pupils in pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interpupillary_distance: Option<f32>,
+    /// Rotation of the head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pose: Option<Pose>,
+    /// Distances of the face's extent to the picture's borders; negative where it reaches beyond them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margins: Option<Margins>,
+    /// Each rule with its measured value, threshold and verdict, in the order in which rejections are sent.
+    pub rules: Vec<RuleReport>,
+    /// How the liveness score came about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<LivenessDetails>,
+    /// Probability that something covers the face.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occlusion_probability: Option<f32>,
+    /// Age before rounding, in years.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age: Option<f32>,
+    /// Probability that the person is female.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub female_probability: Option<f32>,
+    /// Capture-quality components named and scaled (0 to 100, higher is better) as in ISO/IEC 29794-5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<BTreeMap<&'static str, QualityComponent>>,
+    /// The networks behind the answer.
+    pub models: Vec<ModelInfo>,
+    /// Milliseconds per stage.
+    pub timings: BTreeMap<&'static str, f64>,
+}
+
+/// The decoded picture.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ImageDetails {
+    /// Width after EXIF orientation.
+    pub width: u32,
+    /// Height after EXIF orientation.
+    pub height: u32,
+    /// `jpeg`, `png`, `webp`, `bmp`, `gif` or `tiff`: told from the bytes.
+    pub format: &'static str,
+    /// The EXIF orientation that was applied, 1 to 8 (1 when the file has none).
+    pub exif_orientation: u8,
+    /// Degrees (0, 90, 180, 270; clockwise) by which the picture must still be turned for the head to be upright.
+    pub upright_rotation: u16,
+}
+
+/// One detection.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DetectedFace {
+    /// Detection score.
+    pub score: f32,
+    /// The face's whole extent, not clipped.
+    pub extent: Extent,
+    /// Right eye, left eye, nose tip, right and left corner of the mouth (the person's right).
+    pub keypoints: [[f32; 2]; 5],
+}
+
+/// Head rotation in degrees; 0, 0, 0 looks straight into the camera.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Pose {
+    /// Positive when the person turns to their left (the nose points to the right side of the picture).
+    pub yaw: f32,
+    /// Positive when the person looks up.
+    pub pitch: f32,
+    /// Positive when the head leans clockwise in the picture.
+    pub roll: f32,
+}
+
+/// Distances between the face and the borders.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Margins {
+    /// To the left border.
+    pub left: f32,
+    /// To the upper border.
+    pub top: f32,
+    /// To the right border.
+    pub right: f32,
+    /// To the lower border.
+    pub bottom: f32,
+}
+
+/// How the liveness score came about.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LivenessDetails {
+    /// The score that is sent as `passiveLivenessScore`.
+    pub score: f32,
+    /// The smaller of picture width / face width and picture height / face height: how much surrounding there is.
+    pub surrounding: f32,
+    /// 0 (no surrounding to judge) to 1 (all the surrounding that the networks were trained with).
+    pub reliability: f32,
+    /// Each network's own answer.
+    pub models: Vec<LivenessModelScore>,
+}
+
+/// One liveness network's answer.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LivenessModelScore {
+    /// The network's name.
+    pub model: &'static str,
+    /// Probability of a live face.
+    pub live: f32,
+    /// Probability of a flat attack (print, screen).
+    pub flat_attack: f32,
+    /// Probability of an attack with depth (mask, bent print).
+    pub shaped_attack: f32,
+    /// The crop's scale relative to the face box that was wanted.
+    pub crop_scale: f32,
+    /// The scale that fitted into the picture.
+    pub actual_scale: f32,
+}
+
+/// One component of capture quality.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QualityComponent {
+    /// The native measure, in the unit of its definition.
+    pub raw: f32,
+    /// 0 (worst) to 100 (best).
+    pub value: u8,
+}
+
+/// A network that took part in the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ModelInfo {
+    /// What it does, such as `detector`.
+    pub job: &'static str,
+    /// Its published name.
+    pub name: &'static str,
+    /// Its published version, or the release it was taken from.
+    pub version: &'static str,
+}
+
+/// Time spent in one stage.
+#[derive(Debug, Clone, Copy)]
+pub struct StageTime {
+    /// `decode`, `detect`, `landmarks`, `occlusion`, `liveness`, `attributes`, `quality` or `encode`.
+    pub stage: &'static str,
+    /// Wall time on the analysing thread.
+    pub time: Duration,
+}

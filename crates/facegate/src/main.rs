@@ -1,0 +1,2 @@
+//! facegate: a self-hosted face check service.
+fn main() {}
