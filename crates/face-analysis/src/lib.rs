@@ -1,84 +1,126 @@
-//! Bytes of a picture in, one analysis out.
+//! Bytes of a picture in, one analysis out: is there exactly one usable face, where, how old, which gender, and is
+//! it a live person?
+//!
+//! [`FaceAnalyzer::analyze`] is the whole pipeline. Each stage is a file: [`decode`], [`detection`], `landmarks`,
+//! [`pose`], `occlusion`, `liveness`, `age_gender`, and [`rules`] judges what they measured. No HTTP, no globals but
+//! the one loaded copy of ONNX Runtime, no async: a call works on its own thread until it has the answer.
 
+mod age_gender;
+mod alignment;
+mod crop;
+pub mod decode;
+pub mod detection;
+mod examination;
+mod inference;
+mod landmarks;
+mod liveness;
+mod models;
+mod occlusion;
+mod pixels;
+mod pose;
 pub mod report;
 pub mod rules;
 
-use std::path::PathBuf;
+use serde::{Deserialize, Serialize};
 
+pub use age_gender::{AttributeSettings, Effort};
+pub use decode::{DecodeLimits, PictureError};
+pub use detection::DetectionSettings;
+pub use inference::InferenceError;
+pub use models::{LoadError, ModelFiles};
 pub use report::{Analysis, Verdict};
-pub use rules::{Profile, RejectionWord};
+pub use rules::{Profile, RejectionWord, RuleConfig};
 
-/// Where the networks and ONNX Runtime lie.
-#[derive(Debug, Clone)]
-pub struct ModelFiles {
-    /// ONNX Runtime's shared library.
-    pub onnx_runtime: PathBuf,
-    /// YuNet with symbolic height and width.
-    pub detector: PathBuf,
-    /// MiniFASNetV2.
-    pub liveness_v2: PathBuf,
-    /// MiniFASNetV1SE.
-    pub liveness_v1se: PathBuf,
-    /// dlib age.
-    pub age: PathBuf,
-    /// dlib gender.
-    pub gender: PathBuf,
-    /// face-api age and gender.
-    pub age_gender: PathBuf,
-    /// MediaPipe face landmarks, 478 points.
-    pub landmarks: PathBuf,
-    /// Canonical face mesh for the pose.
-    pub face_geometry: PathBuf,
-    /// Our own occlusion network.
-    pub occlusion: Option<PathBuf>,
+use crate::examination::Examination;
+use crate::models::{Engine, EnginePool};
+use crate::rules::Rules;
+
+/// How pictures are analysed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How large a picture may be.
+    pub limits: DecodeLimits,
+    /// How faces are looked for.
+    pub detection: DetectionSettings,
+    /// How age and gender are estimated.
+    pub attributes: AttributeSettings,
+    /// What a usable picture is.
+    pub rules: RuleConfig,
 }
 
 /// What the caller wants beside the attributes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The face cropped from the picture, as JPEG.
     pub face_image: bool,
-    /// Every measured value.
+    /// Every measured value, also of a rejected picture.
     pub details: bool,
 }
 
-/// How pictures are analysed.
-#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {}
-
-/// The whole pipeline with its networks loaded. Shared between threads; each call analyses one picture.
-#[derive(Debug)]
-pub struct FaceAnalyzer {}
-
-/// The networks could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {}
-
 /// The picture could not be analysed.
 #[derive(Debug, thiserror::Error)]
-pub enum AnalysisError {}
+pub enum AnalysisError {
+    /// The bytes are no usable picture: the sender's fault.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// A network failed: ours.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// The cropped face could not be encoded: ours.
+    #[error("the face image could not be encoded: {0}")]
+    Encode(String),
+}
 
 impl AnalysisError {
     /// A stable reason in snake_case for `errorDetail.code`.
     pub fn code(&self) -> &'static str {
-        match *self {}
+        match self {
+            Self::Picture(error) => error.code(),
+            Self::Inference(_) => "inference_failed",
+            Self::Encode(_) => "encoding_failed",
+        }
     }
 
     /// Whether the fault is ours (500) rather than the picture's (422).
     pub fn is_fault(&self) -> bool {
-        match *self {}
+        !matches!(self, Self::Picture(_))
     }
 }
 
+/// The whole pipeline with its networks loaded. Shared between threads; each call analyses one picture, and as many
+/// run side by side as the analyzer was loaded for.
+#[derive(Debug)]
+pub struct FaceAnalyzer {
+    settings: Settings,
+    rules: Rules,
+    engines: EnginePool,
+}
+
 impl FaceAnalyzer {
-    /// Loads the networks, `parallelism` times side by side.
-    pub fn load(_files: &ModelFiles, _settings: Settings, _parallelism: usize) -> Result<Self, LoadError> {
-        Ok(Self {})
+    /// Loads the networks `parallelism` times (at least once), side by side.
+    pub fn load(files: &ModelFiles, settings: Settings, parallelism: usize) -> Result<Self, LoadError> {
+        let rules = settings.rules.resolve()?;
+        let engines = EnginePool::load(files, &settings, parallelism.max(1))?;
+        Ok(Self { settings, rules, engines })
     }
 
-    /// Analyses one picture on the calling thread.
-    pub fn analyze(&self, _picture: &[u8], _wanted: Wanted) -> Result<Analysis, AnalysisError> {
-        unimplemented!()
+    /// Runs every loaded network once, so that the first request pays no set-up.
+    pub fn warm_up(&self) -> Result<(), InferenceError> {
+        self.engines.each(Engine::warm_up)
+    }
+
+    /// Analyses one picture on the calling thread. Waits for free networks when all are at work.
+    pub fn analyze(&self, bytes: &[u8], wanted: Wanted) -> Result<Analysis, AnalysisError> {
+        let mut examination = Examination::new(&self.rules, wanted);
+        let picture = examination.time("decode", || decode::decode(bytes, &self.settings.limits))?;
+        let mut engine = self.engines.take();
+        examination.detection(&picture, &mut engine.detector)?;
+        examination.landmarks(&picture, &mut engine)?;
+        examination.occlusion(&mut engine.occlusion)?;
+        examination.liveness(&picture, &mut engine.liveness)?;
+        examination.attributes(&mut engine.attributes)?;
+        drop(engine);
+        examination.finish(&picture)
     }
 }

@@ -100,6 +100,9 @@ pub struct Details {
     /// 478 points `[x, y, z]` of the main face, z in the scale of x with smaller values nearer to the camera.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub landmarks: Option<Vec<[f32; 3]>>,
+    /// The landmark network's confidence that it sees a face.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub landmark_confidence: Option<f32>,
     /// Distance of the pupils in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interpupillary_distance: Option<f32>,
@@ -186,6 +189,13 @@ pub struct Margins {
     pub right: f32,
     /// To the lower border.
     pub bottom: f32,
+}
+
+impl Margins {
+    /// The smallest of the four.
+    pub(crate) fn smallest(&self) -> f32 {
+        self.left.min(self.top).min(self.right).min(self.bottom)
+    }
 }
 
 /// How the liveness score came about.

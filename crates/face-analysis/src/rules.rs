@@ -1,6 +1,13 @@
 //! The eight rejections: measured value, threshold, verdict.
+//!
+//! Every rule is one entry of [`RULES`]: what it measures, in which direction it limits, its limit in each profile.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+
+use crate::report::{Margins, Pose, Rejection};
 
 /// The contract's words for a picture that cannot be used, in the order in which they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,6 +84,395 @@ pub enum Profile {
     Strict,
     /// For pictures that were not taken for the purpose.
     Lenient,
+}
+
+impl Profile {
+    /// All profiles.
+    pub const ALL: [Self; 3] = [Self::Default, Self::Strict, Self::Lenient];
+
+    /// The profile's name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Strict => "strict",
+            Self::Lenient => "lenient",
+        }
+    }
+}
+
+/// What the rules judge. Values are absent while their stage has not run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Measurements {
+    /// Number of faces that matter.
+    pub(crate) faces: usize,
+    /// Height of the second largest face relative to the main face.
+    pub(crate) second_face: Option<f32>,
+    /// Pixels.
+    pub(crate) interpupillary_distance: Option<f32>,
+    /// Shorter side of the face box in pixels.
+    pub(crate) face_side: Option<f32>,
+    /// Area of the face box relative to the picture.
+    pub(crate) face_area: Option<f32>,
+    /// Distances to the borders in pixels.
+    pub(crate) margins: Option<Margins>,
+    /// The smaller of picture width / box width and picture height / box height.
+    pub(crate) surrounding: Option<f32>,
+    /// Degrees.
+    pub(crate) pose: Option<Pose>,
+    /// Probability.
+    pub(crate) occlusion: Option<f32>,
+}
+
+/// When a measured value breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// Below the limit.
+    Under,
+    /// Above the limit.
+    Over,
+    /// At the limit or above.
+    AtOrOver,
+}
+
+/// One rule.
+struct Rule {
+    word: RejectionWord,
+    /// Key in the configuration and in `details`.
+    name: &'static str,
+    /// `errorDetail.code` when the rule rejects.
+    code: &'static str,
+    unit: &'static str,
+    broken: Broken,
+    /// Limits of the profiles `default`, `strict`, `lenient`.
+    limits: [f32; 3],
+    /// What happens by default in the profiles.
+    actions: [Action; 3],
+    measure: fn(&Measurements) -> Option<f32>,
+    /// What was measured, as the subject of a sentence.
+    subject: &'static str,
+    /// What the person can do about it.
+    advice: &'static str,
+}
+
+const REJECT: [Action; 3] = [Action::Reject; 3];
+
+/// All rules, in the order in which their rejections are sent.
+///
+/// 50 px, 150 px, 15 px and 30 degrees are what the commercial engine whose error words the contract uses publishes
+/// as its image requirements, 80 px, 224 px and 25 px what its older profile asks for. The lenient limits are ours:
+/// the smallest faces that the networks were trained on, and a turn of the head at which both eyes are still seen.
+static RULES: [Rule; 12] = [
+    Rule {
+        word: RejectionWord::FaceNotFound,
+        name: "min_faces",
+        code: "no_face",
+        unit: "faces",
+        broken: Broken::Under,
+        limits: [1.0, 1.0, 1.0],
+        actions: REJECT,
+        measure: |m| Some(m.faces as f32),
+        subject: "the number of faces found",
+        advice: "send a picture that shows one face, upright, sharp and well lit",
+    },
+    Rule {
+        word: RejectionWord::TooManyFaces,
+        name: "max_second_face",
+        code: "second_face",
+        unit: "ratio",
+        broken: Broken::AtOrOver,
+        limits: [0.35, 0.25, 0.6],
+        actions: REJECT,
+        measure: |m| m.second_face,
+        subject: "the height of the second face relative to the main face",
+        advice: "send a picture with one person only",
+    },
+    Rule {
+        word: RejectionWord::FaceTooSmall,
+        name: "min_interpupillary_distance",
+        code: "interpupillary_distance_too_small",
+        unit: "px",
+        broken: Broken::Under,
+        limits: [50.0, 80.0, 30.0],
+        actions: REJECT,
+        measure: |m| m.interpupillary_distance,
+        subject: "the distance between the pupils",
+        advice: "move closer to the camera or send the picture in a higher resolution",
+    },
+    Rule {
+        word: RejectionWord::FaceTooSmall,
+        name: "min_face_side",
+        code: "face_box_too_small",
+        unit: "px",
+        broken: Broken::Under,
+        limits: [150.0, 224.0, 80.0],
+        actions: REJECT,
+        measure: |m| m.face_side,
+        subject: "the shorter side of the face box",
+        advice: "move closer to the camera or send the picture in a higher resolution",
+    },
+    Rule {
+        word: RejectionWord::FaceTooSmall,
+        name: "min_face_area",
+        code: "face_share_too_small",
+        unit: "ratio",
+        broken: Broken::Under,
+        limits: [0.02, 0.02, 0.005],
+        actions: REJECT,
+        measure: |m| m.face_area,
+        subject: "the share of the picture that the face box fills",
+        advice: "move closer to the camera",
+    },
+    Rule {
+        word: RejectionWord::FaceCropped,
+        name: "max_outside",
+        code: "face_leaves_picture",
+        unit: "px",
+        broken: Broken::Over,
+        limits: [0.0, 0.0, 10.0],
+        actions: REJECT,
+        measure: |m| m.margins.map(|m| (-m.smallest()).max(0.0)),
+        subject: "the length by which the face reaches beyond the picture",
+        advice: "show the whole face with some space around it",
+    },
+    Rule {
+        word: RejectionWord::FaceTooClose,
+        name: "min_surrounding",
+        code: "too_little_surrounding",
+        unit: "ratio",
+        broken: Broken::Under,
+        limits: [1.3, 1.5, 1.1],
+        actions: REJECT,
+        measure: |m| m.surrounding,
+        subject: "the size of the picture relative to the face box",
+        advice: "move away from the camera so that the surroundings of the face are seen",
+    },
+    Rule {
+        word: RejectionWord::FaceTooClose,
+        name: "min_opposite_margins",
+        code: "face_fills_picture",
+        unit: "px",
+        broken: Broken::Under,
+        limits: [15.0, 25.0, 0.0],
+        actions: REJECT,
+        measure: |m| m.margins.map(|m| m.left.max(m.right).min(m.top.max(m.bottom))),
+        subject: "the larger of the two margins on the tighter axis",
+        advice: "move away from the camera",
+    },
+    Rule {
+        word: RejectionWord::FaceCloseToBorder,
+        name: "min_margin",
+        code: "margin_too_small",
+        unit: "px",
+        broken: Broken::Under,
+        limits: [15.0, 25.0, 0.0],
+        actions: REJECT,
+        measure: |m| m.margins.map(|m| m.smallest()),
+        subject: "the smallest margin between the face box and the border of the picture",
+        advice: "centre the face in the picture",
+    },
+    Rule {
+        word: RejectionWord::FaceAngleTooLarge,
+        name: "max_yaw",
+        code: "yaw_too_large",
+        unit: "degrees",
+        broken: Broken::Over,
+        limits: [30.0, 30.0, 45.0],
+        actions: REJECT,
+        measure: |m| m.pose.map(|p| p.yaw.abs()),
+        subject: "the turn of the head to the side",
+        advice: "look straight into the camera",
+    },
+    Rule {
+        word: RejectionWord::FaceAngleTooLarge,
+        name: "max_pitch",
+        code: "pitch_too_large",
+        unit: "degrees",
+        broken: Broken::Over,
+        limits: [30.0, 30.0, 45.0],
+        actions: REJECT,
+        measure: |m| m.pose.map(|p| p.pitch.abs()),
+        subject: "the tilt of the head up or down",
+        advice: "hold the camera at eye level and look straight into it",
+    },
+    Rule {
+        word: RejectionWord::FaceIsOccluded,
+        name: "max_occlusion",
+        code: "face_covered",
+        unit: "score",
+        broken: Broken::AtOrOver,
+        limits: [0.5, 0.5, 0.5],
+        actions: [Action::Reject, Action::Reject, Action::Warn],
+        measure: |m| m.occlusion,
+        subject: "the probability that something covers the face",
+        advice: "take off masks, dark glasses and scarves and keep hands and hair away from the face",
+    },
+];
+
+/// A limit and what happens when it is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RuleSetting {
+    /// The limit, in the rule's unit.
+    pub limit: f32,
+    /// What happens when it is broken.
+    pub action: Action,
+}
+
+/// Changes to one rule of a profile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuleOverride {
+    /// Another limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f32>,
+    /// Another action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+}
+
+/// The configuration of the rules: a profile, and what is different from it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleConfig {
+    /// Where the limits start from.
+    pub profile: Profile,
+    /// Changes by rule name, such as `min_margin = { limit = 20 }`.
+    #[serde(flatten)]
+    pub overrides: BTreeMap<String, RuleOverride>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RuleConfigError {
+    /// No rule has that name.
+    #[error("there is no rule {0}; the rules are {names}", names = rule_names().collect::<Vec<_>>().join(", "))]
+    UnknownRule(String),
+    /// Not a number.
+    #[error("the limit of the rule {0} is not a finite number")]
+    Limit(String),
+    /// Without a face there is nothing to answer about.
+    #[error("the rule min_faces cannot be changed: without a face there is nothing to answer about")]
+    MinFaces,
+}
+
+/// The names of all rules, in the order in which their rejections are sent.
+pub fn rule_names() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|rule| rule.name)
+}
+
+/// The limits in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    settings: [RuleSetting; RULES.len()],
+}
+
+impl RuleConfig {
+    /// The limits that this configuration asks for.
+    pub fn resolve(&self) -> Result<Rules, RuleConfigError> {
+        let mut rules = Rules::of_profile(self.profile);
+        for (name, change) in &self.overrides {
+            let index = RULES
+                .iter()
+                .position(|rule| rule.name == name)
+                .ok_or_else(|| RuleConfigError::UnknownRule(name.clone()))?;
+            if RULES[index].word == RejectionWord::FaceNotFound {
+                return Err(RuleConfigError::MinFaces);
+            }
+            let setting = &mut rules.settings[index];
+            if let Some(limit) = change.limit {
+                if !limit.is_finite() {
+                    return Err(RuleConfigError::Limit(name.clone()));
+                }
+                setting.limit = limit;
+            }
+            setting.action = change.action.unwrap_or(setting.action);
+        }
+        Ok(rules)
+    }
+}
+
+impl Rules {
+    /// The limits of a profile.
+    pub fn of_profile(profile: Profile) -> Self {
+        let settings = std::array::from_fn(|i| RuleSetting {
+            limit: RULES[i].limits[profile as usize],
+            action: RULES[i].actions[profile as usize],
+        });
+        Self { settings }
+    }
+
+    /// Name, word, unit and setting of every rule.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, RejectionWord, &'static str, RuleSetting)> {
+        RULES.iter().zip(self.settings).map(|(rule, setting)| (rule.name, rule.word, rule.unit, setting))
+    }
+
+    /// Whether the rules of `word` are to be judged at all.
+    pub(crate) fn wants(&self, word: RejectionWord) -> bool {
+        RULES.iter().zip(&self.settings).any(|(rule, s)| rule.word == word && s.action != Action::Off)
+    }
+
+    /// Judges what has been measured so far.
+    pub(crate) fn judge(&self, measured: &Measurements) -> Vec<RuleReport> {
+        RULES
+            .iter()
+            .zip(&self.settings)
+            .map(|(rule, setting)| {
+                let value = (rule.measure)(measured);
+                let verdict = match value {
+                    _ if setting.action == Action::Off => RuleVerdict::Skipped,
+                    None => RuleVerdict::Skipped,
+                    Some(value) if rule.breaks(value, setting.limit) => RuleVerdict::Fail,
+                    Some(_) => RuleVerdict::Pass,
+                };
+                RuleReport {
+                    word: rule.word,
+                    rule: rule.name,
+                    measured: value.filter(|v| v.is_finite()),
+                    threshold: setting.limit,
+                    unit: rule.unit,
+                    action: setting.action,
+                    verdict,
+                }
+            })
+            .collect()
+    }
+
+    /// The first rejection among what has been measured so far.
+    pub(crate) fn reject(&self, measured: &Measurements) -> Option<Rejection> {
+        RULES.iter().zip(&self.settings).find_map(|(rule, setting)| {
+            let value = (rule.measure)(measured)?;
+            let rejects = setting.action == Action::Reject && rule.breaks(value, setting.limit);
+            rejects.then(|| rule.rejection(value, setting.limit))
+        })
+    }
+}
+
+impl Rule {
+    /// A value that is no number breaks every rule: what could not be measured cannot be trusted.
+    fn breaks(&self, value: f32, limit: f32) -> bool {
+        match self.broken {
+            _ if value.is_nan() => true,
+            Broken::Under => value < limit,
+            Broken::Over => value > limit,
+            Broken::AtOrOver => value >= limit,
+        }
+    }
+
+    fn rejection(&self, value: f32, limit: f32) -> Rejection {
+        let bound = match self.broken {
+            Broken::Under => "at least",
+            Broken::Over => "at most",
+            Broken::AtOrOver => "less than",
+        };
+        let mut message = String::new();
+        // Writing to a String cannot fail.
+        let _ = match self.unit {
+            "ratio" | "score" => write!(message, "{} is {value:.3} and must be {bound} {limit}", self.subject),
+            "faces" => write!(message, "{} is {value} and must be {bound} {limit}", self.subject),
+            unit => write!(message, "{} is {value:.1} {unit} and must be {bound} {limit} {unit}", self.subject),
+        };
+        let _ = write!(message, ": {}", self.advice);
+        Rejection { word: self.word, code: self.code, message }
+    }
 }
 
 /// One rule of a finished analysis.

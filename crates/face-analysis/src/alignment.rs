@@ -1,0 +1,234 @@
+//! Geometry between a picture and what a network sees of it: resizing, similarity transforms, face chips.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::pixels::{Area, Orientation, Pixels};
+use crate::report::Extent;
+
+/// `x' = a*x - b*y + c`, `y' = b*x + a*y + d`: scale, turn and shift, no mirroring, no shear.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Similarity {
+    a: f32,
+    b: f32,
+    c: f32,
+    d: f32,
+}
+
+impl Similarity {
+    /// The transform that moves `from` to `to` with the least sum of squared distances (Umeyama 1991, in the plane
+    /// a linear least-squares problem in a, b, c, d). Points that all coincide give a pure shift.
+    pub(crate) fn fit(from: &[[f32; 2]], to: &[[f32; 2]]) -> Self {
+        let n = from.len().min(to.len()).max(1) as f32;
+        let mean = |points: &[[f32; 2]]| {
+            let sum = points.iter().fold([0.0; 2], |s, p| [s[0] + p[0], s[1] + p[1]]);
+            [sum[0] / n, sum[1] / n]
+        };
+        let (from_mean, to_mean) = (mean(from), mean(to));
+        let (mut along, mut across, mut spread) = (0.0, 0.0, 0.0);
+        for (p, q) in from.iter().zip(to) {
+            let (px, py) = (p[0] - from_mean[0], p[1] - from_mean[1]);
+            let (qx, qy) = (q[0] - to_mean[0], q[1] - to_mean[1]);
+            along += px * qx + py * qy;
+            across += px * qy - py * qx;
+            spread += px * px + py * py;
+        }
+        let (a, b) = if spread > f32::EPSILON { (along / spread, across / spread) } else { (1.0, 0.0) };
+        Self {
+            a,
+            b,
+            c: to_mean[0] - a * from_mean[0] + b * from_mean[1],
+            d: to_mean[1] - b * from_mean[0] - a * from_mean[1],
+        }
+    }
+
+    /// Scales by `scale`, turns by `angle` (radians, clockwise in a picture) and moves the point `from` to `to`.
+    pub(crate) fn around(from: [f32; 2], to: [f32; 2], scale: f32, angle: f32) -> Self {
+        let (a, b) = (scale * angle.cos(), scale * angle.sin());
+        Self { a, b, c: to[0] - a * from[0] + b * from[1], d: to[1] - b * from[0] - a * from[1] }
+    }
+
+    /// Moves a point.
+    pub(crate) fn apply(&self, p: [f32; 2]) -> [f32; 2] {
+        [self.a * p[0] - self.b * p[1] + self.c, self.b * p[0] + self.a * p[1] + self.d]
+    }
+
+    /// This transform first, `next` after it.
+    pub(crate) fn then(&self, next: &Self) -> Self {
+        let [c, d] = next.apply([self.c, self.d]);
+        Self { a: next.a * self.a - next.b * self.b, b: next.b * self.a + next.a * self.b, c, d }
+    }
+
+    /// Factor by which lengths change.
+    pub(crate) fn scale(&self) -> f32 {
+        self.a.hypot(self.b)
+    }
+}
+
+/// Reduces (or enlarges) `area` of `pixels` to `width` x `height`. Every source pixel counts: a triangle filter as
+/// wide as the reduction, so that nothing aliases.
+pub(crate) fn resize(pixels: &Pixels, area: Area, width: usize, height: usize) -> Pixels {
+    let mut out = Pixels::black(width, height);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .crop(area.left as f64, area.top as f64, area.width as f64, area.height as f64)
+        .use_alpha(false);
+    let source = ImageRef::new(pixels.width() as u32, pixels.height() as u32, pixels.data(), PixelType::U8x3);
+    let target = Image::from_slice_u8(width as u32, height as u32, out.data_mut(), PixelType::U8x3);
+    if let (Ok(source), Ok(mut target)) = (source, target) {
+        // Cannot fail: both buffers have the stated sizes and the area lies inside the source.
+        let done = Resizer::new().resize(&source, &mut target, &options);
+        debug_assert!(done.is_ok(), "{done:?}");
+    }
+    out
+}
+
+/// The surroundings of a face, upright and reduced: all chips of a request are cut from this one small picture.
+#[derive(Debug)]
+pub(crate) struct FaceView {
+    pixels: Pixels,
+    /// Upright picture coordinates to view coordinates.
+    left: f32,
+    top: f32,
+    scale_x: f32,
+    scale_y: f32,
+}
+
+/// The view spans this many times the longer side of the face box: enough for a landmark chip of 1.5 times the
+/// box at any turn of the head in the plane (1.5 * sqrt 2 = 2.1).
+const VIEW_SPAN: f32 = 2.1;
+
+/// Longer side of the face box in the view, in pixels. The landmark network sees the face at 256 / 1.5 = 171
+/// pixels, every other chip smaller.
+const VIEW_FACE: f32 = 224.0;
+
+impl FaceView {
+    /// Cuts the surroundings of `face` (in upright coordinates) out of `stored`, which `upright` brings upright.
+    pub(crate) fn cut(stored: &Pixels, upright: Orientation, face: Extent) -> Self {
+        let stored_size = (stored.width(), stored.height());
+        let (width, height) = upright.size(stored_size);
+        let side = face.width.max(face.height).max(1.0);
+        let half = side * VIEW_SPAN / 2.0;
+        let center = [face.left + face.width / 2.0, face.top + face.height / 2.0];
+        let begin = |c: f32, limit: usize| ((c - half).floor().max(0.0) as usize).min(limit - 1);
+        let end = |c: f32, from: usize, limit: usize| ((c + half).ceil().max(0.0) as usize).clamp(from + 1, limit);
+        let (left, top) = (begin(center[0], width), begin(center[1], height));
+        let (right, bottom) = (end(center[0], left, width), end(center[1], top, height));
+        let seen = Area { left, top, width: right - left, height: bottom - top };
+        let reduction = (VIEW_FACE / side).min(1.0);
+        let size = |length: usize| ((length as f32 * reduction).round() as usize).max(1);
+        let (view_width, view_height) = (size(seen.width), size(seen.height));
+        let area = upright.inverse().area(seen, (width, height));
+        let (raw_width, raw_height) = upright.inverse().size((view_width, view_height));
+        let reduced = if (raw_width, raw_height) == (area.width, area.height) {
+            stored.crop(area)
+        } else {
+            resize(stored, area, raw_width, raw_height)
+        };
+        Self {
+            pixels: upright.apply(reduced),
+            left: left as f32,
+            top: top as f32,
+            scale_x: view_width as f32 / seen.width as f32,
+            scale_y: view_height as f32 / seen.height as f32,
+        }
+    }
+
+    /// Samples a chip of `width` x `height` into planar RGB floats 0 to 255 (`[3, height, width]`), appended to `out`.
+    ///
+    /// `from_chip` maps chip coordinates to upright picture coordinates. Strong reductions average several samples
+    /// per chip pixel so that they do not alias. What lies outside the picture is black.
+    pub(crate) fn sample(&self, from_chip: &Similarity, width: usize, height: usize, out: &mut Vec<f32>) {
+        let plane = width * height;
+        let start = out.len();
+        out.resize(start + 3 * plane, 0.0);
+        let chip = &mut out[start..];
+        let reduction = from_chip.scale() * self.scale_x.max(self.scale_y);
+        let taps = (reduction.round() as usize).clamp(1, 8);
+        let share = 1.0 / (taps * taps) as f32;
+        let step = 1.0 / taps as f32;
+        for y in 0..height {
+            for x in 0..width {
+                let mut sum = [0.0_f32; 3];
+                for ty in 0..taps {
+                    for tx in 0..taps {
+                        let at = [x as f32 + (tx as f32 + 0.5) * step, y as f32 + (ty as f32 + 0.5) * step];
+                        let value = self.at(from_chip.apply(at));
+                        sum = [sum[0] + value[0], sum[1] + value[1], sum[2] + value[2]];
+                    }
+                }
+                for (channel, value) in sum.iter().enumerate() {
+                    chip[channel * plane + y * width + x] = value * share;
+                }
+            }
+        }
+    }
+
+    /// Bilinear sample at upright picture coordinates.
+    fn at(&self, p: [f32; 2]) -> [f32; 3] {
+        let x = (p[0] - self.left) * self.scale_x - 0.5;
+        let y = (p[1] - self.top) * self.scale_y - 0.5;
+        let (x0, y0) = (x.floor(), y.floor());
+        let (fx, fy) = (x - x0, y - y0);
+        let (width, height) = (self.pixels.width() as f32, self.pixels.height() as f32);
+        if !(x0 >= -1.0 && y0 >= -1.0 && x0 < width && y0 < height) {
+            return [0.0; 3];
+        }
+        let pixel = |x: f32, y: f32| {
+            let inside = x >= 0.0 && y >= 0.0 && x < width && y < height;
+            if inside { self.pixels.at(x as usize, y as usize).map(f32::from) } else { [0.0; 3] }
+        };
+        let corners = [pixel(x0, y0), pixel(x0 + 1.0, y0), pixel(x0, y0 + 1.0), pixel(x0 + 1.0, y0 + 1.0)];
+        let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
+        let mut sum = [0.0; 3];
+        for (corner, weight) in corners.iter().zip(weights) {
+            for channel in 0..3 {
+                sum[channel] += corner[channel] * weight;
+            }
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: [f32; 2], b: [f32; 2]) -> bool {
+        (a[0] - b[0]).abs() < 1e-3 && (a[1] - b[1]).abs() < 1e-3
+    }
+
+    #[test]
+    fn the_fit_recovers_a_known_similarity() {
+        let known = Similarity::around([10.0, 20.0], [3.0, 4.0], 0.5, 0.3);
+        let from = [[0.0, 0.0], [40.0, 3.0], [12.0, 50.0], [7.0, 9.0]];
+        let to = from.map(|p| known.apply(p));
+        let found = Similarity::fit(&from, &to);
+        for p in from {
+            assert!(close(found.apply(p), known.apply(p)));
+        }
+        assert!((found.scale() - 0.5).abs() < 1e-5);
+    }
+
+    #[test]
+    fn coinciding_points_give_a_shift_and_no_nan() {
+        let found = Similarity::fit(&[[5.0, 5.0]; 3], &[[1.0, 2.0]; 3]);
+        assert!(close(found.apply([5.0, 5.0]), [1.0, 2.0]));
+    }
+
+    #[test]
+    fn a_view_shows_the_pixel_that_lies_there_in_every_orientation() {
+        // 60 x 40 ramp: red is x, green is y.
+        let data = (0..40_u8).flat_map(|y| (0..60_u8).flat_map(move |x| [x * 4, y * 6, 0])).collect();
+        let seen = Pixels::new(60, 40, data).expect("sizes fit");
+        let face = Extent { left: 20.0, top: 10.0, width: 10.0, height: 14.0 };
+        for number in 1..=8 {
+            let upright = Orientation::from_exif(number);
+            let view = FaceView::cut(&upright.inverse().apply(seen.clone()), upright, face);
+            let mut chip = Vec::new();
+            view.sample(&Similarity::around([0.0, 0.0], [20.0, 10.0], 1.0, 0.0), 4, 3, &mut chip);
+            assert_eq!(&chip[..4], [80.0, 84.0, 88.0, 92.0], "orientation {number}");
+            assert_eq!(chip[12], 60.0);
+        }
+    }
+}

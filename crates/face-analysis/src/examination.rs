@@ -1,0 +1,274 @@
+//! One picture on its way through the stages: what has been measured so far, and whether that already decides.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::age_gender::{AttributeEstimator, Attributes};
+use crate::alignment::FaceView;
+use crate::crop::face_jpeg;
+use crate::decode::Picture;
+use crate::detection::{Detection, Detector, Found};
+use crate::inference::InferenceError;
+use crate::landmarks::Landmarks;
+use crate::liveness::Liveness;
+use crate::models::{Engine, MODELS};
+use crate::occlusion::OcclusionDetector;
+use crate::pixels::Orientation;
+use crate::report::{
+    Analysis, Details, DetectedFace, Extent, Face, ImageDetails, LivenessDetails, Margins, Rectangle, Rejection,
+    StageTime, Verdict,
+};
+use crate::rules::{Measurements, RejectionWord, Rules};
+use crate::{AnalysisError, Wanted};
+
+/// The state of one analysis. A stage that cannot change the answer any more does not run.
+#[derive(Debug)]
+pub(crate) struct Examination<'r> {
+    rules: &'r Rules,
+    wanted: Wanted,
+    measured: Measurements,
+    rejection: Option<Rejection>,
+    found: Option<Found>,
+    view: Option<FaceView>,
+    landmarks: Option<Landmarks>,
+    liveness: Option<LivenessDetails>,
+    attributes: Option<Attributes>,
+    timings: Vec<StageTime>,
+}
+
+impl<'r> Examination<'r> {
+    pub(crate) fn new(rules: &'r Rules, wanted: Wanted) -> Self {
+        Self {
+            rules,
+            wanted,
+            measured: Measurements::default(),
+            rejection: None,
+            found: None,
+            view: None,
+            landmarks: None,
+            liveness: None,
+            attributes: None,
+            timings: Vec::with_capacity(8),
+        }
+    }
+
+    /// Runs one stage and notes how long it took.
+    pub(crate) fn time<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = work();
+        self.timings.push(StageTime { stage, time: begin.elapsed() });
+        result
+    }
+
+    /// Finds faces and measures the main face's size and place.
+    pub(crate) fn detection(&mut self, picture: &Picture, detector: &mut Detector) -> Result<(), InferenceError> {
+        let found = self.time("detect", || detector.detect(picture))?;
+        self.measured.faces = found.faces.len();
+        if let Some(main) = found.faces.first() {
+            let size = found.upright.size((picture.pixels.width(), picture.pixels.height()));
+            let (width, height) = (size.0 as f32, size.1 as f32);
+            let e = main.extent;
+            self.measured.second_face = found.faces.get(1).map(|second| second.extent.height / e.height);
+            self.measured.face_side = Some(e.width.min(e.height));
+            self.measured.face_area = Some(e.width * e.height / (width * height));
+            self.measured.margins = Some(margins(e, size));
+            self.measured.surrounding = Some((width / e.width).min(height / e.height));
+        }
+        self.found = Some(found);
+        self.judge();
+        Ok(())
+    }
+
+    /// Finds the dense landmarks and measures the head's pose and the distance of the pupils.
+    ///
+    /// Also runs when the face's place already broke a rule: too small a face goes before that.
+    pub(crate) fn landmarks(&mut self, picture: &Picture, engine: &mut Engine) -> Result<(), InferenceError> {
+        let too_many = self.rejection.as_ref().is_some_and(|r| r.word <= RejectionWord::TooManyFaces);
+        if too_many && !self.wanted.details {
+            return Ok(());
+        }
+        let Some((upright, face)) = self.main_face() else {
+            return Ok(());
+        };
+        let (view, landmarks) = self.time("landmarks", || {
+            let view = FaceView::cut(&picture.pixels, upright, face.extent);
+            let landmarks = engine.landmarker.run(&view, &face);
+            landmarks.map(|landmarks| (view, landmarks))
+        })?;
+        self.measured.interpupillary_distance = Some(landmarks.interpupillary_distance());
+        self.measured.pose = engine.geometry.pose(&landmarks.points);
+        self.view = Some(view);
+        self.landmarks = Some(landmarks);
+        self.judge();
+        Ok(())
+    }
+
+    /// Measures whether something covers the face.
+    pub(crate) fn occlusion(&mut self, detector: &mut Option<OcclusionDetector>) -> Result<(), InferenceError> {
+        if self.decided() || !self.rules.wants(RejectionWord::FaceIsOccluded) {
+            return Ok(());
+        }
+        let (Some((_, face)), Some(view), Some(detector)) = (self.main_face(), self.view.take(), detector) else {
+            return Ok(());
+        };
+        self.measured.occlusion = Some(self.time("occlusion", || detector.run(&view, &face))?);
+        self.view = Some(view);
+        self.judge();
+        Ok(())
+    }
+
+    /// Judges whether the face is live.
+    pub(crate) fn liveness(&mut self, picture: &Picture, liveness: &mut Liveness) -> Result<(), InferenceError> {
+        if self.decided() {
+            return Ok(());
+        }
+        let Some((upright, face)) = self.main_face() else {
+            return Ok(());
+        };
+        let surrounding = self.measured.surrounding.unwrap_or(1.0);
+        let judged = self.time("liveness", || liveness.judge(&picture.pixels, upright, face.extent, surrounding))?;
+        self.liveness = Some(judged);
+        Ok(())
+    }
+
+    /// Estimates age and gender.
+    pub(crate) fn attributes(&mut self, estimator: &mut AttributeEstimator) -> Result<(), InferenceError> {
+        if self.decided() {
+            return Ok(());
+        }
+        let (Some(view), Some(landmarks)) = (self.view.take(), self.landmarks.take()) else {
+            return Ok(());
+        };
+        self.attributes = Some(self.time("attributes", || estimator.run(&view, &landmarks))?);
+        self.view = Some(view);
+        self.landmarks = Some(landmarks);
+        Ok(())
+    }
+
+    /// Puts the answer together.
+    pub(crate) fn finish(mut self, picture: &Picture) -> Result<Analysis, AnalysisError> {
+        let verdict = self.verdict(picture)?;
+        let details = self.wanted.details.then(|| Box::new(self.details(picture)));
+        Ok(Analysis { verdict, details, timings: self.timings })
+    }
+
+    fn judge(&mut self) {
+        self.rejection = self.rules.reject(&self.measured);
+    }
+
+    /// Whether nothing that is still to come can matter to the caller.
+    fn decided(&self) -> bool {
+        self.rejection.is_some() && !self.wanted.details
+    }
+
+    /// The largest face, and what brings the stored picture into the position in which it is upright.
+    fn main_face(&self) -> Option<(Orientation, Detection)> {
+        let found = self.found.as_ref()?;
+        Some((found.upright, *found.faces.first()?))
+    }
+
+    fn verdict(&mut self, picture: &Picture) -> Result<Verdict, AnalysisError> {
+        let measured = (self.main_face(), self.liveness.as_ref(), self.attributes);
+        let (Some((upright, face)), Some(liveness), Some(attributes), None) =
+            (measured.0, measured.1, measured.2, &self.rejection)
+        else {
+            // Without a face the rule min_faces has rejected, and a face without rejection went through all stages.
+            let rejection = self.rejection.take();
+            return rejection
+                .map(Verdict::Rejected)
+                .ok_or_else(|| AnalysisError::Encode("a face went through without all of its attributes".into()));
+        };
+        let passive_liveness_score = liveness.score;
+        let rectangle = rectangle(as_seen(picture, upright, face.extent), picture.seen_size());
+        let image =
+            if self.wanted.face_image { Some(self.time("encode", || face_jpeg(picture, rectangle))?) } else { None };
+        Ok(Verdict::Accepted(Face {
+            age: attributes.age.round().clamp(0.0, 100.0) as u8,
+            gender: (10_000.0 * (2.0 * attributes.female - 1.0)).round() as i32,
+            passive_liveness_score,
+            rectangle,
+            image,
+        }))
+    }
+
+    fn details(&self, picture: &Picture) -> Details {
+        let (width, height) = picture.seen_size();
+        let found = self.found.as_ref();
+        let upright = found.map_or(picture.orientation, |f| f.upright);
+        let point = |p: [f32; 2]| point_as_seen(picture, upright, p);
+        let faces = found.map_or(&[][..], |f| &f.faces);
+        Details {
+            image: ImageDetails {
+                width: width as u32,
+                height: height as u32,
+                format: picture.format,
+                exif_orientation: picture.exif_orientation,
+                upright_rotation: found.map_or(0, |f| f.rotation),
+            },
+            faces: faces
+                .iter()
+                .map(|face| DetectedFace {
+                    score: face.score,
+                    extent: as_seen(picture, upright, face.extent),
+                    keypoints: face.keypoints.map(point),
+                })
+                .collect(),
+            landmarks: self.landmarks.as_ref().map(|landmarks| {
+                let seen = |p: &[f32; 3]| {
+                    let [x, y] = point([p[0], p[1]]);
+                    [x, y, p[2]]
+                };
+                landmarks.points.iter().map(seen).collect()
+            }),
+            landmark_confidence: self.landmarks.as_ref().map(|landmarks| landmarks.presence),
+            interpupillary_distance: self.measured.interpupillary_distance,
+            pose: self.measured.pose,
+            margins: faces.first().map(|face| margins(as_seen(picture, upright, face.extent), picture.seen_size())),
+            rules: self.rules.judge(&self.measured),
+            liveness: self.liveness.clone(),
+            occlusion_probability: self.measured.occlusion,
+            age: self.attributes.map(|a| a.age),
+            female_probability: self.attributes.map(|a| a.female),
+            quality: None,
+            models: MODELS.to_vec(),
+            timings: self.timings.iter().fold(BTreeMap::new(), |mut stages, stage| {
+                *stages.entry(stage.stage).or_insert(0.0) += stage.time.as_secs_f64() * 1e3;
+                stages
+            }),
+        }
+    }
+}
+
+/// A point of the upright picture in coordinates of the picture as it is seen.
+fn point_as_seen(picture: &Picture, upright: Orientation, point: [f32; 2]) -> [f32; 2] {
+    let stored = (picture.pixels.width() as f32, picture.pixels.height() as f32);
+    upright.inverse().then(picture.orientation).point(point, upright.size(stored))
+}
+
+/// A box of the upright picture in coordinates of the picture as it is seen.
+fn as_seen(picture: &Picture, upright: Orientation, extent: Extent) -> Extent {
+    let stored = (picture.pixels.width() as f32, picture.pixels.height() as f32);
+    upright.inverse().then(picture.orientation).extent(extent, upright.size(stored))
+}
+
+/// Distances from a box to the borders of a picture of `size`.
+fn margins(extent: Extent, size: (usize, usize)) -> Margins {
+    Margins {
+        left: extent.left,
+        top: extent.top,
+        right: size.0 as f32 - extent.left - extent.width,
+        bottom: size.1 as f32 - extent.top - extent.height,
+    }
+}
+
+/// The whole pixels of a box that lie inside a picture of `size`; at least one.
+fn rectangle(extent: Extent, size: (usize, usize)) -> Rectangle {
+    let span = |begin: f32, length: f32, limit: usize| {
+        let from = (begin.round().max(0.0) as u32).min(limit as u32 - 1);
+        let to = ((begin + length).round().max(0.0) as u32).clamp(from + 1, limit as u32);
+        (from, to)
+    };
+    let (left, right) = span(extent.left, extent.width, size.0);
+    let (top, bottom) = span(extent.top, extent.height, size.1);
+    Rectangle { top, left, width: right - left, height: bottom - top, right, bottom }
+}

@@ -1,0 +1,188 @@
+//! The networks of one analysis, and the pool that hands them out.
+
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use crate::Settings;
+use crate::age_gender::AttributeEstimator;
+use crate::alignment::FaceView;
+use crate::decode::Picture;
+use crate::detection::{Detection, Detector};
+use crate::inference::{InferenceError, Network, Runtime};
+use crate::landmarks::Landmarker;
+use crate::liveness::Liveness;
+use crate::occlusion::OcclusionDetector;
+use crate::pixels::{Orientation, Pixels};
+use crate::pose::{FaceGeometry, GeometryError};
+use crate::report::{Extent, ModelInfo};
+use crate::rules::RuleConfigError;
+
+/// Where the networks and ONNX Runtime lie.
+#[derive(Debug, Clone)]
+pub struct ModelFiles {
+    /// ONNX Runtime's shared library.
+    pub onnx_runtime: PathBuf,
+    /// YuNet with symbolic height and width.
+    pub detector: PathBuf,
+    /// MiniFASNetV2.
+    pub liveness_v2: PathBuf,
+    /// MiniFASNetV1SE.
+    pub liveness_v1se: PathBuf,
+    /// dlib age.
+    pub age: PathBuf,
+    /// dlib gender.
+    pub gender: PathBuf,
+    /// face-api age and gender.
+    pub age_gender: PathBuf,
+    /// MediaPipe face landmarks, 478 points.
+    pub landmarks: PathBuf,
+    /// Canonical face mesh for the pose.
+    pub face_geometry: PathBuf,
+    /// Our own occlusion network.
+    pub occlusion: Option<PathBuf>,
+}
+
+/// The networks behind an answer.
+pub(crate) const MODELS: [ModelInfo; 8] = [
+    ModelInfo { job: "detector", name: "YuNet", version: "2023mar" },
+    ModelInfo { job: "landmarks", name: "MediaPipe face landmarker", version: "2023-05" },
+    ModelInfo { job: "liveness", name: "MiniFASNetV2", version: "2.7_80x80" },
+    ModelInfo { job: "liveness", name: "MiniFASNetV1SE", version: "4_0_0_80x80" },
+    ModelInfo { job: "age", name: "dlib age", version: "v1" },
+    ModelInfo { job: "gender", name: "dlib gender", version: "v1" },
+    ModelInfo { job: "age and gender", name: "face-api age-gender", version: "1.7.15" },
+    ModelInfo { job: "occlusion", name: "facegate occlusion", version: "1" },
+];
+
+/// The networks could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// ONNX Runtime or a network.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// The canonical face.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// The configuration of the rules.
+    #[error(transparent)]
+    Rules(#[from] RuleConfigError),
+}
+
+/// All networks of one analysis.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) detector: Detector,
+    pub(crate) landmarker: Landmarker,
+    pub(crate) geometry: FaceGeometry,
+    pub(crate) occlusion: Option<OcclusionDetector>,
+    pub(crate) liveness: Liveness,
+    pub(crate) attributes: AttributeEstimator,
+}
+
+impl Engine {
+    fn load(runtime: &Runtime, files: &ModelFiles, settings: &Settings) -> Result<Self, LoadError> {
+        let network = |path: &PathBuf| Network::load(runtime, path);
+        Ok(Self {
+            detector: Detector::new(network(&files.detector)?, settings.detection.clone()),
+            landmarker: Landmarker::new(network(&files.landmarks)?),
+            geometry: FaceGeometry::load(&files.face_geometry)?,
+            occlusion: files.occlusion.as_ref().map(network).transpose()?.map(OcclusionDetector::new),
+            liveness: Liveness::new(network(&files.liveness_v2)?, network(&files.liveness_v1se)?),
+            attributes: AttributeEstimator::new(
+                network(&files.age)?,
+                network(&files.gender)?,
+                network(&files.age_gender)?,
+                settings.attributes.clone(),
+            ),
+        })
+    }
+
+    /// Runs every network once, on a black picture with a face assumed in its middle.
+    pub(crate) fn warm_up(&mut self) -> Result<(), InferenceError> {
+        let upright = Orientation::UPRIGHT;
+        let picture =
+            Picture { pixels: Pixels::black(640, 480), orientation: upright, exif_orientation: 1, format: "none" };
+        self.detector.detect(&picture)?;
+        let extent = Extent { left: 240.0, top: 140.0, width: 160.0, height: 200.0 };
+        let keypoints = [[285.0, 220.0], [355.0, 220.0], [320.0, 260.0], [290.0, 300.0], [350.0, 300.0]];
+        let face = Detection { score: 1.0, extent, keypoints };
+        let view = FaceView::cut(&picture.pixels, upright, extent);
+        let landmarks = self.landmarker.run(&view, &face)?;
+        if let Some(occlusion) = &mut self.occlusion {
+            occlusion.run(&view, &face)?;
+        }
+        self.liveness.judge(&picture.pixels, upright, extent, 2.4)?;
+        self.attributes.run(&view, &landmarks)?;
+        Ok(())
+    }
+}
+
+/// Engines that wait for work.
+#[derive(Debug)]
+pub(crate) struct EnginePool {
+    idle: Mutex<Vec<Engine>>,
+    returned: Condvar,
+    size: usize,
+}
+
+impl EnginePool {
+    pub(crate) fn load(files: &ModelFiles, settings: &Settings, size: usize) -> Result<Self, LoadError> {
+        let runtime = Runtime::load(&files.onnx_runtime)?;
+        let idle = std::thread::scope(|scope| {
+            let loading: Vec<_> = (0..size).map(|_| scope.spawn(|| Engine::load(&runtime, files, settings))).collect();
+            loading
+                .into_iter()
+                .map(|engine| engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(Self { idle: Mutex::new(idle), returned: Condvar::new(), size })
+    }
+
+    /// An engine of one's own until it is dropped. Waits while all are at work.
+    pub(crate) fn take(&self) -> Borrowed<'_> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(engine) = idle.pop() {
+                return Borrowed { pool: self, engine: Some(engine) };
+            }
+            idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Does something with every engine.
+    pub(crate) fn each<E>(&self, mut work: impl FnMut(&mut Engine) -> Result<(), E>) -> Result<(), E> {
+        let mut all: Vec<_> = (0..self.size).map(|_| self.take()).collect();
+        all.iter_mut().try_for_each(|engine| work(engine))
+    }
+}
+
+/// An engine on loan, also returned when the analysis panics.
+#[derive(Debug)]
+pub(crate) struct Borrowed<'p> {
+    pool: &'p EnginePool,
+    engine: Option<Engine>,
+}
+
+impl Deref for Borrowed<'_> {
+    type Target = Engine;
+
+    #[expect(clippy::expect_used, reason = "the engine only leaves in drop")]
+    fn deref(&self) -> &Engine {
+        self.engine.as_ref().expect("present until dropped")
+    }
+}
+
+impl DerefMut for Borrowed<'_> {
+    #[expect(clippy::expect_used, reason = "the engine only leaves in drop")]
+    fn deref_mut(&mut self) -> &mut Engine {
+        self.engine.as_mut().expect("present until dropped")
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.engine.take());
+        self.pool.returned.notify_one();
+    }
+}
