@@ -1,0 +1,267 @@
+//! Downloads packages with their registries' own clients, so that mirrors, proxies and credentials configured there hold.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::manifest::Package;
+
+/// How often a running client is looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How much of a failed client's message is shown, in bytes.
+const MESSAGE_BYTES: usize = 2000;
+
+/// The commands that fetch packages.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    /// Python interpreters to try in turn; one needs pip.
+    pub(crate) python: Vec<PathBuf>,
+    /// npm.
+    pub(crate) npm: PathBuf,
+    /// A client whose download does not grow for so long is ended. pip gives up by itself after about 90 s without an
+    /// answer; this catches what it does not.
+    pub(crate) stall_limit: Duration,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            python: vec!["python3".into(), "python".into()],
+            npm: "npm".into(),
+            stall_limit: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A package could not be downloaded.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No client for the registry.
+    #[error("{package} is fetched with {client}, which is not there: {advice}")]
+    ClientMissing {
+        /// The package.
+        package: String,
+        /// What is missing.
+        client: &'static str,
+        /// What to install.
+        advice: &'static str,
+    },
+    /// The client could not be run.
+    #[error("{command} cannot be run: {source}")]
+    ClientUnusable {
+        /// The command.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The client ran and failed.
+    #[error("{command} could not fetch {package} ({status}):\n{message}")]
+    ClientFailed {
+        /// The command.
+        command: String,
+        /// The package.
+        package: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of what it wrote to its standard error.
+        message: String,
+    },
+    /// Nothing more arrived.
+    #[error("{command} was ended: nothing of {package} arrived for {} s", .after.as_secs())]
+    Stalled {
+        /// The command.
+        command: String,
+        /// The package.
+        package: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// The client succeeded and left no package.
+    #[error("{command} left no file for {package}")]
+    NothingLeft {
+        /// The command.
+        command: String,
+        /// The package.
+        package: String,
+    },
+    /// Another download failed first.
+    #[error("the download of {package} was broken off")]
+    BrokenOff {
+        /// The package.
+        package: String,
+    },
+    /// The working folder cannot be used.
+    #[error("cannot {action} {path}: {source}")]
+    Folder {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// What watches a download: told how many bytes have arrived so far, says whether to go on.
+pub(crate) type Watch<'a> = &'a mut dyn FnMut(u64) -> bool;
+
+impl Clients {
+    /// Downloads the wheel of a package into an empty folder.
+    pub(crate) fn pip_download(
+        &self,
+        package: &Package,
+        folder: &Path,
+        watch: Watch<'_>,
+    ) -> Result<PathBuf, FetchError> {
+        let run = Run { package, folder, stall_limit: self.stall_limit };
+        for python in &self.python {
+            match run.complete(pip(python, package, folder), watch) {
+                Err(FetchError::ClientUnusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(FetchError::ClientFailed { message, .. }) if message.contains("No module named pip") => {}
+                other => return other,
+            }
+        }
+        Err(FetchError::ClientMissing {
+            package: package.requirement(),
+            client: "pip",
+            advice: "install Python 3 with pip (Debian and Ubuntu: the package python3-pip)",
+        })
+    }
+
+    /// Downloads an npm package into an empty folder.
+    pub(crate) fn npm_pack(&self, package: &Package, folder: &Path, watch: Watch<'_>) -> Result<PathBuf, FetchError> {
+        let run = Run { package, folder, stall_limit: self.stall_limit };
+        match run.complete(npm(&self.npm, package, folder), watch) {
+            Err(FetchError::ClientUnusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Err(FetchError::ClientMissing {
+                    package: package.requirement(),
+                    client: "npm",
+                    advice: "install Node.js with npm (Debian and Ubuntu: the package npm)",
+                })
+            }
+            other => other,
+        }
+    }
+}
+
+/// `--python-version 3.12` brings the same wheel whatever Python the host has: some packages refuse old ones otherwise.
+fn pip(python: &Path, package: &Package, folder: &Path) -> Command {
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.12"])
+        .args(["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--quiet"])
+        .env("PIP_ROOT_USER_ACTION", "ignore")
+        .env("PIP_REQUIRE_VIRTUALENV", "0");
+    if let Some(platform) = &package.wheel_platform {
+        command.args(["--implementation", "cp", "--abi", "cp312", "--platform", platform]);
+    }
+    command.arg("--dest").arg(folder).arg(package.requirement());
+    command
+}
+
+fn npm(npm: &Path, package: &Package, folder: &Path) -> Command {
+    let mut command = Command::new(npm);
+    command
+        .args(["pack", "--ignore-scripts", "--loglevel=error", "--no-update-notifier", "--no-progress"])
+        .arg("--pack-destination")
+        .arg(folder)
+        .arg(package.requirement());
+    command
+}
+
+/// One client at work for one package.
+struct Run<'a> {
+    package: &'a Package,
+    folder: &'a Path,
+    stall_limit: Duration,
+}
+
+impl Run<'_> {
+    /// Runs the client to its end. It cannot prompt, and keeps its own temporary files inside the folder, where their
+    /// growth is the progress and where they go away with the folder.
+    fn complete(&self, mut command: Command, watch: Watch<'_>) -> Result<PathBuf, FetchError> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let package = || self.package.requirement();
+        let folder_error = |action, path: &Path, source| FetchError::Folder { action, path: path.to_owned(), source };
+
+        let messages = self.folder.join("stderr.log");
+        let stderr = File::create(&messages).map_err(|e| folder_error("write", &messages, e))?;
+        let mut child = command
+            .current_dir(self.folder)
+            .env("TMPDIR", self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .map_err(|source| FetchError::ClientUnusable { command: name.clone(), source })?;
+
+        let mut arrived = 0;
+        let mut grew = Instant::now();
+        let status = loop {
+            let wait = child.try_wait();
+            match wait.map_err(|source| FetchError::ClientUnusable { command: name.clone(), source })? {
+                Some(status) => break status,
+                None => thread::sleep(POLL),
+            }
+            let now = bytes_below(self.folder);
+            if now > arrived {
+                (arrived, grew) = (now, Instant::now());
+            }
+            if !watch(arrived) {
+                end(child);
+                return Err(FetchError::BrokenOff { package: package() });
+            }
+            if grew.elapsed() > self.stall_limit {
+                end(child);
+                return Err(FetchError::Stalled { command: name, package: package(), after: self.stall_limit });
+            }
+        };
+        if !status.success() {
+            let message = tail(&messages);
+            return Err(FetchError::ClientFailed { command: name, package: package(), status, message });
+        }
+        let entries = fs::read_dir(self.folder).map_err(|e| folder_error("read", self.folder, e))?;
+        let is_package = |path: &PathBuf| path.extension().is_some_and(|e| e == "whl" || e == "tgz");
+        entries
+            .filter_map(|entry| entry.ok().map(|e| e.path()))
+            .find(is_package)
+            .ok_or_else(|| FetchError::NothingLeft { command: name, package: package() })
+    }
+}
+
+/// Ends the client and waits for it, so that no process is left behind. It may have ended by itself: then there is
+/// nothing to report.
+fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Bytes in all files below a folder. Files come and go meanwhile: what cannot be read counts nothing.
+fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .filter_map(Result::ok)
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// The end of a client's messages, from the start of a line.
+fn tail(messages: &Path) -> String {
+    let bytes = fs::read(messages).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim();
+    let mut start = text.len().saturating_sub(MESSAGE_BYTES);
+    if start > 0 {
+        start = text[..].char_indices().map(|(i, _)| i).find(|i| *i >= start).unwrap_or(text.len());
+        start = text[start..].find('\n').map_or(start, |n| start + n + 1);
+    }
+    text[start..].to_owned()
+}
