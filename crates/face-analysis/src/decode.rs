@@ -347,10 +347,8 @@ mod tests {
     #[test]
     fn every_truncation_of_every_format_is_an_error_and_no_panic() {
         let rgb = scene().into_raw();
-        let mut files = vec![
-            jpeg(|_| (), &rgb, ColorType::Rgb),
-            jpeg(|e| e.set_progressive(true), &rgb, ColorType::Rgb),
-        ];
+        let mut files =
+            vec![jpeg(|_| (), &rgb, ColorType::Rgb), jpeg(|e| e.set_progressive(true), &rgb, ColorType::Rgb)];
         files.extend([ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff].map(written));
         for bytes in &files {
             for length in 0..bytes.len() - 16 {

@@ -556,7 +556,10 @@ mod tests {
             (|m| m.surrounding = Some(1.29), Some(FaceTooClose)),
             (|m| m.surrounding = Some(1.3), None),
             (|m| m.margins = Some(Margins { left: 14.0, top: 80.0, right: 14.0, bottom: 80.0 }), Some(FaceTooClose)),
-            (|m| m.margins = Some(Margins { left: 14.9, top: 80.0, right: 99.0, bottom: 80.0 }), Some(FaceCloseToBorder)),
+            (
+                |m| m.margins = Some(Margins { left: 14.9, top: 80.0, right: 99.0, bottom: 80.0 }),
+                Some(FaceCloseToBorder),
+            ),
             (|m| m.margins = Some(Margins { left: 15.0, top: 80.0, right: 99.0, bottom: 80.0 }), None),
             (|m| m.pose = Some(Pose { yaw: -30.1, pitch: 0.0, roll: 0.0 }), Some(FaceAngleTooLarge)),
             (|m| m.pose = Some(Pose { yaw: 0.0, pitch: 30.1, roll: 0.0 }), Some(FaceAngleTooLarge)),
