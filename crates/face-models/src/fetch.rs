@@ -253,15 +253,39 @@ fn bytes_below(folder: &Path) -> u64 {
         .sum()
 }
 
-/// The end of a client's messages, from the start of a line.
+/// The end of a client's messages, from the start of a line where there is one.
 fn tail(messages: &Path) -> String {
     let bytes = fs::read(messages).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim();
-    let mut start = text.len().saturating_sub(MESSAGE_BYTES);
-    if start > 0 {
-        start = text[..].char_indices().map(|(i, _)| i).find(|i| *i >= start).unwrap_or(text.len());
-        start = text[start..].find('\n').map_or(start, |n| start + n + 1);
+    if text.len() <= MESSAGE_BYTES {
+        return text.to_owned();
     }
-    text[start..].to_owned()
+    let end = &text[text.ceil_char_boundary(text.len() - MESSAGE_BYTES)..];
+    end.split_once('\n').map_or(end, |(_, whole_lines)| whole_lines).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tail_of(text: &str) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        tail(file.path())
+    }
+
+    #[test]
+    fn a_short_message_is_shown_whole_without_blank_ends() {
+        assert_eq!(tail_of("\nERROR: no\nWARNING: é\n\n"), "ERROR: no\nWARNING: é");
+        assert_eq!(tail_of(""), "");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_a_line_or_within_one_at_a_character() {
+        let lines = tail_of(&"0123456789é\n".repeat(1000));
+        assert!(lines.starts_with("0123456789é\n") && lines.len() <= MESSAGE_BYTES, "{}", lines.len());
+        let line = tail_of(&"é€".repeat(1000));
+        assert!(line.ends_with("é€") && line.len() <= MESSAGE_BYTES, "{}", line.len());
+    }
 }

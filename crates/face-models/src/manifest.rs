@@ -80,15 +80,15 @@ impl Converter {
     /// # Panics
     ///
     /// When the number of files is not the converter's: [`Manifest::parse`] refuses such a manifest.
-    pub(crate) fn convert(self, sources: &[Vec<u8>]) -> Result<Vec<u8>, ConvertError> {
-        let first = &sources[0];
+    pub(crate) fn convert(self, sources: &[&[u8]]) -> Result<Vec<u8>, ConvertError> {
+        let first = sources[0];
         match self {
-            Self::Copy => Ok(first.clone()),
+            Self::Copy => Ok(first.to_vec()),
             Self::YunetDynamic => convert::yunet::make_dynamic(first),
             Self::TorchMinifasnet => convert::torch::minifasnet(first),
             Self::DlibAge => convert::dlib::age(first),
             Self::DlibGender => convert::dlib::gender(first),
-            Self::FaceapiAgeGender => convert::faceapi::age_gender(first, &sources[1]),
+            Self::FaceapiAgeGender => convert::faceapi::age_gender(first, sources[1]),
             Self::TfliteFaceLandmarks => convert::tflite::face_landmarks(first),
             Self::CanonicalFace => convert::geometry::canonical_face(first),
         }

@@ -193,8 +193,10 @@ pub struct ModelStore {
 
 impl ModelStore {
     /// The folder `dir`, filled by the manifest this program was built with. Nothing is read or created yet.
-    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        Ok(Self::with(dir.into(), Manifest::builtin()?, Clients::default(), BUNDLE))
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
+        // The clients run in folders of their own, where a relative path would mean something else.
+        let dir = std::path::absolute(dir.as_ref()).map_err(StoreError::folder("find", dir.as_ref()))?;
+        Ok(Self::with(dir, Manifest::builtin()?, Clients::default(), BUNDLE))
     }
 
     /// A folder filled by another manifest with other clients.
@@ -563,7 +565,7 @@ impl<'a> Worker<'a> {
                     actual,
                 });
             }
-            inputs.push(bytes.to_vec());
+            inputs.push(bytes);
         }
         let bytes = artefact.converter.convert(&inputs).map_err(|source| StoreError::Convert {
             file: artefact.output.clone(),

@@ -463,6 +463,12 @@ fn the_paths_of_the_builtin_models_lie_in_the_folder() {
 }
 
 #[test]
+fn a_relative_folder_is_made_absolute_and_an_empty_one_refused() {
+    assert_eq!(ModelStore::open("m").unwrap().dir(), env::current_dir().unwrap().join("m"));
+    assert!(matches!(ModelStore::open(""), Err(StoreError::Folder { .. })));
+}
+
+#[test]
 fn the_default_folder_follows_the_variables() {
     let manifest = Manifest::parse(&manifest()).unwrap();
     let dir = |set: &[(&str, &str)]| {
