@@ -1,0 +1,81 @@
+//! dlib's age and gender networks, which their package ships as ONNX files already.
+
+use super::ConvertError;
+use super::onnx::{self, Extent, Node, Tensor, ValueInfo};
+use prost::Message;
+
+/// Mean of red, green and blue that dlib subtracts (`input_rgb_image_sized`).
+const MEAN_RGB: [f32; 3] = [122.782, 117.001, 104.298];
+
+/// What dlib multiplies with after the subtraction: 1/256, exact in f32.
+const SCALE: f32 = 1.0 / 256.0;
+
+/// Puts the normalisation into the graph of `age-v1.onnx` (dlib's `dnn_age_predictor_v1`).
+///
+/// - Input `input` `[N, 3, 64, 64]`: RGB, 0..255, planes one after another: a dlib face chip (64 pixels, padding 0.2).
+/// - Output `probabilities` `[N, 81]`: softmax; the classes stand for the ages 0.25, 1, 2, …, 80 years, the estimate is
+///   their expectation.
+///
+/// # Errors
+///
+/// When the bytes are not an ONNX model with that input and output.
+pub fn age(onnx: &[u8]) -> Result<Vec<u8>, ConvertError> {
+    normalised(onnx, 64, 81)
+}
+
+/// Puts the normalisation into the graph of `gender-v1.onnx` (dlib's `dnn_gender_classifier_v1`).
+///
+/// - Input `input` `[N, 3, 32, 32]`: RGB, 0..255, planes one after another: a dlib face chip (32 pixels, padding 0.2).
+/// - Output `probabilities` `[N, 2]`: softmax of female, male.
+///
+/// # Errors
+///
+/// When the bytes are not an ONNX model with that input and output.
+pub fn gender(onnx: &[u8]) -> Result<Vec<u8>, ConvertError> {
+    normalised(onnx, 32, 2)
+}
+
+/// Prepends `(input - mean) / 256` and names the input `input`; everything else stays as it is. The sums are done in
+/// the order of the original, so the results are the same to the last bit.
+fn normalised(onnx: &[u8], side: i64, classes: i64) -> Result<Vec<u8>, ConvertError> {
+    let (mut model, mut graph) = onnx::read(onnx)?;
+    let input = onnx::only_input(&graph)?;
+    let fits = matches!(
+        input.float_shape().as_deref(),
+        Some([Some(Extent::Symbolic(_)), Some(Extent::Fixed(3)), Some(Extent::Fixed(height)), Some(Extent::Fixed(width))])
+            if *height == side && *width == side
+    );
+    if !fits {
+        return Err(ConvertError::malformed("dlib ONNX", format!("its input is not [N, 3, {side}, {side}]")));
+    }
+    let [output] = graph.output.as_slice() else {
+        return Err(ConvertError::malformed("dlib ONNX", "it has not exactly one output"));
+    };
+    let output = ValueInfo::decode(output.as_slice())?;
+    let fits = matches!(output.float_shape().as_deref(), Some([_, Some(Extent::Fixed(n))]) if *n == classes);
+    if !fits || output.name != "probabilities" {
+        return Err(ConvertError::malformed("dlib ONNX", format!("it does not output {classes} probabilities")));
+    }
+
+    let node = |op: &str, left: &str, right: &str, output: &str| {
+        let node = Node {
+            input: vec![left.to_owned(), right.to_owned()],
+            output: vec![output.to_owned()],
+            name: output.to_owned(),
+            op_type: op.to_owned(),
+            attribute: Vec::new(),
+        };
+        node.encode_to_vec()
+    };
+    let steps =
+        [node("Sub", "input", "input_mean", "input_centred"), node("Mul", "input_centred", "input_scale", &input.name)];
+    graph.node.splice(0..0, steps);
+    graph.initializer.push(Tensor::floats("input_mean", &[1, 3, 1, 1], &MEAN_RGB).encode_to_vec());
+    graph.initializer.push(Tensor::floats("input_scale", &[1], &[SCALE]).encode_to_vec());
+    let side = Extent::Fixed(side);
+    let shape = [Extent::symbolic("N"), Extent::Fixed(3), side.clone(), side];
+    graph.input = vec![ValueInfo::floats("input", &shape).encode_to_vec()];
+    graph.value_info.clear();
+    model.graph = Some(graph);
+    Ok(model.encode_to_vec())
+}

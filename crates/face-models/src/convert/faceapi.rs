@@ -1,0 +1,281 @@
+//! The age and gender network of `@vladmandic/face-api`: quantised weights beside a JSON manifest.
+
+use super::ConvertError;
+use super::onnx::Extent;
+use super::onnx_graph::{Convolution, GraphBuilder, MaxPool, Value, batch};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+const FORMAT: &str = "face-api";
+
+/// Side of the square input in pixels.
+const SIDE: usize = 112;
+
+/// Mean of red, green and blue that the network subtracts.
+const MEAN_RGB: [f32; 3] = [122.782, 117.001, 104.298];
+
+/// What the network divides by after the subtraction.
+const DIVISOR: f32 = 255.0;
+
+/// Upper limits of weights and manifest; the published files have 430 kB and 10 kB.
+const MAX_WEIGHTS: usize = 16 << 20;
+const MAX_MANIFEST: usize = 1 << 20;
+
+/// Converts `age_gender_model.bin` with `age_gender_model-weights_manifest.json`: a small Xception and two linear heads.
+///
+/// - Input `input` `[N, 3, 112, 112]`: RGB, 0..255, planes one after another; the graph subtracts the mean and
+///   divides by 255.
+/// - Output `age` `[N, 1]`: years, not limited to any range. Output `gender` `[N, 2]`: softmax of male, female.
+///
+/// What face-api feeds it (`extendWithFaceLandmarks`, `extractFaces`, `NetInput.toBatchTensor`):
+/// 1. With 68 landmarks, their bounding box, widened by a tenth of its width on the left and on the right and by a
+///    tenth of its height at the top and at the bottom. Not rotated. Without landmarks, the detector's box.
+/// 2. Left, top, width and height rounded down, cut at the borders of the picture.
+/// 3. Resized bilinearly so that the longer side has 112 pixels, centred, the rest black.
+///
+/// # Errors
+///
+/// When the manifest does not describe the weights, or a tensor of the network is missing or has another shape.
+pub fn age_gender(bin: &[u8], manifest_json: &[u8]) -> Result<Vec<u8>, ConvertError> {
+    let weights = Weights::read(bin, manifest_json)?;
+    let mut graph = GraphBuilder::new("face-api age and gender");
+    let side = Extent::Fixed(SIDE as i64);
+    let input = graph.input("input", &[batch(), Extent::Fixed(3), side.clone(), side]);
+    let mean = graph.constant(&[1, 3, 1, 1], &MEAN_RGB)?;
+    let centred = graph.sub(input, mean);
+    let mut network = Network { weights: &weights, graph: &mut graph };
+
+    let mut x = Features { value: centred, channels: 3, side: SIDE };
+    x = network.convolution(x, "entry_flow/conv_in", 2, 1.0 / DIVISOR)?;
+    x = network.relu(x);
+    x = network.reduction(x, x, "entry_flow/reduction_block_0")?;
+    let active = network.relu(x);
+    x = network.reduction(x, active, "entry_flow/reduction_block_1")?;
+    for block in ["middle_flow/main_block_0", "middle_flow/main_block_1"] {
+        let mut y = x;
+        for layer in ["separable_conv0", "separable_conv1", "separable_conv2"] {
+            y = network.relu(y);
+            y = network.separable(y, &format!("{block}/{layer}"))?;
+        }
+        x = network.add(x, y)?;
+    }
+    let active = network.relu(x);
+    x = network.reduction(x, active, "exit_flow/reduction_block")?;
+    x = network.separable(x, "exit_flow/separable_conv")?;
+    x = network.relu(x);
+
+    let means = network.graph.global_average_pool(x.value);
+    let features = network.graph.reshape(means, &[-1, x.channels as i64]);
+    let age = network.linear(features, x.channels, 1, "fc/age")?;
+    let gender = network.linear(features, x.channels, 2, "fc/gender")?;
+    let gender = graph.softmax(gender);
+    graph.output(age, "age", &[batch(), Extent::Fixed(1)]);
+    graph.output(gender, "gender", &[batch(), Extent::Fixed(2)]);
+    Ok(graph.finish())
+}
+
+/// Square activations.
+#[derive(Clone, Copy)]
+struct Features {
+    value: Value,
+    channels: usize,
+    side: usize,
+}
+
+struct Network<'a> {
+    weights: &'a Weights,
+    graph: &'a mut GraphBuilder,
+}
+
+/// TensorFlow's `SAME` padding before and after, for one axis.
+fn same_padding(size: usize, window: usize, stride: usize) -> [usize; 2] {
+    let total = ((size.div_ceil(stride) - 1) * stride + window).saturating_sub(size);
+    [total / 2, total - total / 2]
+}
+
+fn same_pads(size: usize, window: usize, stride: usize) -> [usize; 4] {
+    let [before, after] = same_padding(size, window, stride);
+    [before, before, after, after]
+}
+
+impl Network<'_> {
+    fn relu(&mut self, x: Features) -> Features {
+        Features { value: self.graph.relu(x.value), ..x }
+    }
+
+    fn add(&mut self, a: Features, b: Features) -> Result<Features, ConvertError> {
+        if a.channels != b.channels {
+            return Err(ConvertError::malformed(FORMAT, "a sum of layers with different channels"));
+        }
+        Ok(Features { value: self.graph.add(a.value, b.value), ..a })
+    }
+
+    /// `filters` `[height, width, in, out]` with `bias`, the filters multiplied by `scale`.
+    fn convolution(&mut self, x: Features, name: &str, stride: usize, scale: f32) -> Result<Features, ConvertError> {
+        let filters = self.weights.get(&format!("{name}/filters"))?;
+        let bias = self.weights.get(&format!("{name}/bias"))?;
+        self.dense(x, filters, bias.values.as_slice(), stride, scale)
+    }
+
+    fn dense(
+        &mut self,
+        x: Features,
+        filters: &Weight,
+        bias: &[f32],
+        stride: usize,
+        scale: f32,
+    ) -> Result<Features, ConvertError> {
+        let &[height, width, inputs, channels] = filters.shape.as_slice() else {
+            return Err(filters.unexpected("four axes"));
+        };
+        if inputs != x.channels || height != width {
+            return Err(filters.unexpected(&format!("a square window over {} channels", x.channels)));
+        }
+        let position = |out, row| row * channels + out;
+        let rows = height * width * inputs;
+        let weights: Vec<f32> = (0..channels)
+            .flat_map(|out| {
+                // Rows run over height, width, input channel; ONNX wants input channel, height, width.
+                (0..inputs).flat_map(move |i| (i..rows).step_by(inputs.max(1)).map(move |row| position(out, row)))
+            })
+            .filter_map(|p| filters.values.get(p).map(|&v| v * scale))
+            .collect();
+        let convolution = Convolution {
+            shape: [channels, inputs, height, width],
+            weights: &weights,
+            bias,
+            strides: [stride; 2],
+            pads: same_pads(x.side, height, stride),
+            groups: 1,
+        };
+        let value = self.graph.convolution(x.value, &convolution)?;
+        Ok(Features { value, channels, side: x.side.div_ceil(stride) })
+    }
+
+    /// A depthwise convolution without bias, then a pointwise one with.
+    fn separable(&mut self, x: Features, name: &str) -> Result<Features, ConvertError> {
+        let depthwise = self.weights.get(&format!("{name}/depthwise_filter"))?;
+        let &[height, width, channels, 1] = depthwise.shape.as_slice() else {
+            return Err(depthwise.unexpected("four axes, the last of size 1"));
+        };
+        if channels != x.channels || height != width {
+            return Err(depthwise.unexpected(&format!("a square window over {} channels", x.channels)));
+        }
+        let cells = height * width;
+        let weights: Vec<f32> = (0..channels)
+            .flat_map(|c| (0..cells).map(move |cell| cell * channels + c))
+            .filter_map(|p| depthwise.values.get(p).copied())
+            .collect();
+        let convolution = Convolution {
+            shape: [channels, 1, height, width],
+            weights: &weights,
+            bias: &vec![0.0; channels],
+            strides: [1; 2],
+            pads: same_pads(x.side, height, 1),
+            groups: channels,
+        };
+        let filtered = Features { value: self.graph.convolution(x.value, &convolution)?, ..x };
+        let pointwise = self.weights.get(&format!("{name}/pointwise_filter"))?;
+        let bias = self.weights.get(&format!("{name}/bias"))?;
+        self.dense(filtered, pointwise, &bias.values, 1, 1.0)
+    }
+
+    /// Two separable convolutions and a pooling beside a pointwise convolution; halves the side. `active` is `x` with
+    /// the activation that the first convolution sees.
+    fn reduction(&mut self, x: Features, active: Features, name: &str) -> Result<Features, ConvertError> {
+        let mut y = self.separable(active, &format!("{name}/separable_conv0"))?;
+        y = self.relu(y);
+        y = self.separable(y, &format!("{name}/separable_conv1"))?;
+        let pool = MaxPool { window: [3; 2], strides: [2; 2], pads: same_pads(y.side, 3, 2) };
+        y = Features { value: self.graph.max_pool(y.value, &pool), side: y.side.div_ceil(2), ..y };
+        let shortcut = self.convolution(x, &format!("{name}/expansion_conv"), 2, 1.0)?;
+        self.add(y, shortcut)
+    }
+
+    fn linear(&mut self, x: Value, inputs: usize, outputs: usize, name: &str) -> Result<Value, ConvertError> {
+        let weights = self.weights.get(&format!("{name}/weights"))?;
+        let bias = self.weights.get(&format!("{name}/bias"))?;
+        if weights.shape != [inputs, outputs] {
+            return Err(weights.unexpected(&format!("[{inputs}, {outputs}]")));
+        }
+        self.graph.linear(x, [inputs, outputs], &weights.values, &bias.values)
+    }
+}
+
+/// A group of the weights manifest: tensors that lie one behind another in the same file.
+#[derive(Deserialize)]
+struct ManifestGroup {
+    weights: Vec<ManifestEntry>,
+}
+
+#[derive(Deserialize)]
+struct ManifestEntry {
+    name: String,
+    shape: Vec<usize>,
+    dtype: String,
+    quantization: Option<Quantization>,
+}
+
+/// `value = byte * scale + min`.
+#[derive(Deserialize)]
+struct Quantization {
+    dtype: String,
+    scale: f64,
+    min: f64,
+}
+
+/// A tensor, its last axis fastest.
+struct Weight {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Weight {
+    fn unexpected(&self, expected: &str) -> ConvertError {
+        ConvertError::Shape { name: self.name.clone(), found: self.shape.clone(), expected: expected.to_owned() }
+    }
+}
+
+struct Weights(BTreeMap<String, Weight>);
+
+impl Weights {
+    fn read(bin: &[u8], manifest_json: &[u8]) -> Result<Self, ConvertError> {
+        ConvertError::check_size("the weights file", bin.len(), MAX_WEIGHTS)?;
+        ConvertError::check_size("the weights manifest", manifest_json.len(), MAX_MANIFEST)?;
+        let groups: Vec<ManifestGroup> = serde_json::from_slice(manifest_json)
+            .map_err(|e| ConvertError::malformed(FORMAT, format!("its manifest is not understood: {e}")))?;
+        let mut rest = bin;
+        let mut weights = BTreeMap::new();
+        for entry in groups.into_iter().flat_map(|g| g.weights) {
+            if entry.dtype != "float32" {
+                return Err(ConvertError::unsupported(FORMAT, format!("tensors of type {}", entry.dtype)));
+            }
+            let width = match &entry.quantization {
+                None => 4,
+                Some(q) if q.dtype == "uint8" => 1,
+                Some(q) => return Err(ConvertError::unsupported(FORMAT, format!("quantisation to {}", q.dtype))),
+            };
+            let bytes = entry.shape.iter().try_fold(width, |product: usize, &d| product.checked_mul(d));
+            let (data, after) = bytes
+                .and_then(|n| rest.split_at_checked(n))
+                .ok_or_else(|| ConvertError::malformed(FORMAT, format!("it ends inside `{}`", entry.name)))?;
+            rest = after;
+            let values = match entry.quantization {
+                None => data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+                Some(q) => data.iter().map(|&b| (f64::from(b) * q.scale + q.min) as f32).collect(),
+            };
+            let weight = Weight { name: entry.name.clone(), shape: entry.shape, values };
+            weights.insert(entry.name, weight);
+        }
+        if rest.is_empty() {
+            Ok(Self(weights))
+        } else {
+            Err(ConvertError::malformed(FORMAT, format!("{} bytes are left over", rest.len())))
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<&Weight, ConvertError> {
+        self.0.get(name).ok_or_else(|| ConvertError::MissingTensor(name.to_owned()))
+    }
+}

@@ -1,0 +1,403 @@
+//! The operators of a TensorFlow Lite graph as ONNX nodes.
+
+use super::flatbuffer::{Table, Vector};
+use super::{ConvertError, FORMAT};
+use crate::convert::onnx_graph::{Convolution, GraphBuilder, MaxPool, Value};
+use std::collections::BTreeMap;
+
+/// The largest extent of an axis; it keeps products of extents far from overflow.
+const MAX_EXTENT: usize = 1 << 16;
+
+/// The most operators in a graph; the landmark network has 482.
+const MAX_OPERATORS: usize = 10_000;
+
+/// Activations: an ONNX value in the layout `[N, C, H, W]` and its extents as TensorFlow Lite orders them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Features {
+    pub value: Value,
+    /// Height, width, channels.
+    pub shape: [usize; 3],
+}
+
+/// What a tensor of the file is.
+#[derive(Clone, Copy)]
+enum Content {
+    /// Computed while the network runs.
+    Features(Features),
+    /// The contents of another tensor's buffer, widened to f32.
+    Constant(usize),
+}
+
+/// Window placement (`Padding` in the schema).
+#[derive(Clone, Copy, PartialEq)]
+enum Padding {
+    Same,
+    Valid,
+}
+
+/// Element types (`TensorType` in the schema) that occur in weights.
+const FLOAT32: u8 = 0;
+const FLOAT16: u8 = 1;
+const INT32: u8 = 2;
+
+/// A graph under translation. Field numbers are those of TensorFlow Lite's public `schema.fbs`.
+pub(super) struct Translation<'a> {
+    buffers: Vector<'a>,
+    tensors: Vector<'a>,
+    operators: Vector<'a>,
+    codes: Vec<i32>,
+    subgraph: Table<'a>,
+    contents: BTreeMap<usize, Content>,
+    builder: &'a mut GraphBuilder,
+}
+
+fn malformed(reason: impl Into<String>) -> ConvertError {
+    ConvertError::malformed(FORMAT, reason)
+}
+
+impl<'a> Translation<'a> {
+    pub(super) fn new(model: &'a [u8], builder: &'a mut GraphBuilder) -> Result<Self, ConvertError> {
+        let model = Table::root(model, b"TFL3")?;
+        let code_tables = model.tables(1)?;
+        ConvertError::check_size("the table of operator codes", code_tables.len(), MAX_OPERATORS)?;
+        let code = |index| {
+            let code: Table<'_> = code_tables.table(index)?;
+            // Codes beyond 126 live in a newer, wider field; the older one is a signed byte.
+            Ok(code.int(3, 0)?.max(code.byte(0, 0)?.cast_signed().into()))
+        };
+        let codes = (0..code_tables.len()).map(code).collect::<Result<_, ConvertError>>()?;
+        let subgraphs = model.tables(2)?;
+        if subgraphs.len() != 1 {
+            return Err(ConvertError::unsupported(FORMAT, format!("{} subgraphs", subgraphs.len())));
+        }
+        let subgraph = subgraphs.table(0)?;
+        let operators = subgraph.tables(3)?;
+        ConvertError::check_size("the list of operators", operators.len(), MAX_OPERATORS)?;
+        Ok(Self {
+            buffers: model.tables(4)?,
+            tensors: subgraph.tables(0)?,
+            operators,
+            codes,
+            subgraph,
+            contents: BTreeMap::new(),
+            builder,
+        })
+    }
+
+    /// Translates all operators; gives the outputs in the file's order.
+    pub(super) fn run(&mut self, input: Value, shape: [usize; 3]) -> Result<Vec<Features>, ConvertError> {
+        let inputs = indices(&self.subgraph.ints(1)?)?;
+        let &[index] = inputs.as_slice() else {
+            return Err(malformed(format!("it has {} inputs instead of one", inputs.len())));
+        };
+        if self.shape(index)? != [1, shape[0], shape[1], shape[2]] {
+            return Err(malformed("its input is not a picture of the expected size"));
+        }
+        self.contents.insert(index, Content::Features(Features { value: input, shape }));
+        for position in 0..self.operators.len() {
+            let operator = self.operators.table(position)?;
+            self.operator(&operator)?;
+        }
+        let outputs = indices(&self.subgraph.ints(2)?)?;
+        outputs.into_iter().map(|index| self.features(index)).collect()
+    }
+
+    fn operator(&mut self, operator: &Table<'_>) -> Result<(), ConvertError> {
+        let code = usize::try_from(operator.int(0, 0)?).ok().and_then(|i| self.codes.get(i)).copied();
+        let code = code.ok_or_else(|| malformed("an operator has no code"))?;
+        let inputs = indices(&operator.ints(1)?)?;
+        let outputs = indices(&operator.ints(2)?)?;
+        let options = operator.table(4)?;
+        let &[output] = outputs.as_slice() else {
+            return Err(malformed("an operator does not have one output"));
+        };
+        // Numbers of `BuiltinOperator` in the schema.
+        let content = match (code, inputs.as_slice()) {
+            (0, &[a, b]) => Content::Features(self.add(a, b, options)?),
+            (3, &[x, filter, bias]) => Content::Features(self.convolution(x, filter, bias, options)?),
+            (4, &[x, filter, bias]) => Content::Features(self.depthwise_convolution(x, filter, bias, options)?),
+            (6, &[constant]) => Content::Constant(constant),
+            (14, &[x]) => {
+                let x = self.features(x)?;
+                Content::Features(Features { value: self.builder.sigmoid(x.value), ..x })
+            }
+            (17, &[x]) => Content::Features(self.max_pool(x, options)?),
+            (22, &[x, ..]) => Content::Features(self.reshape(x, output)?),
+            (34, &[x, paddings]) => Content::Features(self.pad_channels(x, paddings)?),
+            (54, &[x, slopes]) => Content::Features(self.prelu(x, slopes)?),
+            (code, inputs) => {
+                let what = format!("operator {code} with {} inputs", inputs.len());
+                return Err(ConvertError::unsupported(FORMAT, what));
+            }
+        };
+        self.contents.insert(output, content);
+        Ok(())
+    }
+
+    fn add(&mut self, a: usize, b: usize, options: Option<Table<'_>>) -> Result<Features, ConvertError> {
+        no_activation(options.map_or(Ok(0), |o| o.byte(0, 0))?)?;
+        let (a, b) = (self.features(a)?, self.features(b)?);
+        if a.shape != b.shape {
+            return Err(ConvertError::unsupported(FORMAT, "a sum of tensors with different shapes"));
+        }
+        Ok(Features { value: self.builder.add(a.value, b.value), ..a })
+    }
+
+    fn convolution(
+        &mut self,
+        x: usize,
+        filter: usize,
+        bias: usize,
+        options: Option<Table<'_>>,
+    ) -> Result<Features, ConvertError> {
+        let options = options.ok_or_else(|| malformed("a convolution has no options"))?;
+        let window = Window::read(&options, [2, 1])?;
+        no_activation(options.byte(3, 0)?)?;
+        no_dilation(&options, [5, 4])?;
+        let x = self.features(x)?;
+        let shape = self.shape(filter)?;
+        let &[channels, height, width, inputs] = shape.as_slice() else {
+            return Err(shape_error(shape, "four axes"));
+        };
+        if inputs != x.shape[2] {
+            return Err(shape_error(shape, &format!("{} channels in", x.shape[2])));
+        }
+        // [out, height, width, in] becomes [out, in, height, width].
+        let weights = self.constant(filter)?;
+        let weights = permuted(&weights, [channels, height * width, inputs], [0, 2, 1]);
+        let bias = self.constant(bias)?;
+        let (pads, [out_height, out_width]) = window.place(x.shape, [height, width])?;
+        let convolution = Convolution {
+            shape: [channels, inputs, height, width],
+            weights: &weights,
+            bias: &bias,
+            strides: window.strides,
+            pads,
+            groups: 1,
+        };
+        let value = self.builder.convolution(x.value, &convolution)?;
+        Ok(Features { value, shape: [out_height, out_width, channels] })
+    }
+
+    fn depthwise_convolution(
+        &mut self,
+        x: usize,
+        filter: usize,
+        bias: usize,
+        options: Option<Table<'_>>,
+    ) -> Result<Features, ConvertError> {
+        let options = options.ok_or_else(|| malformed("a convolution has no options"))?;
+        let window = Window::read(&options, [2, 1])?;
+        no_activation(options.byte(4, 0)?)?;
+        no_dilation(&options, [6, 5])?;
+        let x = self.features(x)?;
+        let shape = self.shape(filter)?;
+        let &[1, height, width, channels] = shape.as_slice() else {
+            return Err(shape_error(shape, "[1, height, width, channels]"));
+        };
+        if channels != x.shape[2] {
+            return Err(shape_error(shape, &format!("{} channels", x.shape[2])));
+        }
+        // [1, height, width, channels] becomes [channels, 1, height, width].
+        let weights = self.constant(filter)?;
+        let weights = permuted(&weights, [1, height * width, channels], [0, 2, 1]);
+        let bias = self.constant(bias)?;
+        let (pads, [out_height, out_width]) = window.place(x.shape, [height, width])?;
+        let convolution = Convolution {
+            shape: [channels, 1, height, width],
+            weights: &weights,
+            bias: &bias,
+            strides: window.strides,
+            pads,
+            groups: channels,
+        };
+        let value = self.builder.convolution(x.value, &convolution)?;
+        Ok(Features { value, shape: [out_height, out_width, channels] })
+    }
+
+    fn max_pool(&mut self, x: usize, options: Option<Table<'_>>) -> Result<Features, ConvertError> {
+        let options = options.ok_or_else(|| malformed("a pooling has no options"))?;
+        let window = Window::read(&options, [2, 1])?;
+        no_activation(options.byte(5, 0)?)?;
+        let x = self.features(x)?;
+        let size = [extent(options.int(4, 0)?)?, extent(options.int(3, 0)?)?];
+        let (pads, [height, width]) = window.place(x.shape, size)?;
+        let pool = MaxPool { window: size, strides: window.strides, pads };
+        Ok(Features { value: self.builder.max_pool(x.value, &pool), shape: [height, width, x.shape[2]] })
+    }
+
+    /// Between tensors of one pixel the layout does not matter: the value passes through.
+    fn reshape(&mut self, x: usize, output: usize) -> Result<Features, ConvertError> {
+        let x = self.features(x)?;
+        let elements: usize = self.shape(output)?.iter().product();
+        if x.shape[..2] != [1, 1] || elements != x.shape[2] {
+            return Err(ConvertError::unsupported(FORMAT, "a reshape of more than one pixel"));
+        }
+        Ok(x)
+    }
+
+    /// Appends channels of zeros.
+    fn pad_channels(&mut self, x: usize, paddings: usize) -> Result<Features, ConvertError> {
+        let x = self.features(x)?;
+        let [0, 0, 0, 0, 0, 0, 0, more] = self.int_constant(paddings)?[..] else {
+            return Err(ConvertError::unsupported(FORMAT, "a padding of other axes than the end of the channels"));
+        };
+        let channels = x.shape[2] + extent(more)?;
+        let value = self.builder.append_channels(x.value, x.shape[2], channels)?;
+        Ok(Features { value, shape: [x.shape[0], x.shape[1], channels] })
+    }
+
+    fn prelu(&mut self, x: usize, slopes: usize) -> Result<Features, ConvertError> {
+        let x = self.features(x)?;
+        let shape = self.shape(slopes)?;
+        if shape != [1, 1, x.shape[2]] {
+            return Err(shape_error(shape, &format!("[1, 1, {}]", x.shape[2])));
+        }
+        let slopes = self.constant(slopes)?;
+        Ok(Features { value: self.builder.prelu(x.value, &slopes)?, ..x })
+    }
+
+    fn features(&self, index: usize) -> Result<Features, ConvertError> {
+        match self.contents.get(&index) {
+            Some(Content::Features(features)) => Ok(*features),
+            _ => Err(malformed(format!("tensor {index} is used before it is computed"))),
+        }
+    }
+
+    /// The extents of a tensor as the file declares them.
+    fn shape(&self, index: usize) -> Result<Vec<usize>, ConvertError> {
+        let shape = self.tensors.table(index)?.ints(0)?;
+        if shape.len() > 4 {
+            return Err(ConvertError::unsupported(FORMAT, format!("a tensor with {} axes", shape.len())));
+        }
+        shape.into_iter().map(extent).collect()
+    }
+
+    /// The buffer of a constant tensor with its element type.
+    fn buffer(&self, index: usize) -> Result<(u8, &'a [u8]), ConvertError> {
+        let index = if let Some(Content::Constant(source)) = self.contents.get(&index) { *source } else { index };
+        let tensor = self.tensors.table(index)?;
+        if tensor.table(6)?.is_some() {
+            return Err(ConvertError::unsupported(FORMAT, "sparse weights"));
+        }
+        let buffer = usize::try_from(tensor.int(2, 0)?).map_err(|_| malformed("a tensor has no buffer"))?;
+        Ok((tensor.byte(1, 0)?, self.buffers.table(buffer)?.bytes(0)?))
+    }
+
+    fn constant(&self, index: usize) -> Result<Vec<f32>, ConvertError> {
+        match self.buffer(index)? {
+            (FLOAT32, data) => Ok(data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
+            (FLOAT16, data) => Ok(data.as_chunks().0.iter().map(|&b| widen(u16::from_le_bytes(b))).collect()),
+            (other, _) => Err(ConvertError::unsupported(FORMAT, format!("weights of type {other}"))),
+        }
+    }
+
+    fn int_constant(&self, index: usize) -> Result<Vec<i32>, ConvertError> {
+        match self.buffer(index)? {
+            (INT32, data) => Ok(data.as_chunks().0.iter().map(|&b| i32::from_le_bytes(b)).collect()),
+            (other, _) => Err(ConvertError::unsupported(FORMAT, format!("sizes of type {other}"))),
+        }
+    }
+}
+
+/// How a window moves.
+struct Window {
+    padding: Padding,
+    strides: [usize; 2],
+}
+
+impl Window {
+    /// Reads the padding (field 0 in every table of options) and the vertical and horizontal stride.
+    fn read(options: &Table<'_>, strides: [usize; 2]) -> Result<Self, ConvertError> {
+        let padding = match options.byte(0, 0)? {
+            0 => Padding::Same,
+            1 => Padding::Valid,
+            other => return Err(ConvertError::unsupported(FORMAT, format!("padding {other}"))),
+        };
+        let strides = [extent(options.int(strides[0], 0)?)?, extent(options.int(strides[1], 0)?)?];
+        Ok(Self { padding, strides })
+    }
+
+    /// Padding at the top, left, bottom and right, and the extents of the result.
+    fn place(&self, shape: [usize; 3], window: [usize; 2]) -> Result<([usize; 4], [usize; 2]), ConvertError> {
+        let mut pads = [0; 4];
+        let mut out = [0; 2];
+        for axis in 0..2 {
+            let (size, window, stride) = (shape[axis], window[axis], self.strides[axis]);
+            out[axis] = match self.padding {
+                Padding::Same => size.div_ceil(stride),
+                Padding::Valid if window > size => return Err(malformed("a window is larger than its input")),
+                Padding::Valid => (size - window) / stride + 1,
+            };
+            if self.padding == Padding::Same {
+                // An odd total puts the larger half at the end.
+                let total = ((out[axis] - 1) * stride + window).saturating_sub(size);
+                pads[axis] = total / 2;
+                pads[axis + 2] = total - total / 2;
+            }
+        }
+        Ok((pads, out))
+    }
+}
+
+fn no_activation(activation: u8) -> Result<(), ConvertError> {
+    match activation {
+        0 => Ok(()),
+        other => Err(ConvertError::unsupported(FORMAT, format!("fused activation {other}"))),
+    }
+}
+
+fn no_dilation(options: &Table<'_>, fields: [usize; 2]) -> Result<(), ConvertError> {
+    for field in fields {
+        if options.int(field, 1)? != 1 {
+            return Err(ConvertError::unsupported(FORMAT, "a dilated convolution"));
+        }
+    }
+    Ok(())
+}
+
+/// An extent of an axis, a stride or a window: between 1 and the limit.
+fn extent(value: i32) -> Result<usize, ConvertError> {
+    usize::try_from(value)
+        .ok()
+        .filter(|v| (1..=MAX_EXTENT).contains(v))
+        .ok_or_else(|| malformed(format!("an extent of {value}")))
+}
+
+fn indices(values: &[i32]) -> Result<Vec<usize>, ConvertError> {
+    let index = |&v| usize::try_from(v).map_err(|_| ConvertError::unsupported(FORMAT, "an optional tensor"));
+    values.iter().map(index).collect()
+}
+
+fn shape_error(found: Vec<usize>, expected: &str) -> ConvertError {
+    ConvertError::Shape { name: "weights".to_owned(), found, expected: expected.to_owned() }
+}
+
+/// Reorders the axes of an array; positions that the array does not have are left out, which the graph builder notices.
+fn permuted(values: &[f32], shape: [usize; 3], order: [usize; 3]) -> Vec<f32> {
+    let strides = [shape[1] * shape[2], shape[2], 1];
+    let [a, b, c] = order;
+    let mut result = Vec::with_capacity(values.len());
+    if values.len() == shape[0] * strides[0] {
+        for i in 0..shape[a] {
+            for j in 0..shape[b] {
+                let row = i * strides[a] + j * strides[b];
+                result.extend((0..shape[c]).map(|k| values[row + k * strides[c]]));
+            }
+        }
+    }
+    result
+}
+
+/// Converts an IEEE half precision number.
+fn widen(half: u16) -> f32 {
+    let sign = u32::from(half >> 15) << 31;
+    let exponent = u32::from(half >> 10) & 0x1f;
+    let fraction = u32::from(half) & 0x3ff;
+    match exponent {
+        // Subnormal: fraction * 2^-24 is exact in f32.
+        0 => f32::from_bits(sign | (fraction as f32 * 2f32.powi(-24)).to_bits()),
+        0x1f => f32::from_bits(sign | 0x7f80_0000 | fraction << 13),
+        _ => f32::from_bits(sign | (exponent + 112) << 23 | fraction << 13),
+    }
+}

@@ -1,0 +1,214 @@
+//! MiniFASNetV2 and MiniFASNetV1SE, the liveness networks of Minivision's Silent-Face-Anti-Spoofing.
+
+use super::{ConvertError, StateDict, Tensor};
+use crate::convert::onnx::Extent;
+use crate::convert::onnx_graph::{Convolution, GraphBuilder, Value, batch};
+
+/// Side of the square input in pixels.
+const SIDE: i64 = 80;
+
+/// What PyTorch adds to a variance by default.
+const EPSILON: f64 = 1e-5;
+
+/// The most blocks in a residual stack; the published networks have at most six.
+const MAX_BLOCKS: usize = 64;
+
+/// Converts a MiniFASNet (`2.7_80x80_MiniFASNetV2.pth`, `4_0_0_80x80_MiniFASNetV1SE.pth`).
+///
+/// - Input `input` `[N, 3, 80, 80]`: BGR, 0..255 (not scaled), planes one after another.
+/// - Output `probabilities` `[N, 3]`: softmax of fake on a flat surface, live, fake in three dimensions.
+///
+/// The crop that the networks were trained with is the face box scaled about its centre by 2.7 (V2) or 4.0 (V1SE), the
+/// scale limited so that the crop fits into the picture, and the crop shifted inside where it would leave it; resized
+/// bilinearly without antialiasing.
+///
+/// The graph follows from names and shapes of the tensors: a convolution with as many groups as its weights say, its
+/// batch norm folded into it, a PReLU where slopes are stored, squeeze-and-excitation where `se_module` exists.
+///
+/// # Errors
+///
+/// When the bytes are not a legacy PyTorch file, or do not hold the tensors of such a network.
+pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
+    let weights = StateDict::read(pth)?;
+    let mut graph = GraphBuilder::new("MiniFASNet");
+    let shape = [batch(), Extent::Fixed(3), Extent::Fixed(SIDE), Extent::Fixed(SIDE)];
+    let x = graph.input("input", &shape);
+    let mut network = Network { weights: &weights, graph: &mut graph };
+
+    let mut x = Features { value: x, channels: 3 };
+    x = network.block(x, "conv1", 2, 1)?;
+    x = network.block(x, "conv2_dw", 1, 1)?;
+    for (reduction, stack) in [("conv_23", "conv_3"), ("conv_34", "conv_4"), ("conv_45", "conv_5")] {
+        x = network.bottleneck(x, reduction, 2)?;
+        for block in (0..MAX_BLOCKS).map(|i| format!("{stack}.model.{i}")) {
+            if !weights.contains(&format!("{block}.conv.conv.weight")) {
+                break;
+            }
+            let inner = network.bottleneck(x, &block, 1)?;
+            let inner = network.squeeze_and_excite(inner, &format!("{block}.se_module"))?;
+            if inner.channels != x.channels {
+                return Err(ConvertError::malformed("MiniFASNet", format!("`{block}` changes the channels")));
+            }
+            x.value = network.graph.add(x.value, inner.value);
+        }
+    }
+    x = network.block(x, "conv_6_sep", 1, 0)?;
+    x = network.block(x, "conv_6_dw", 1, 0)?;
+    let logits = network.classifier(x)?;
+    let probabilities = graph.softmax(logits);
+    graph.output(probabilities, "probabilities", &[batch(), Extent::Fixed(3)]);
+    Ok(graph.finish())
+}
+
+/// Activations with their number of channels.
+#[derive(Clone, Copy)]
+struct Features {
+    value: Value,
+    channels: usize,
+}
+
+struct Network<'a> {
+    weights: &'a StateDict,
+    graph: &'a mut GraphBuilder,
+}
+
+impl<'a> Network<'a> {
+    /// `name.conv`, the batch norm `name.bn` and, where its slopes are stored, the PReLU `name.prelu`.
+    fn block(&mut self, x: Features, name: &str, stride: usize, pad: usize) -> Result<Features, ConvertError> {
+        let y = self.convolution(x, &format!("{name}.conv"), &format!("{name}.bn"), stride, pad)?;
+        let slopes = format!("{name}.prelu.weight");
+        if !self.weights.contains(&slopes) {
+            return Ok(y);
+        }
+        let slopes = self.vector(&slopes, y.channels)?;
+        Ok(Features { value: self.graph.prelu(y.value, slopes)?, ..y })
+    }
+
+    /// A pointwise expansion, a depthwise 3x3 convolution and a pointwise projection.
+    fn bottleneck(&mut self, x: Features, name: &str, stride: usize) -> Result<Features, ConvertError> {
+        let x = self.block(x, &format!("{name}.conv"), 1, 0)?;
+        let x = self.block(x, &format!("{name}.conv_dw"), stride, 1)?;
+        self.block(x, &format!("{name}.project"), 1, 0)
+    }
+
+    /// Scales every channel by a factor that follows from the means of all, where the module exists.
+    fn squeeze_and_excite(&mut self, x: Features, name: &str) -> Result<Features, ConvertError> {
+        if !self.weights.contains(&format!("{name}.fc1.weight")) {
+            return Ok(x);
+        }
+        let means = Features { value: self.graph.global_average_pool(x.value), ..x };
+        let mut y = self.convolution(means, &format!("{name}.fc1"), &format!("{name}.bn1"), 1, 0)?;
+        y.value = self.graph.relu(y.value);
+        let y = self.convolution(y, &format!("{name}.fc2"), &format!("{name}.bn2"), 1, 0)?;
+        if y.channels != x.channels {
+            return Err(ConvertError::malformed("MiniFASNet", format!("`{name}` changes the channels")));
+        }
+        let factors = self.graph.sigmoid(y.value);
+        Ok(Features { value: self.graph.mul(x.value, factors), ..x })
+    }
+
+    /// A convolution without bias with the batch norm that follows it folded in.
+    fn convolution(
+        &mut self,
+        x: Features,
+        conv: &str,
+        norm: &str,
+        stride: usize,
+        pad: usize,
+    ) -> Result<Features, ConvertError> {
+        let name = format!("{conv}.weight");
+        let tensor = self.weights.get(&name)?;
+        let &[channels, inputs, height, width] = tensor.shape.as_slice() else {
+            return Err(tensor.unexpected(&name, "four axes"));
+        };
+        let groups = if inputs == x.channels {
+            1
+        } else if inputs == 1 && channels == x.channels {
+            channels
+        } else {
+            return Err(tensor.unexpected(&name, &format!("{} channels in", x.channels)));
+        };
+        let norm = self.norm(norm, channels)?;
+        let per_channel = inputs * height * width;
+        let weights: Vec<f32> = tensor
+            .values
+            .chunks(per_channel.max(1))
+            .zip(&norm.scale)
+            .flat_map(|(row, scale)| row.iter().map(move |&w| (f64::from(w) * scale) as f32))
+            .collect();
+        let bias: Vec<f32> = norm.shift.iter().map(|&s| s as f32).collect();
+        let convolution = Convolution {
+            shape: [channels, inputs, height, width],
+            weights: &weights,
+            bias: &bias,
+            strides: [stride; 2],
+            pads: [pad; 4],
+            groups,
+        };
+        Ok(Features { value: self.graph.convolution(x.value, &convolution)?, channels })
+    }
+
+    /// `linear`, the batch norm `bn` and `prob` as one matrix.
+    fn classifier(&mut self, x: Features) -> Result<Value, ConvertError> {
+        let linear = self.weights.get("linear.weight")?;
+        let &[hidden, inputs] = linear.shape.as_slice() else {
+            return Err(linear.unexpected("linear.weight", "two axes"));
+        };
+        if inputs != x.channels {
+            return Err(linear.unexpected("linear.weight", &format!("{} channels in", x.channels)));
+        }
+        let prob = self.weights.get("prob.weight")?;
+        let classes = 3;
+        if prob.shape != [classes, hidden] {
+            return Err(prob.unexpected("prob.weight", &format!("[{classes}, {hidden}]")));
+        }
+        let norm = self.norm("bn", hidden)?;
+        let mut matrix = vec![0.0; inputs * classes];
+        let mut bias = vec![0.0; classes];
+        for (class, row) in prob.values.chunks(hidden.max(1)).enumerate() {
+            for input in 0..inputs {
+                let through = row.iter().zip(&norm.scale).zip(linear.values.iter().skip(input).step_by(inputs));
+                let sum: f64 = through.map(|((&p, s), &l)| f64::from(p) * s * f64::from(l)).sum();
+                matrix[input * classes + class] = sum as f32;
+            }
+            bias[class] = row.iter().zip(&norm.shift).map(|(&p, s)| f64::from(p) * s).sum::<f64>() as f32;
+        }
+        let flat = self.graph.reshape(x.value, &[-1, inputs as i64]);
+        self.graph.linear(flat, [inputs, classes], &matrix, &bias)
+    }
+
+    /// A batch norm as one factor and one summand per channel.
+    fn norm(&self, name: &str, channels: usize) -> Result<Norm, ConvertError> {
+        let [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
+            .map(|part| self.vector(&format!("{name}.{part}"), channels));
+        let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
+        let scale: Vec<f64> = gamma
+            .iter()
+            .zip(variance)
+            .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + EPSILON).sqrt())
+            .collect();
+        let shift = beta
+            .iter()
+            .zip(mean)
+            .zip(&scale)
+            .map(|((&beta, &mean), scale)| f64::from(beta) - f64::from(mean) * scale)
+            .collect();
+        Ok(Norm { scale, shift })
+    }
+
+    fn vector(&self, name: &str, length: usize) -> Result<&'a [f32], ConvertError> {
+        let tensor = self.weights.get(name)?;
+        if tensor.shape == [length] { Ok(&tensor.values) } else { Err(tensor.unexpected(name, &format!("[{length}]"))) }
+    }
+}
+
+struct Norm {
+    scale: Vec<f64>,
+    shift: Vec<f64>,
+}
+
+impl Tensor {
+    fn unexpected(&self, name: &str, expected: &str) -> ConvertError {
+        ConvertError::Shape { name: name.to_owned(), found: self.shape.clone(), expected: expected.to_owned() }
+    }
+}
