@@ -87,7 +87,7 @@ pub enum StoreError {
         /// The package.
         package: String,
         /// Why.
-        source: ConvertError,
+        source: Box<ConvertError>,
     },
     /// The folder cannot be used.
     #[error("cannot {action} {path}: {source}")]
@@ -570,7 +570,7 @@ impl<'a> Worker<'a> {
         let bytes = artefact.converter.convert(&inputs).map_err(|source| StoreError::Convert {
             file: artefact.output.clone(),
             package: package.requirement(),
-            source,
+            source: Box::new(source),
         })?;
         self.store.write_atomically(&artefact.output, &bytes)?;
         Ok(Stored { recipe: artefact.recipe(), bytes: bytes.len() as u64, sha256: Sha256::of(&bytes) })
