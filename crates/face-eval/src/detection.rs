@@ -224,16 +224,17 @@ mod tests {
 
     #[test]
     fn average_precision_of_a_curve_with_a_dip() {
-        // By falling score: right (0.9), false (0.8), right (0.7), and one of the three faces is never found.
-        // Recall 1/3 at precision 1, 1/3 at 1/2, 2/3 at 2/3. Interpolated: 1/3 * 1 + 1/3 * 2/3 = 5/9.
+        // By falling score: right (0.9), false (0.8), right (0.7), right (0.6), and one of the four faces is never
+        // found. Recall 1/4 at precision 1, 1/4 at 1/2, 2/4 at 2/3, 3/4 at 3/4. The highest precision at or beyond
+        // recall 2/4 is 3/4: 1/4 * 1 + 1/4 * 3/4 + 1/4 * 3/4 = 5/8.
         let figures = figures(vec![
             (vec![labelled(0.0), labelled(100.0)], Some(vec![found(0.0, 0.9), found(50.0, 0.8)])),
-            (vec![labelled(0.0)], Some(vec![found(1.0, 0.7)])),
+            (vec![labelled(0.0), labelled(100.0)], Some(vec![found(1.0, 0.7), found(99.0, 0.6)])),
         ])
         .expect("labelled");
-        assert!((figures.average_precision.expect("faces").value - 5.0 / 9.0).abs() < 1e-12);
-        assert_eq!(figures.recall.map(|share| (share.count, share.total)), Some((2, 3)));
-        assert_eq!(figures.precision.map(|share| (share.count, share.total)), Some((2, 3)));
+        assert!((figures.average_precision.expect("faces").value - 5.0 / 8.0).abs() < 1e-12);
+        assert_eq!(figures.recall.map(|share| (share.count, share.total)), Some((3, 4)));
+        assert_eq!(figures.precision.map(|share| (share.count, share.total)), Some((3, 4)));
     }
 
     #[test]

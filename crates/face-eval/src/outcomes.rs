@@ -345,8 +345,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("outcomes.jsonl");
         let line = r#"{"path":"a.jpg","word":"OK"}"#;
-        std::fs::write(&path, format!("{{\"format\":1,\"settings\":\"v1\"}}\n{line}\n{}", &line[..14]))
-            .expect("written");
+        // Longer than the line that is appended next, which must not leave a part of it standing.
+        let torn = r#"{"path":"b.jpg","word":"FACE_TOO_CLOSE","age":31.0,"gender":-9874,"pose":{"yaw":1.5,"pit"#;
+        std::fs::write(&path, format!("{{\"format\":1,\"settings\":\"v1\"}}\n{line}\n{torn}")).expect("written");
         {
             let (mut log, outcomes) = OutcomeLog::resume(&path, "v1").expect("the log");
             assert_eq!(outcomes, [Outcome::new("a.jpg", Word::Ok)]);

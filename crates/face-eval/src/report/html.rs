@@ -44,8 +44,9 @@ impl Unit {
         let text = match self {
             Self::Percent => {
                 let percent = 100.0 * value;
-                // Two decimals below 1 %, where the leading digit would else be the only one.
-                let decimals = usize::from(percent > 0.0 && percent < 1.0) + 1;
+                // Two decimals within 1 % of both ends: 99.96 % must not read as 100.0 %.
+                let near_an_end = (percent > 0.0 && percent < 1.0) || (percent > 99.0 && percent < 100.0);
+                let decimals = usize::from(near_an_end) + 1;
                 format!("{percent:.decimals$}")
             }
             Self::Years | Self::Degrees => format!("{value:.2}"),
@@ -189,6 +190,7 @@ mod tests {
     fn numbers_are_shown_in_their_unit() {
         assert_eq!(Unit::Percent.text(0.123_4), "12.3\u{a0}%");
         assert_eq!(Unit::Percent.number(0.001_23), "0.12");
+        assert_eq!(Unit::Percent.number(0.999_6), "99.96");
         assert_eq!(Unit::Percent.number(0.0), "0.0");
         assert_eq!(Unit::Years.number(-0.5), "\u{2212}0.50");
         assert_eq!(Unit::Degrees.number(-0.001), "0.00");
