@@ -1,6 +1,7 @@
 //! The age and gender network of `@vladmandic/face-api`: quantised weights beside a JSON manifest.
 
 use super::ConvertError;
+use super::array::{element_count, permuted};
 use super::onnx::Extent;
 use super::onnx_graph::{Convolution, GraphBuilder, MaxPool, Value, batch};
 use serde::Deserialize;
@@ -39,13 +40,11 @@ const MAX_MANIFEST: usize = 1 << 20;
 pub fn age_gender(bin: &[u8], manifest_json: &[u8]) -> Result<Vec<u8>, ConvertError> {
     let weights = Weights::read(bin, manifest_json)?;
     let mut graph = GraphBuilder::new("face-api age and gender");
-    let side = Extent::Fixed(SIDE as i64);
-    let input = graph.input("input", &[batch(), Extent::Fixed(3), side.clone(), side]);
-    let mean = graph.constant(&[1, 3, 1, 1], &MEAN_RGB)?;
-    let centred = graph.sub(input, mean);
+    let input = graph.picture(3, SIDE);
+    let centred = graph.subtract(input, &MEAN_RGB)?;
     let mut network = Network { weights: &weights, graph: &mut graph };
 
-    let mut x = Features { value: centred, channels: 3, side: SIDE };
+    let mut x = Features { value: centred, side: SIDE };
     x = network.convolution(x, "entry_flow/conv_in", 2, 1.0 / DIVISOR)?;
     x = network.relu(x);
     x = network.reduction(x, x, "entry_flow/reduction_block_0")?;
@@ -57,7 +56,7 @@ pub fn age_gender(bin: &[u8], manifest_json: &[u8]) -> Result<Vec<u8>, ConvertEr
             y = network.relu(y);
             y = network.separable(y, &format!("{block}/{layer}"))?;
         }
-        x = network.add(x, y)?;
+        x.value = network.graph.add(y.value, x.value)?;
     }
     let active = network.relu(x);
     x = network.reduction(x, active, "exit_flow/reduction_block")?;
@@ -65,9 +64,9 @@ pub fn age_gender(bin: &[u8], manifest_json: &[u8]) -> Result<Vec<u8>, ConvertEr
     x = network.relu(x);
 
     let means = network.graph.global_average_pool(x.value);
-    let features = network.graph.reshape(means, &[-1, x.channels as i64]);
-    let age = network.linear(features, x.channels, 1, "fc/age")?;
-    let gender = network.linear(features, x.channels, 2, "fc/gender")?;
+    let features = network.graph.reshape(means, &[-1, means.channels() as i64]);
+    let age = network.linear(features, 1, "fc/age")?;
+    let gender = network.linear(features, 2, "fc/gender")?;
     let gender = graph.softmax(gender);
     graph.output(age, "age", &[batch(), Extent::Fixed(1)]);
     graph.output(gender, "gender", &[batch(), Extent::Fixed(2)]);
@@ -78,7 +77,6 @@ pub fn age_gender(bin: &[u8], manifest_json: &[u8]) -> Result<Vec<u8>, ConvertEr
 #[derive(Clone, Copy)]
 struct Features {
     value: Value,
-    channels: usize,
     side: usize,
 }
 
@@ -87,15 +85,11 @@ struct Network<'a> {
     graph: &'a mut GraphBuilder,
 }
 
-/// TensorFlow's `SAME` padding before and after, for one axis.
-fn same_padding(size: usize, window: usize, stride: usize) -> [usize; 2] {
-    let total = ((size.div_ceil(stride) - 1) * stride + window).saturating_sub(size);
-    [total / 2, total - total / 2]
-}
-
-fn same_pads(size: usize, window: usize, stride: usize) -> [usize; 4] {
-    let [before, after] = same_padding(size, window, stride);
-    [before, before, after, after]
+/// TensorFlow's `SAME` padding of a square: what an odd total leaves over goes to the bottom and the right.
+fn same_pads(side: usize, window: usize, stride: usize) -> [usize; 4] {
+    let total = ((side.div_ceil(stride) - 1) * stride).saturating_add(window).saturating_sub(side);
+    let before = total / 2;
+    [before, before, total - before, total - before]
 }
 
 impl Network<'_> {
@@ -103,18 +97,11 @@ impl Network<'_> {
         Features { value: self.graph.relu(x.value), ..x }
     }
 
-    fn add(&mut self, a: Features, b: Features) -> Result<Features, ConvertError> {
-        if a.channels != b.channels {
-            return Err(ConvertError::malformed(FORMAT, "a sum of layers with different channels"));
-        }
-        Ok(Features { value: self.graph.add(a.value, b.value), ..a })
-    }
-
     /// `filters` `[height, width, in, out]` with `bias`, the filters multiplied by `scale`.
     fn convolution(&mut self, x: Features, name: &str, stride: usize, scale: f32) -> Result<Features, ConvertError> {
         let filters = self.weights.get(&format!("{name}/filters"))?;
         let bias = self.weights.get(&format!("{name}/bias"))?;
-        self.dense(x, filters, bias.values.as_slice(), stride, scale)
+        self.dense(x, filters, &bias.values, stride, scale)
     }
 
     fn dense(
@@ -128,18 +115,11 @@ impl Network<'_> {
         let &[height, width, inputs, channels] = filters.shape.as_slice() else {
             return Err(filters.unexpected("four axes"));
         };
-        if inputs != x.channels || height != width {
-            return Err(filters.unexpected(&format!("a square window over {} channels", x.channels)));
+        if height != width {
+            return Err(filters.unexpected("a square window"));
         }
-        let position = |out, row| row * channels + out;
-        let rows = height * width * inputs;
-        let weights: Vec<f32> = (0..channels)
-            .flat_map(|out| {
-                // Rows run over height, width, input channel; ONNX wants input channel, height, width.
-                (0..inputs).flat_map(move |i| (i..rows).step_by(inputs.max(1)).map(move |row| position(out, row)))
-            })
-            .filter_map(|p| filters.values.get(p).map(|&v| v * scale))
-            .collect();
+        let mut weights = permuted(&filters.values, [height * width, inputs, channels], [2, 1, 0]);
+        weights.iter_mut().for_each(|w| *w *= scale);
         let convolution = Convolution {
             shape: [channels, inputs, height, width],
             weights: &weights,
@@ -149,7 +129,7 @@ impl Network<'_> {
             groups: 1,
         };
         let value = self.graph.convolution(x.value, &convolution)?;
-        Ok(Features { value, channels, side: x.side.div_ceil(stride) })
+        Ok(Features { value, side: x.side.div_ceil(stride) })
     }
 
     /// A depthwise convolution without bias, then a pointwise one with.
@@ -158,14 +138,10 @@ impl Network<'_> {
         let &[height, width, channels, 1] = depthwise.shape.as_slice() else {
             return Err(depthwise.unexpected("four axes, the last of size 1"));
         };
-        if channels != x.channels || height != width {
-            return Err(depthwise.unexpected(&format!("a square window over {} channels", x.channels)));
+        if height != width {
+            return Err(depthwise.unexpected("a square window"));
         }
-        let cells = height * width;
-        let weights: Vec<f32> = (0..channels)
-            .flat_map(|c| (0..cells).map(move |cell| cell * channels + c))
-            .filter_map(|p| depthwise.values.get(p).copied())
-            .collect();
+        let weights = permuted(&depthwise.values, [1, height * width, channels], [2, 1, 0]);
         let convolution = Convolution {
             shape: [channels, 1, height, width],
             weights: &weights,
@@ -187,18 +163,18 @@ impl Network<'_> {
         y = self.relu(y);
         y = self.separable(y, &format!("{name}/separable_conv1"))?;
         let pool = MaxPool { window: [3; 2], strides: [2; 2], pads: same_pads(y.side, 3, 2) };
-        y = Features { value: self.graph.max_pool(y.value, &pool), side: y.side.div_ceil(2), ..y };
+        let pooled = self.graph.max_pool(y.value, &pool);
         let shortcut = self.convolution(x, &format!("{name}/expansion_conv"), 2, 1.0)?;
-        self.add(y, shortcut)
+        Ok(Features { value: self.graph.add(shortcut.value, pooled)?, side: shortcut.side })
     }
 
-    fn linear(&mut self, x: Value, inputs: usize, outputs: usize, name: &str) -> Result<Value, ConvertError> {
+    fn linear(&mut self, x: Value, outputs: usize, name: &str) -> Result<Value, ConvertError> {
         let weights = self.weights.get(&format!("{name}/weights"))?;
         let bias = self.weights.get(&format!("{name}/bias"))?;
-        if weights.shape != [inputs, outputs] {
-            return Err(weights.unexpected(&format!("[{inputs}, {outputs}]")));
+        if weights.shape != [x.channels(), outputs] {
+            return Err(weights.unexpected(&format!("[{}, {outputs}]", x.channels())));
         }
-        self.graph.linear(x, [inputs, outputs], &weights.values, &bias.values)
+        self.graph.linear(x, &weights.values, &bias.values)
     }
 }
 
@@ -256,10 +232,11 @@ impl Weights {
                 Some(q) if q.dtype == "uint8" => 1,
                 Some(q) => return Err(ConvertError::unsupported(FORMAT, format!("quantisation to {}", q.dtype))),
             };
-            let bytes = entry.shape.iter().try_fold(width, |product: usize, &d| product.checked_mul(d));
-            let (data, after) = bytes
+            let elements = element_count(&entry.shape).filter(|&n| n > 0);
+            let (data, after) = elements
+                .and_then(|n| n.checked_mul(width))
                 .and_then(|n| rest.split_at_checked(n))
-                .ok_or_else(|| ConvertError::malformed(FORMAT, format!("it ends inside `{}`", entry.name)))?;
+                .ok_or_else(|| ConvertError::malformed(FORMAT, format!("`{}` is empty or not complete", entry.name)))?;
             rest = after;
             let values = match entry.quantization {
                 None => data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),

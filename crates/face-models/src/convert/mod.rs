@@ -5,6 +5,7 @@
 //! lengths are checked before they are used, nothing is executed, nothing recurses into the input, and memory stays
 //! proportional to the size of the file.
 
+mod array;
 mod onnx;
 mod onnx_graph;
 mod task;

@@ -2,17 +2,43 @@
 //!
 //! Activations are `[N, C, H, W]` with a symbolic batch `N`, one channel plane after another; convolution weights are
 //! `[out, in / groups, height, width]`.
+//!
+//! Two things are done for ONNX Runtime's sake, whose fast x86 kernels keep 8 or 16 channels side by side. Median ms on
+//! one thread of an AVX-512 machine, version 1.24.4, plain graph against this one: MiniFASNetV2 2.2 against 1.3,
+//! MiniFASNetV1SE 2.3 against 1.4, face landmarks 9.8 against 4.7; version 1.32 gains more.
+//! - Convolutions get output channels of zeros up to a multiple of [`BLOCK`], because other numbers fall back to a slow
+//!   kernel; every consumer gives them the weight 0.
+//! - A PReLU, which has no fast kernel and makes its neighbours change the layout, is written as depthwise
+//!   convolutions.
 
 use super::ConvertError;
+use super::array::element_count;
 use super::onnx::{self, Attribute, Extent, Node, Tensor, ValueInfo};
 use prost::Message;
 
 /// The most weights that one graph may hold: 64 MB of f32, six times the largest network here.
 const MAX_ELEMENTS: usize = 16 << 20;
 
-/// A value that flows through the graph: its position among all values.
+/// Channels of hidden convolutions come in multiples of this.
+const BLOCK: usize = 16;
+
+/// A value that flows through the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Value(usize);
+pub(super) struct Value {
+    /// Position among all values.
+    id: usize,
+    /// Extent of the second axis as the network means it.
+    channels: usize,
+    /// Extent of the second axis with the channels of zeros behind.
+    stored: usize,
+}
+
+impl Value {
+    /// Extent of the second axis.
+    pub(super) fn channels(self) -> usize {
+        self.channels
+    }
+}
 
 /// A convolution with its weights.
 pub(super) struct Convolution<'a> {
@@ -42,20 +68,21 @@ pub(super) struct MaxPool {
 
 struct Step {
     operator: &'static str,
-    inputs: Vec<Value>,
-    output: Value,
+    inputs: Vec<usize>,
+    output: usize,
     attributes: Vec<Attribute>,
 }
 
 /// A graph under construction.
 pub(super) struct GraphBuilder {
     name: &'static str,
+    /// Names of all values, by id.
     names: Vec<String>,
     steps: Vec<Step>,
     weights: Vec<Tensor>,
     elements: usize,
-    inputs: Vec<(Value, Vec<Extent>)>,
-    outputs: Vec<(Value, Vec<Extent>)>,
+    inputs: Vec<ValueInfo>,
+    outputs: Vec<(usize, Vec<Extent>)>,
 }
 
 /// The symbolic batch axis.
@@ -80,96 +107,156 @@ impl GraphBuilder {
         }
     }
 
-    fn value(&mut self, prefix: &str) -> Value {
-        let value = Value(self.names.len());
-        self.names.push(format!("{prefix}_{}", value.0));
-        value
+    fn named(&mut self, name: String) -> usize {
+        self.names.push(name);
+        self.names.len() - 1
     }
 
-    fn step(&mut self, operator: &'static str, inputs: Vec<Value>, attributes: Vec<Attribute>) -> Value {
-        let output = self.value(operator);
+    fn step(&mut self, operator: &'static str, inputs: Vec<usize>, attributes: Vec<Attribute>) -> usize {
+        let output = self.named(format!("{operator}_{}", self.names.len()));
         self.steps.push(Step { operator, inputs, output, attributes });
         output
     }
 
-    /// Declares an f32 input.
-    pub(super) fn input(&mut self, name: &str, shape: &[Extent]) -> Value {
-        let value = Value(self.names.len());
-        self.names.push(name.to_owned());
-        self.inputs.push((value, shape.to_vec()));
-        value
+    /// A node that keeps the number of channels.
+    fn unary(&mut self, operator: &'static str, x: Value, attributes: Vec<Attribute>) -> Value {
+        Value { id: self.step(operator, vec![x.id], attributes), ..x }
+    }
+
+    /// A node over two values that agree in their channels.
+    fn binary(&mut self, operator: &'static str, a: Value, b: Value) -> Result<Value, ConvertError> {
+        if (a.channels, a.stored) != (b.channels, b.stored) {
+            let reason = format!("it combines layers of {} and {} channels", a.channels, b.channels);
+            return Err(ConvertError::malformed("network", reason));
+        }
+        Ok(Value { id: self.step(operator, vec![a.id, b.id], Vec::new()), ..a })
+    }
+
+    /// Declares the f32 input `[N, channels, height, width]`.
+    pub(super) fn picture(&mut self, channels: usize, side: usize) -> Value {
+        let extents = [channels, side, side].map(|e| Extent::Fixed(e as i64));
+        let [c, h, w] = extents;
+        self.inputs.push(ValueInfo::floats("input", &[batch(), c, h, w]));
+        Value { id: self.named("input".to_owned()), channels, stored: channels }
     }
 
     /// Makes a value an f32 output under the given name.
     pub(super) fn output(&mut self, value: Value, name: &str, shape: &[Extent]) {
-        name.clone_into(&mut self.names[value.0]);
-        self.outputs.push((value, shape.to_vec()));
+        name.clone_into(&mut self.names[value.id]);
+        self.outputs.push((value.id, shape.to_vec()));
     }
 
     /// Adds f32 weights.
-    pub(super) fn constant(&mut self, shape: &[usize], values: &[f32]) -> Result<Value, ConvertError> {
-        let expected = shape.iter().try_fold(1usize, |product, &d| product.checked_mul(d));
-        if expected != Some(values.len()) {
+    fn constant(&mut self, shape: &[usize], values: &[f32]) -> Result<usize, ConvertError> {
+        if element_count(shape) != Some(values.len()) {
             let reason = format!("{} values do not fill the shape {shape:?}", values.len());
             return Err(ConvertError::malformed("weights", reason));
         }
-        self.elements += values.len();
-        ConvertError::check_size("the network", self.elements, MAX_ELEMENTS)?;
-        let value = self.value("weights");
-        let name = self.names[value.0].clone();
-        self.weights.push(Tensor::floats(&name, shape, values));
-        Ok(value)
+        self.reserve(values.len())?;
+        let id = self.named(format!("weights_{}", self.names.len()));
+        self.weights.push(Tensor::floats(&self.names[id], shape, values));
+        Ok(id)
     }
 
-    fn int_constant(&mut self, values: &[i64]) -> Value {
-        let value = self.value("shape");
-        let name = self.names[value.0].clone();
-        self.weights.push(Tensor::ints(&name, values));
-        value
+    fn int_constant(&mut self, values: &[i64]) -> usize {
+        let id = self.named(format!("sizes_{}", self.names.len()));
+        self.weights.push(Tensor::ints(&self.names[id], values));
+        id
+    }
+
+    /// Counts elements against the limit, before they are allocated.
+    fn reserve(&mut self, elements: usize) -> Result<(), ConvertError> {
+        self.elements = self.elements.saturating_add(elements);
+        ConvertError::check_size("the network", self.elements, MAX_ELEMENTS)
+    }
+
+    /// `x - offsets`, one offset per channel.
+    pub(super) fn subtract(&mut self, x: Value, offsets: &[f32]) -> Result<Value, ConvertError> {
+        let offsets = self.constant(&[1, x.stored, 1, 1], offsets)?;
+        Ok(Value { id: self.step("Sub", vec![x.id, offsets], Vec::new()), ..x })
     }
 
     pub(super) fn convolution(&mut self, x: Value, conv: &Convolution<'_>) -> Result<Value, ConvertError> {
-        let [out, _, height, width] = conv.shape;
-        let weights = self.constant(&conv.shape, conv.weights)?;
-        let bias = self.constant(&[out], conv.bias)?;
+        let [out, per_group, height, width] = conv.shape;
+        let fits = match conv.groups {
+            1 => per_group == x.channels,
+            groups => per_group == 1 && groups == x.channels && out == groups,
+        };
+        let window = height.saturating_mul(width);
+        let row = per_group.saturating_mul(window);
+        if !fits || element_count(&conv.shape) != Some(conv.weights.len()) || conv.bias.len() != out || row == 0 {
+            let reason = format!("a convolution of shape {:?} over {} channels", conv.shape, x.channels);
+            return Err(ConvertError::malformed("network", reason));
+        }
+        let stored = out.next_multiple_of(BLOCK);
+        let (stored_groups, stored_per_group) = if conv.groups == 1 { (1, x.stored) } else { (stored, 1) };
+        let stored_row = stored_per_group.saturating_mul(window);
+        ConvertError::check_size("the network", stored.saturating_mul(stored_row), MAX_ELEMENTS)?;
+        let mut weights = vec![0.0; stored * stored_row];
+        for (to, from) in weights.chunks_exact_mut(stored_row).zip(conv.weights.chunks_exact(row)) {
+            to[..row].copy_from_slice(from);
+        }
+        let mut bias = conv.bias.to_vec();
+        bias.resize(stored, 0.0);
+
+        let weights = self.constant(&[stored, stored_per_group, height, width], &weights)?;
+        let bias = self.constant(&[stored], &bias)?;
         let attributes = vec![
             Attribute::ints("kernel_shape", &ints(&[height, width])),
             Attribute::ints("strides", &ints(&conv.strides)),
             Attribute::ints("pads", &ints(&conv.pads)),
-            Attribute::int("group", conv.groups as i64),
+            Attribute::int("group", stored_groups as i64),
         ];
-        Ok(self.step("Conv", vec![x, weights, bias], attributes))
+        Ok(Value { id: self.step("Conv", vec![x.id, weights, bias], attributes), channels: out, stored })
+    }
+
+    /// One factor per channel, as a depthwise convolution.
+    fn scale(&mut self, x: Value, factors: &[f32]) -> Result<Value, ConvertError> {
+        let channels = factors.len();
+        let bias = vec![0.0; channels];
+        let shape = [channels, 1, 1, 1];
+        let groups = channels;
+        self.convolution(
+            x,
+            &Convolution { shape, weights: factors, bias: &bias, strides: [1; 2], pads: [0; 4], groups },
+        )
     }
 
     /// `x` where it is positive, `slope * x` where it is negative, with one slope per channel.
+    ///
+    /// Written as `x + s * relu(s * (slope - 1) * x)`, where `s` is 1 for a slope up to 1 and -1 for a steeper one: for
+    /// positive `x` the second summand is 0, for negative `x` it is `(slope - 1) * x`. ONNX Runtime merges the relu and
+    /// the addition into the convolutions; most networks need no `s` and get along with one.
     pub(super) fn prelu(&mut self, x: Value, slopes: &[f32]) -> Result<Value, ConvertError> {
-        let slopes = self.constant(&[slopes.len(), 1, 1], slopes)?;
-        Ok(self.step("PRelu", vec![x, slopes], Vec::new()))
+        let signs: Vec<f32> = slopes.iter().map(|&slope| if slope > 1.0 { -1.0 } else { 1.0 }).collect();
+        let factors: Vec<f32> = slopes.iter().zip(&signs).map(|(slope, sign)| sign * (slope - 1.0)).collect();
+        let scaled = self.scale(x, &factors)?;
+        let mut change = self.relu(scaled);
+        if signs.contains(&-1.0) {
+            change = self.scale(change, &signs)?;
+        }
+        self.add(change, x)
     }
 
     pub(super) fn relu(&mut self, x: Value) -> Value {
-        self.step("Relu", vec![x], Vec::new())
+        self.unary("Relu", x, Vec::new())
     }
 
     pub(super) fn sigmoid(&mut self, x: Value) -> Value {
-        self.step("Sigmoid", vec![x], Vec::new())
+        self.unary("Sigmoid", x, Vec::new())
     }
 
     /// Softmax over the last axis.
     pub(super) fn softmax(&mut self, x: Value) -> Value {
-        self.step("Softmax", vec![x], vec![Attribute::int("axis", -1)])
+        self.unary("Softmax", x, vec![Attribute::int("axis", -1)])
     }
 
-    pub(super) fn add(&mut self, a: Value, b: Value) -> Value {
-        self.step("Add", vec![a, b], Vec::new())
+    pub(super) fn add(&mut self, a: Value, b: Value) -> Result<Value, ConvertError> {
+        self.binary("Add", a, b)
     }
 
-    pub(super) fn sub(&mut self, a: Value, b: Value) -> Value {
-        self.step("Sub", vec![a, b], Vec::new())
-    }
-
-    pub(super) fn mul(&mut self, a: Value, b: Value) -> Value {
-        self.step("Mul", vec![a, b], Vec::new())
+    pub(super) fn mul(&mut self, a: Value, b: Value) -> Result<Value, ConvertError> {
+        self.binary("Mul", a, b)
     }
 
     pub(super) fn max_pool(&mut self, x: Value, pool: &MaxPool) -> Value {
@@ -178,69 +265,67 @@ impl GraphBuilder {
             Attribute::ints("strides", &ints(&pool.strides)),
             Attribute::ints("pads", &ints(&pool.pads)),
         ];
-        self.step("MaxPool", vec![x], attributes)
+        self.unary("MaxPool", x, attributes)
     }
 
-    /// Appends channels of zeros, so that `channels` become `wanted`.
+    /// Means over height and width: `[N, C, H, W]` becomes `[N, C, 1, 1]`.
+    pub(super) fn global_average_pool(&mut self, x: Value) -> Value {
+        self.unary("GlobalAveragePool", x, Vec::new())
+    }
+
+    /// Appends channels of zeros.
     ///
-    /// A pointwise convolution with ones on the diagonal, because ONNX Runtime computes it in the blocked layout of the
+    /// A pointwise convolution with ones on the diagonal, because ONNX Runtime computes it in the layout of the
     /// convolutions around it and merges a following addition into it; `Pad` would have it change the layout twice.
-    pub(super) fn append_channels(&mut self, x: Value, channels: usize, wanted: usize) -> Result<Value, ConvertError> {
-        ConvertError::check_size("the network", wanted.saturating_mul(channels), MAX_ELEMENTS)?;
-        let mut weights = vec![0.0; wanted * channels];
-        weights.iter_mut().step_by(channels + 1).take(channels.min(wanted)).for_each(|w| *w = 1.0);
+    pub(super) fn append_channels(&mut self, x: Value, more: usize) -> Result<Value, ConvertError> {
+        let wanted = x.channels.saturating_add(more);
+        ConvertError::check_size("the network", wanted.saturating_mul(x.channels.max(1)), MAX_ELEMENTS)?;
+        let mut weights = vec![0.0; wanted * x.channels];
+        weights.iter_mut().step_by(x.channels + 1).take(x.channels).for_each(|w| *w = 1.0);
         let bias = vec![0.0; wanted];
-        let shape = [wanted, channels, 1, 1];
+        let shape = [wanted, x.channels, 1, 1];
         self.convolution(
             x,
             &Convolution { shape, weights: &weights, bias: &bias, strides: [1; 2], pads: [0; 4], groups: 1 },
         )
     }
 
-    /// Means over height and width: `[N, C, H, W]` becomes `[N, C, 1, 1]`.
-    pub(super) fn global_average_pool(&mut self, x: Value) -> Value {
-        self.step("GlobalAveragePool", vec![x], Vec::new())
-    }
-
-    /// Changes the shape; one axis may be -1.
+    /// Takes the channels of one pixel, `[N, C, 1, 1]`, as another shape; the first extent is -1 for the batch.
     pub(super) fn reshape(&mut self, x: Value, shape: &[i64]) -> Value {
+        let mut id = x.id;
+        if x.stored != x.channels {
+            let [start, end, axis] = [0, x.channels as i64, 1].map(|v| self.int_constant(&[v]));
+            id = self.step("Slice", vec![id, start, end, axis], Vec::new());
+        }
         let shape = self.int_constant(shape);
-        self.step("Reshape", vec![x, shape], Vec::new())
+        Value { id: self.step("Reshape", vec![id, shape], Vec::new()), channels: x.channels, stored: x.channels }
     }
 
     /// `x * weights + bias` for `x` `[N, in]`, `weights` `[in, out]`.
-    pub(super) fn linear(
-        &mut self,
-        x: Value,
-        shape: [usize; 2],
-        weights: &[f32],
-        bias: &[f32],
-    ) -> Result<Value, ConvertError> {
-        let weights = self.constant(&shape, weights)?;
-        let bias = self.constant(&[shape[1]], bias)?;
-        Ok(self.step("Gemm", vec![x, weights, bias], Vec::new()))
+    pub(super) fn linear(&mut self, x: Value, weights: &[f32], bias: &[f32]) -> Result<Value, ConvertError> {
+        let channels = bias.len();
+        let weights = self.constant(&[x.channels, channels], weights)?;
+        let bias = self.constant(&[channels], bias)?;
+        Ok(Value { id: self.step("Gemm", vec![x.id, weights, bias], Vec::new()), channels, stored: channels })
     }
 
     /// The finished model.
     pub(super) fn finish(self) -> Vec<u8> {
         let names = &self.names;
         let node = |step: &Step| Node {
-            input: step.inputs.iter().map(|v| names[v.0].clone()).collect(),
-            output: vec![names[step.output.0].clone()],
-            name: names[step.output.0].clone(),
+            input: step.inputs.iter().map(|&id| names[id].clone()).collect(),
+            output: vec![names[step.output].clone()],
+            name: names[step.output].clone(),
             op_type: step.operator.to_owned(),
             attribute: step.attributes.clone(),
         };
-        let infos = |values: &[(Value, Vec<Extent>)]| {
-            let info = |(value, shape): &(Value, Vec<Extent>)| ValueInfo::floats(&names[value.0], shape);
-            values.iter().map(|v| info(v).encode_to_vec()).collect()
-        };
+        let outputs = self.outputs.iter().map(|(id, shape)| ValueInfo::floats(&names[*id], shape));
         let graph = onnx::Graph {
             node: self.steps.iter().map(|s| node(s).encode_to_vec()).collect(),
             name: self.name.to_owned(),
             initializer: self.weights.iter().map(Message::encode_to_vec).collect(),
-            input: infos(&self.inputs),
-            output: infos(&self.outputs),
+            input: self.inputs.iter().map(Message::encode_to_vec).collect(),
+            output: outputs.map(|o| o.encode_to_vec()).collect(),
             value_info: Vec::new(),
         };
         let model = onnx::Model {

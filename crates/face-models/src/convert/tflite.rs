@@ -10,7 +10,7 @@ mod graph;
 use super::onnx::Extent;
 use super::onnx_graph::{GraphBuilder, batch};
 use super::{ConvertError, task};
-use graph::Translation;
+use graph::{Features, Translation};
 
 const FORMAT: &str = "TensorFlow Lite";
 
@@ -38,13 +38,13 @@ const LANDMARKS: usize = 478;
 pub fn face_landmarks(task_zip_bytes: &[u8]) -> Result<Vec<u8>, ConvertError> {
     let model = task::entry(task_zip_bytes, "face_landmarks_detector.tflite")?;
     let mut builder = GraphBuilder::new("MediaPipe face landmarks");
-    let side = Extent::Fixed(SIDE as i64);
-    let input = builder.input("input", &[batch(), Extent::Fixed(3), side.clone(), side]);
+    let input = builder.picture(3, SIDE);
     let mut translation = Translation::new(&model, &mut builder)?;
-    let [landmarks, presence, ..] = translation.run(input, [SIDE, SIDE, 3])?[..] else {
+    let [landmarks, presence, ..] = translation.run(input, SIDE)?[..] else {
         return Err(ConvertError::malformed(FORMAT, "it has fewer than two outputs"));
     };
-    if landmarks.shape != [1, 1, 3 * LANDMARKS] || presence.shape != [1, 1, 1] {
+    let is_pixel = |f: &Features, channels| f.size == [1, 1] && f.value.channels() == channels;
+    if !is_pixel(&landmarks, 3 * LANDMARKS) || !is_pixel(&presence, 1) {
         return Err(ConvertError::malformed(FORMAT, "its outputs are not landmarks and presence"));
     }
     let landmarks = builder.reshape(landmarks.value, &[-1, LANDMARKS as i64, 3]);

@@ -142,7 +142,7 @@ fn description(arena: &Arena, name: &str, value: Id) -> Option<(usize, Descripti
     let mut dense = vec![0; shape.len()];
     for (dense, &extent) in dense.iter_mut().zip(&shape).rev() {
         *dense = step;
-        step = step.checked_mul(extent)?;
+        step = step.checked_mul(extent).filter(|&n| n > 0)?;
     }
     let fills = arena.text(*kind) == Some("storage") && arena.size(*offset) == Some(0) && step == elements;
     let description = Description { name: name.to_owned(), storage: arena.text(*key)?.to_owned(), elements, shape };

@@ -2,6 +2,7 @@
 
 use super::flatbuffer::{Table, Vector};
 use super::{ConvertError, FORMAT};
+use crate::convert::array::{element_count, permuted};
 use crate::convert::onnx_graph::{Convolution, GraphBuilder, MaxPool, Value};
 use std::collections::BTreeMap;
 
@@ -11,12 +12,12 @@ const MAX_EXTENT: usize = 1 << 16;
 /// The most operators in a graph; the landmark network has 482.
 const MAX_OPERATORS: usize = 10_000;
 
-/// Activations: an ONNX value in the layout `[N, C, H, W]` and its extents as TensorFlow Lite orders them.
+/// Activations in the layout `[N, C, H, W]`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Features {
     pub value: Value,
-    /// Height, width, channels.
-    pub shape: [usize; 3],
+    /// Height and width.
+    pub size: [usize; 2],
 }
 
 /// What a tensor of the file is.
@@ -85,15 +86,15 @@ impl<'a> Translation<'a> {
     }
 
     /// Translates all operators; gives the outputs in the file's order.
-    pub(super) fn run(&mut self, input: Value, shape: [usize; 3]) -> Result<Vec<Features>, ConvertError> {
+    pub(super) fn run(&mut self, input: Value, side: usize) -> Result<Vec<Features>, ConvertError> {
         let inputs = indices(&self.subgraph.ints(1)?)?;
         let &[index] = inputs.as_slice() else {
             return Err(malformed(format!("it has {} inputs instead of one", inputs.len())));
         };
-        if self.shape(index)? != [1, shape[0], shape[1], shape[2]] {
+        if self.shape(index)? != [1, side, side, input.channels()] {
             return Err(malformed("its input is not a picture of the expected size"));
         }
-        self.contents.insert(index, Content::Features(Features { value: input, shape }));
+        self.contents.insert(index, Content::Features(Features { value: input, size: [side; 2] }));
         for position in 0..self.operators.len() {
             let operator = self.operators.table(position)?;
             self.operator(&operator)?;
@@ -137,10 +138,10 @@ impl<'a> Translation<'a> {
     fn add(&mut self, a: usize, b: usize, options: Option<Table<'_>>) -> Result<Features, ConvertError> {
         no_activation(options.map_or(Ok(0), |o| o.byte(0, 0))?)?;
         let (a, b) = (self.features(a)?, self.features(b)?);
-        if a.shape != b.shape {
+        if a.size != b.size {
             return Err(ConvertError::unsupported(FORMAT, "a sum of tensors with different shapes"));
         }
-        Ok(Features { value: self.builder.add(a.value, b.value), ..a })
+        Ok(Features { value: self.builder.add(a.value, b.value)?, ..a })
     }
 
     fn convolution(
@@ -159,14 +160,11 @@ impl<'a> Translation<'a> {
         let &[channels, height, width, inputs] = shape.as_slice() else {
             return Err(shape_error(shape, "four axes"));
         };
-        if inputs != x.shape[2] {
-            return Err(shape_error(shape, &format!("{} channels in", x.shape[2])));
-        }
         // [out, height, width, in] becomes [out, in, height, width].
         let weights = self.constant(filter)?;
         let weights = permuted(&weights, [channels, height * width, inputs], [0, 2, 1]);
         let bias = self.constant(bias)?;
-        let (pads, [out_height, out_width]) = window.place(x.shape, [height, width])?;
+        let (pads, size) = window.place(x.size, [height, width])?;
         let convolution = Convolution {
             shape: [channels, inputs, height, width],
             weights: &weights,
@@ -176,7 +174,7 @@ impl<'a> Translation<'a> {
             groups: 1,
         };
         let value = self.builder.convolution(x.value, &convolution)?;
-        Ok(Features { value, shape: [out_height, out_width, channels] })
+        Ok(Features { value, size })
     }
 
     fn depthwise_convolution(
@@ -195,14 +193,11 @@ impl<'a> Translation<'a> {
         let &[1, height, width, channels] = shape.as_slice() else {
             return Err(shape_error(shape, "[1, height, width, channels]"));
         };
-        if channels != x.shape[2] {
-            return Err(shape_error(shape, &format!("{} channels", x.shape[2])));
-        }
         // [1, height, width, channels] becomes [channels, 1, height, width].
         let weights = self.constant(filter)?;
         let weights = permuted(&weights, [1, height * width, channels], [0, 2, 1]);
         let bias = self.constant(bias)?;
-        let (pads, [out_height, out_width]) = window.place(x.shape, [height, width])?;
+        let (pads, size) = window.place(x.size, [height, width])?;
         let convolution = Convolution {
             shape: [channels, 1, height, width],
             weights: &weights,
@@ -212,7 +207,7 @@ impl<'a> Translation<'a> {
             groups: channels,
         };
         let value = self.builder.convolution(x.value, &convolution)?;
-        Ok(Features { value, shape: [out_height, out_width, channels] })
+        Ok(Features { value, size })
     }
 
     fn max_pool(&mut self, x: usize, options: Option<Table<'_>>) -> Result<Features, ConvertError> {
@@ -220,17 +215,17 @@ impl<'a> Translation<'a> {
         let window = Window::read(&options, [2, 1])?;
         no_activation(options.byte(5, 0)?)?;
         let x = self.features(x)?;
-        let size = [extent(options.int(4, 0)?)?, extent(options.int(3, 0)?)?];
-        let (pads, [height, width]) = window.place(x.shape, size)?;
-        let pool = MaxPool { window: size, strides: window.strides, pads };
-        Ok(Features { value: self.builder.max_pool(x.value, &pool), shape: [height, width, x.shape[2]] })
+        let extents = [extent(options.int(4, 0)?)?, extent(options.int(3, 0)?)?];
+        let (pads, size) = window.place(x.size, extents)?;
+        let pool = MaxPool { window: extents, strides: window.strides, pads };
+        Ok(Features { value: self.builder.max_pool(x.value, &pool), size })
     }
 
     /// Between tensors of one pixel the layout does not matter: the value passes through.
     fn reshape(&mut self, x: usize, output: usize) -> Result<Features, ConvertError> {
         let x = self.features(x)?;
-        let elements: usize = self.shape(output)?.iter().product();
-        if x.shape[..2] != [1, 1] || elements != x.shape[2] {
+        let elements = element_count(&self.shape(output)?);
+        if x.size != [1, 1] || elements != Some(x.value.channels()) {
             return Err(ConvertError::unsupported(FORMAT, "a reshape of more than one pixel"));
         }
         Ok(x)
@@ -242,16 +237,15 @@ impl<'a> Translation<'a> {
         let [0, 0, 0, 0, 0, 0, 0, more] = self.int_constant(paddings)?[..] else {
             return Err(ConvertError::unsupported(FORMAT, "a padding of other axes than the end of the channels"));
         };
-        let channels = x.shape[2] + extent(more)?;
-        let value = self.builder.append_channels(x.value, x.shape[2], channels)?;
-        Ok(Features { value, shape: [x.shape[0], x.shape[1], channels] })
+        Ok(Features { value: self.builder.append_channels(x.value, extent(more)?)?, ..x })
     }
 
     fn prelu(&mut self, x: usize, slopes: usize) -> Result<Features, ConvertError> {
         let x = self.features(x)?;
         let shape = self.shape(slopes)?;
-        if shape != [1, 1, x.shape[2]] {
-            return Err(shape_error(shape, &format!("[1, 1, {}]", x.shape[2])));
+        let expected = [1, 1, x.value.channels()];
+        if shape != expected {
+            return Err(shape_error(shape, &format!("{expected:?}")));
         }
         let slopes = self.constant(slopes)?;
         Ok(Features { value: self.builder.prelu(x.value, &slopes)?, ..x })
@@ -319,11 +313,11 @@ impl Window {
     }
 
     /// Padding at the top, left, bottom and right, and the extents of the result.
-    fn place(&self, shape: [usize; 3], window: [usize; 2]) -> Result<([usize; 4], [usize; 2]), ConvertError> {
+    fn place(&self, size: [usize; 2], window: [usize; 2]) -> Result<([usize; 4], [usize; 2]), ConvertError> {
         let mut pads = [0; 4];
         let mut out = [0; 2];
         for axis in 0..2 {
-            let (size, window, stride) = (shape[axis], window[axis], self.strides[axis]);
+            let (size, window, stride) = (size[axis], window[axis], self.strides[axis]);
             out[axis] = match self.padding {
                 Padding::Same => size.div_ceil(stride),
                 Padding::Valid if window > size => return Err(malformed("a window is larger than its input")),
@@ -371,22 +365,6 @@ fn indices(values: &[i32]) -> Result<Vec<usize>, ConvertError> {
 
 fn shape_error(found: Vec<usize>, expected: &str) -> ConvertError {
     ConvertError::Shape { name: "weights".to_owned(), found, expected: expected.to_owned() }
-}
-
-/// Reorders the axes of an array; positions that the array does not have are left out, which the graph builder notices.
-fn permuted(values: &[f32], shape: [usize; 3], order: [usize; 3]) -> Vec<f32> {
-    let strides = [shape[1] * shape[2], shape[2], 1];
-    let [a, b, c] = order;
-    let mut result = Vec::with_capacity(values.len());
-    if values.len() == shape[0] * strides[0] {
-        for i in 0..shape[a] {
-            for j in 0..shape[b] {
-                let row = i * strides[a] + j * strides[b];
-                result.extend((0..shape[c]).map(|k| values[row + k * strides[c]]));
-            }
-        }
-    }
-    result
 }
 
 /// Converts an IEEE half precision number.

@@ -5,7 +5,7 @@ use crate::convert::onnx::Extent;
 use crate::convert::onnx_graph::{Convolution, GraphBuilder, Value, batch};
 
 /// Side of the square input in pixels.
-const SIDE: i64 = 80;
+const SIDE: usize = 80;
 
 /// What PyTorch adds to a variance by default.
 const EPSILON: f64 = 1e-5;
@@ -31,11 +31,9 @@ const MAX_BLOCKS: usize = 64;
 pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
     let weights = StateDict::read(pth)?;
     let mut graph = GraphBuilder::new("MiniFASNet");
-    let shape = [batch(), Extent::Fixed(3), Extent::Fixed(SIDE), Extent::Fixed(SIDE)];
-    let x = graph.input("input", &shape);
+    let mut x = graph.picture(3, SIDE);
     let mut network = Network { weights: &weights, graph: &mut graph };
 
-    let mut x = Features { value: x, channels: 3 };
     x = network.block(x, "conv1", 2, 1)?;
     x = network.block(x, "conv2_dw", 1, 1)?;
     for (reduction, stack) in [("conv_23", "conv_3"), ("conv_34", "conv_4"), ("conv_45", "conv_5")] {
@@ -46,10 +44,7 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
             }
             let inner = network.bottleneck(x, &block, 1)?;
             let inner = network.squeeze_and_excite(inner, &format!("{block}.se_module"))?;
-            if inner.channels != x.channels {
-                return Err(ConvertError::malformed("MiniFASNet", format!("`{block}` changes the channels")));
-            }
-            x.value = network.graph.add(x.value, inner.value);
+            x = network.graph.add(inner, x)?;
         }
     }
     x = network.block(x, "conv_6_sep", 1, 0)?;
@@ -60,13 +55,6 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
     Ok(graph.finish())
 }
 
-/// Activations with their number of channels.
-#[derive(Clone, Copy)]
-struct Features {
-    value: Value,
-    channels: usize,
-}
-
 struct Network<'a> {
     weights: &'a StateDict,
     graph: &'a mut GraphBuilder,
@@ -74,60 +62,51 @@ struct Network<'a> {
 
 impl<'a> Network<'a> {
     /// `name.conv`, the batch norm `name.bn` and, where its slopes are stored, the PReLU `name.prelu`.
-    fn block(&mut self, x: Features, name: &str, stride: usize, pad: usize) -> Result<Features, ConvertError> {
+    fn block(&mut self, x: Value, name: &str, stride: usize, pad: usize) -> Result<Value, ConvertError> {
         let y = self.convolution(x, &format!("{name}.conv"), &format!("{name}.bn"), stride, pad)?;
         let slopes = format!("{name}.prelu.weight");
         if !self.weights.contains(&slopes) {
             return Ok(y);
         }
-        let slopes = self.vector(&slopes, y.channels)?;
-        Ok(Features { value: self.graph.prelu(y.value, slopes)?, ..y })
+        let slopes = self.vector(&slopes, y.channels())?;
+        self.graph.prelu(y, slopes)
     }
 
     /// A pointwise expansion, a depthwise 3x3 convolution and a pointwise projection.
-    fn bottleneck(&mut self, x: Features, name: &str, stride: usize) -> Result<Features, ConvertError> {
+    fn bottleneck(&mut self, x: Value, name: &str, stride: usize) -> Result<Value, ConvertError> {
         let x = self.block(x, &format!("{name}.conv"), 1, 0)?;
         let x = self.block(x, &format!("{name}.conv_dw"), stride, 1)?;
         self.block(x, &format!("{name}.project"), 1, 0)
     }
 
     /// Scales every channel by a factor that follows from the means of all, where the module exists.
-    fn squeeze_and_excite(&mut self, x: Features, name: &str) -> Result<Features, ConvertError> {
+    fn squeeze_and_excite(&mut self, x: Value, name: &str) -> Result<Value, ConvertError> {
         if !self.weights.contains(&format!("{name}.fc1.weight")) {
             return Ok(x);
         }
-        let means = Features { value: self.graph.global_average_pool(x.value), ..x };
+        let means = self.graph.global_average_pool(x);
         let mut y = self.convolution(means, &format!("{name}.fc1"), &format!("{name}.bn1"), 1, 0)?;
-        y.value = self.graph.relu(y.value);
-        let y = self.convolution(y, &format!("{name}.fc2"), &format!("{name}.bn2"), 1, 0)?;
-        if y.channels != x.channels {
-            return Err(ConvertError::malformed("MiniFASNet", format!("`{name}` changes the channels")));
-        }
-        let factors = self.graph.sigmoid(y.value);
-        Ok(Features { value: self.graph.mul(x.value, factors), ..x })
+        y = self.graph.relu(y);
+        y = self.convolution(y, &format!("{name}.fc2"), &format!("{name}.bn2"), 1, 0)?;
+        let factors = self.graph.sigmoid(y);
+        self.graph.mul(x, factors)
     }
 
     /// A convolution without bias with the batch norm that follows it folded in.
     fn convolution(
         &mut self,
-        x: Features,
+        x: Value,
         conv: &str,
         norm: &str,
         stride: usize,
         pad: usize,
-    ) -> Result<Features, ConvertError> {
+    ) -> Result<Value, ConvertError> {
         let name = format!("{conv}.weight");
         let tensor = self.weights.get(&name)?;
         let &[channels, inputs, height, width] = tensor.shape.as_slice() else {
             return Err(tensor.unexpected(&name, "four axes"));
         };
-        let groups = if inputs == x.channels {
-            1
-        } else if inputs == 1 && channels == x.channels {
-            channels
-        } else {
-            return Err(tensor.unexpected(&name, &format!("{} channels in", x.channels)));
-        };
+        let groups = if inputs == 1 && channels == x.channels() { channels } else { 1 };
         let norm = self.norm(norm, channels)?;
         let per_channel = inputs * height * width;
         let weights: Vec<f32> = tensor
@@ -145,17 +124,17 @@ impl<'a> Network<'a> {
             pads: [pad; 4],
             groups,
         };
-        Ok(Features { value: self.graph.convolution(x.value, &convolution)?, channels })
+        self.graph.convolution(x, &convolution)
     }
 
     /// `linear`, the batch norm `bn` and `prob` as one matrix.
-    fn classifier(&mut self, x: Features) -> Result<Value, ConvertError> {
+    fn classifier(&mut self, x: Value) -> Result<Value, ConvertError> {
         let linear = self.weights.get("linear.weight")?;
         let &[hidden, inputs] = linear.shape.as_slice() else {
             return Err(linear.unexpected("linear.weight", "two axes"));
         };
-        if inputs != x.channels {
-            return Err(linear.unexpected("linear.weight", &format!("{} channels in", x.channels)));
+        if inputs != x.channels() {
+            return Err(linear.unexpected("linear.weight", &format!("{} channels in", x.channels())));
         }
         let prob = self.weights.get("prob.weight")?;
         let classes = 3;
@@ -173,8 +152,8 @@ impl<'a> Network<'a> {
             }
             bias[class] = row.iter().zip(&norm.shift).map(|(&p, s)| f64::from(p) * s).sum::<f64>() as f32;
         }
-        let flat = self.graph.reshape(x.value, &[-1, inputs as i64]);
-        self.graph.linear(flat, [inputs, classes], &matrix, &bias)
+        let flat = self.graph.reshape(x, &[-1, inputs as i64]);
+        self.graph.linear(flat, &matrix, &bias)
     }
 
     /// A batch norm as one factor and one summand per channel.
