@@ -116,12 +116,15 @@ impl AttributeEstimator {
 
         sample(view, &eye_chip(GENDER_INPUT), GENDER_INPUT, first, &mut self.input);
         let outputs = self.gender.run([first.len(), 3, GENDER_INPUT, GENDER_INPUT], &self.input)?;
-        let first_female = mean(outputs.get("probabilities")?.chunks_exact(2).map(|p| log_odds(p[0])));
+        let first_female =
+            mean(outputs.get("probabilities")?.chunks_exact(2).map(|female_male| log_odds(female_male[0])));
 
-        sample(view, &outline_chip(landmarks), SECOND_INPUT, second, &mut self.input);
+        let outline = Outline::of(landmarks);
+        sample(view, &outline.chip(), SECOND_INPUT, second, &mut self.input);
+        outline.blacken_bars(&mut self.input);
         let outputs = self.second.run([second.len(), 3, SECOND_INPUT, SECOND_INPUT], &self.input)?;
         let second_age = mean(outputs.get("age")?.iter().copied());
-        let second_female = mean(outputs.get("gender")?.chunks_exact(2).map(|p| log_odds(p[0])));
+        let second_female = mean(outputs.get("gender")?.chunks_exact(2).map(|male_female| log_odds(male_female[1])));
 
         let blend = |first: f32, second: f32, share: f32| share * first + (1.0 - share) * second;
         let odds = blend(first_female, second_female, FIRST_GENDER_SHARE);
@@ -147,19 +150,50 @@ fn sample(view: &FaceView, from_chip: &Similarity, side: usize, variants: &[Vari
     }
 }
 
-/// The upright square that face-api shows its network: centred on the outline's bounding box.
-fn outline_chip(landmarks: &Landmarks) -> Similarity {
-    let mut low = [f32::MAX; 2];
-    let mut high = [f32::MIN; 2];
-    for index in OUTLINE {
-        let [x, y, _] = landmarks.points[index];
-        low = [low[0].min(x), low[1].min(y)];
-        high = [high[0].max(x), high[1].max(y)];
+/// The box that face-api crops to: upright, from the eyebrows to the chin and from one edge of the jaw to the other.
+struct Outline {
+    center: [f32; 2],
+    size: [f32; 2],
+}
+
+impl Outline {
+    fn of(landmarks: &Landmarks) -> Self {
+        let mut low = [f32::MAX; 2];
+        let mut high = [f32::MIN; 2];
+        for index in OUTLINE {
+            let [x, y, _] = landmarks.points[index];
+            low = [low[0].min(x), low[1].min(y)];
+            high = [high[0].max(x), high[1].max(y)];
+        }
+        Self {
+            center: [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0],
+            size: [(high[0] - low[0]) * OUTLINE_SCALE, (high[1] - low[1]) * OUTLINE_SCALE],
+        }
     }
-    let center = [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0];
-    let side = (high[0] - low[0]).max(high[1] - low[1]) * OUTLINE_SCALE;
-    let middle = SECOND_INPUT as f32 / 2.0;
-    Similarity::around([middle, middle], center, side / SECOND_INPUT as f32, 0.0)
+
+    /// The square round the box.
+    fn chip(&self) -> Similarity {
+        let middle = SECOND_INPUT as f32 / 2.0;
+        let side = self.size[0].max(self.size[1]);
+        Similarity::around([middle, middle], self.center, side / SECOND_INPUT as f32, 0.0)
+    }
+
+    /// face-api fills what the square has beyond the box with black.
+    fn blacken_bars(&self, chips: &mut [f32]) {
+        let side = self.size[0].max(self.size[1]).max(1.0);
+        let bar = |axis: usize| ((1.0 - self.size[axis] / side) / 2.0 * SECOND_INPUT as f32).round() as usize;
+        let (columns, rows) = (bar(0), bar(1));
+        for plane in chips.chunks_exact_mut(SECOND_INPUT * SECOND_INPUT) {
+            for (y, row) in plane.chunks_exact_mut(SECOND_INPUT).enumerate() {
+                if y < rows || y >= SECOND_INPUT - rows {
+                    row.fill(0.0);
+                } else {
+                    row[..columns].fill(0.0);
+                    row[SECOND_INPUT - columns..].fill(0.0);
+                }
+            }
+        }
+    }
 }
 
 /// dlib's classes: a quarter of a year, then 1 to 80 years.

@@ -137,7 +137,7 @@ impl FaceView {
     /// Samples a chip of `width` x `height` into planar RGB floats 0 to 255 (`[3, height, width]`), appended to `out`.
     ///
     /// `from_chip` maps chip coordinates to upright picture coordinates. Strong reductions average several samples
-    /// per chip pixel so that they do not alias. What lies outside the picture is black.
+    /// per chip pixel so that they do not alias. Outside the picture its edge pixels repeat.
     pub(crate) fn sample(&self, from_chip: &Similarity, width: usize, height: usize, out: &mut Vec<f32>) {
         let plane = width * height;
         let start = out.len();
@@ -170,14 +170,9 @@ impl FaceView {
         let y = (p[1] - self.top) * self.scale_y - 0.5;
         let (x0, y0) = (x.floor(), y.floor());
         let (fx, fy) = (x - x0, y - y0);
-        let (width, height) = (self.pixels.width() as f32, self.pixels.height() as f32);
-        if !(x0 >= -1.0 && y0 >= -1.0 && x0 < width && y0 < height) {
-            return [0.0; 3];
-        }
-        let pixel = |x: f32, y: f32| {
-            let inside = x >= 0.0 && y >= 0.0 && x < width && y < height;
-            if inside { self.pixels.at(x as usize, y as usize).map(f32::from) } else { [0.0; 3] }
-        };
+        let (last_x, last_y) = (self.pixels.width() - 1, self.pixels.height() - 1);
+        // The cast takes negative numbers and NaN to zero.
+        let pixel = |x: f32, y: f32| self.pixels.at((x as usize).min(last_x), (y as usize).min(last_y)).map(f32::from);
         let corners = [pixel(x0, y0), pixel(x0 + 1.0, y0), pixel(x0, y0 + 1.0), pixel(x0 + 1.0, y0 + 1.0)];
         let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
         let mut sum = [0.0; 3];

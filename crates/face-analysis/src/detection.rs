@@ -69,6 +69,11 @@ const FINE_BORDER: f32 = 0.05;
 /// picture whose other faces might hide below the size at which the detector is sure.
 const COARSE_FACE: f32 = 64.0;
 
+/// The second look at the main face sees this many times its longer side, and the face at most this many pixels
+/// high: YuNet is surest on faces of up to about 300 pixels.
+const REFINED_SPAN: f32 = 2.0;
+const REFINED_FACE: f32 = 256.0;
+
 /// Small pictures are enlarged by at most this factor.
 const MAX_ENLARGEMENT: f32 = 3.0;
 
@@ -86,10 +91,18 @@ pub(crate) struct Detector {
     settings: DetectionSettings,
 }
 
-/// The stored picture, reduced for one size of the network's input.
-struct Reduced {
+/// A part of the upright picture, reduced, on the grey canvas that the network sees.
+struct Window {
+    /// The reduced part, upright.
     pixels: Pixels,
-    border: usize,
+    /// Where its upper left corner lies on the canvas.
+    offset: [usize; 2],
+    /// Width and height of the canvas, multiples of `STRIDE`.
+    canvas: [usize; 2],
+    /// Upper left corner of the part in the upright picture.
+    origin: [f32; 2],
+    /// Picture pixels per canvas pixel.
+    scale: [f32; 2],
 }
 
 impl Detector {
@@ -99,14 +112,14 @@ impl Detector {
 
     /// Finds faces, upright ones first; only a picture without any is turned.
     pub(crate) fn detect(&mut self, picture: &Picture) -> Result<Found, InferenceError> {
-        let coarse = self.reduce(picture, self.settings.coarse_size, self.settings.border);
         let upright = picture.orientation;
+        let coarse = Reduced::new(picture, self.settings.coarse_size, self.settings.border);
         let mut found = Found { upright, rotation: 0, faces: self.look(picture, &coarse, upright)? };
         let needs_fine = found.faces.first().is_none_or(|face| {
             let scale = coarse.pixels.width() as f32 / picture.pixels.width() as f32;
             face.extent.height * scale < COARSE_FACE
         });
-        let fine = needs_fine.then(|| self.reduce(picture, self.settings.fine_size, FINE_BORDER));
+        let fine = needs_fine.then(|| Reduced::new(picture, self.settings.fine_size, FINE_BORDER));
         if let Some(fine) = &fine {
             let again = self.look(picture, fine, upright)?;
             if !again.is_empty() {
@@ -114,67 +127,137 @@ impl Detector {
             }
         }
         if found.faces.is_empty() && self.settings.try_rotations {
-            for look in [Some(&coarse), fine.as_ref()].into_iter().flatten() {
-                let mut best: Option<Found> = None;
-                for (rotation, turn) in
-                    [(90, Orientation::QUARTER), (270, Orientation::THREE_QUARTERS), (180, Orientation::HALF)]
-                {
-                    let upright = picture.orientation.then(turn);
-                    let faces = self.look(picture, look, upright)?;
-                    let score = |found: &Found| found.faces.iter().map(|f| f.score).fold(0.0, f32::max);
-                    let turned = Found { upright, rotation, faces };
-                    if !turned.faces.is_empty() && best.as_ref().is_none_or(|b| score(&turned) > score(b)) {
-                        best = Some(turned);
-                    }
-                }
-                if let Some(best) = best {
-                    return Ok(best);
+            for reduced in [Some(&coarse), fine.as_ref()].into_iter().flatten() {
+                if let Some(turned) = self.look_turned(picture, reduced)? {
+                    found = turned;
+                    break;
                 }
             }
+        }
+        if let Some(main) = found.faces.first_mut() {
+            *main = self.refine(picture, found.upright, *main)?;
         }
         Ok(found)
     }
 
-    fn reduce(&self, picture: &Picture, size: u32, border: f32) -> Reduced {
-        let (width, height) = (picture.pixels.width(), picture.pixels.height());
-        let long = width.max(height) as f32;
-        let scale = (size as f32 / (long * (1.0 + 2.0 * border))).min(MAX_ENLARGEMENT);
-        let side = |length: usize| ((length as f32 * scale).round() as usize).max(1);
-        let whole = Area { left: 0, top: 0, width, height };
-        let pixels = resize(&picture.pixels, whole, side(width), side(height));
-        Reduced { pixels, border: (long * scale * border).round() as usize }
+    /// Looks for faces that lie on their side or upside down; the turn with the surest face wins.
+    fn look_turned(&mut self, picture: &Picture, reduced: &Reduced) -> Result<Option<Found>, InferenceError> {
+        let mut best: Option<(f32, Found)> = None;
+        let turns = [(90, Orientation::QUARTER), (270, Orientation::THREE_QUARTERS), (180, Orientation::HALF)];
+        for (rotation, turn) in turns {
+            let upright = picture.orientation.then(turn);
+            let faces = self.look(picture, reduced, upright)?;
+            let score = faces.iter().map(|face| face.score).fold(0.0, f32::max);
+            if score > best.as_ref().map_or(0.0, |(best, _)| *best) {
+                best = Some((score, Found { upright, rotation, faces }));
+            }
+        }
+        Ok(best.map(|(_, found)| found))
     }
 
-    /// One run of the network: faces that matter, the largest first, in coordinates of the upright picture.
+    /// One look at the whole picture: faces that matter, the largest first, in coordinates of the upright picture.
     fn look(
         &mut self,
         picture: &Picture,
         reduced: &Reduced,
         upright: Orientation,
     ) -> Result<Vec<Detection>, InferenceError> {
-        let turned = upright.apply(reduced.pixels.clone());
-        let pad = reduced.border;
-        let width = (turned.width() + 2 * pad).next_multiple_of(STRIDE);
-        let height = (turned.height() + 2 * pad).next_multiple_of(STRIDE);
-        let input = bordered_bgr(&turned, pad, width, height);
-        let outputs = self.network.run([1, 3, height, width], &input)?;
+        let (width, height) = upright.size((picture.pixels.width(), picture.pixels.height()));
+        let pixels = upright.apply(reduced.pixels.clone());
+        let side = |length: usize| (length + 2 * reduced.border).next_multiple_of(STRIDE);
+        let window = Window {
+            offset: [reduced.border; 2],
+            canvas: [side(pixels.width()), side(pixels.height())],
+            origin: [0.0; 2],
+            scale: [width as f32 / pixels.width() as f32, height as f32 / pixels.height() as f32],
+            pixels,
+        };
+        let smallest = self.settings.min_face_share * width.min(height) as f32;
+        let mut faces = self.run(&window, self.settings.min_score)?;
+        faces.retain(|face| face.extent.height >= smallest && face.reaches_into(width, height));
+        faces.sort_by(|a, b| area(&b.extent).total_cmp(&area(&a.extent)));
+        Ok(faces)
+    }
+
+    /// Looks once more at one face alone, at the picture's own scale unless it is larger than `REFINED_FACE`.
+    ///
+    /// The first look sees the picture at about a third of its size and its box jitters by several per cent, which
+    /// moves the liveness crops. The window starts at a multiple of the detector's largest stride, so that the
+    /// answer is the one that the detector would give on the whole picture.
+    fn refine(
+        &mut self,
+        picture: &Picture,
+        upright: Orientation,
+        face: Detection,
+    ) -> Result<Detection, InferenceError> {
+        let stored = (picture.pixels.width(), picture.pixels.height());
+        let size = upright.size(stored);
+        let e = face.extent;
+        let long = e.width.max(e.height);
+        let reduction = (REFINED_FACE / long).min(1.0);
+        let cell = STRIDE as f32 / reduction;
+        let cells = (long * REFINED_SPAN / cell).ceil() + 1.0;
+        let side = cells as usize * STRIDE;
+        // Per axis: begin of the window, then begin and length of its part inside the picture, all in picture pixels.
+        let span = |begin: f32, length: f32, limit: usize| {
+            let from = ((begin + length / 2.0 - long * REFINED_SPAN / 2.0) / cell).floor() * cell;
+            let inside = (from.round().max(0.0) as usize).min(limit - 1);
+            let end = ((from + cells * cell).round().max(0.0) as usize).clamp(inside + 1, limit);
+            (from, inside, end - inside)
+        };
+        let (from_x, left, width) = span(e.left, e.width, size.0);
+        let (from_y, top, height) = span(e.top, e.height, size.1);
+        let reduced = |length: usize| ((length as f32 * reduction).round() as usize).clamp(1, side);
+        let (small_width, small_height) = (reduced(width), reduced(height));
+        let part = upright.inverse().area(Area { left, top, width, height }, size);
+        let (raw_width, raw_height) = upright.inverse().size((small_width, small_height));
+        let pixels = upright.apply(resize(&picture.pixels, part, raw_width, raw_height));
+        let offset = |inside: usize, from: f32, length: usize| {
+            (((inside as f32 - from) * reduction).round().max(0.0) as usize).min(side - length)
+        };
+        let window = Window {
+            offset: [offset(left, from_x, small_width), offset(top, from_y, small_height)],
+            canvas: [side; 2],
+            origin: [left as f32, top as f32],
+            scale: [width as f32 / small_width as f32, height as f32 / small_height as f32],
+            pixels,
+        };
+        let again = self.run(&window, self.settings.min_score)?;
+        let same = again.into_iter().filter(|other| overlap(&other.extent, &e) > SAME_FACE);
+        Ok(same.max_by(|a, b| overlap(&a.extent, &e).total_cmp(&overlap(&b.extent, &e))).unwrap_or(face))
+    }
+
+    /// One run of the network: all faces of a window, in coordinates of the upright picture.
+    fn run(&mut self, window: &Window, min_score: f32) -> Result<Vec<Detection>, InferenceError> {
+        let [width, height] = window.canvas;
+        let outputs = self.network.run([1, 3, height, width], &window.planar_bgr())?;
         let mut candidates = Vec::new();
         for stride in [8, 16, 32] {
             let output = |name: &str| outputs.get(&format!("{name}_{stride}"));
             let level =
                 Level { class: output("cls")?, object: output("obj")?, boxes: output("bbox")?, points: output("kps")? };
-            level.collect(stride, width / stride, self.settings.min_score, &mut candidates);
+            level.collect(stride, width / stride, min_score, &mut candidates);
         }
-        let (seen_width, seen_height) = upright.size((picture.pixels.width(), picture.pixels.height()));
-        let scale = [seen_width as f32 / turned.width() as f32, seen_height as f32 / turned.height() as f32];
-        let smallest = self.settings.min_face_share * seen_width.min(seen_height) as f32;
-        let mut faces: Vec<Detection> = distinct(candidates)
-            .into_iter()
-            .map(|face| face.moved(pad as f32, scale))
-            .filter(|face| face.extent.height >= smallest && face.reaches_into(seen_width, seen_height))
-            .collect();
-        faces.sort_by(|a, b| area(&b.extent).total_cmp(&area(&a.extent)));
-        Ok(faces)
+        Ok(distinct(candidates).into_iter().map(|face| window.to_picture(face)).collect())
+    }
+}
+
+/// The whole stored picture, reduced for one size of the network's input.
+struct Reduced {
+    pixels: Pixels,
+    /// Width of the border in reduced pixels.
+    border: usize,
+}
+
+impl Reduced {
+    fn new(picture: &Picture, size: u32, border: f32) -> Self {
+        let (width, height) = (picture.pixels.width(), picture.pixels.height());
+        let long = width.max(height) as f32;
+        let scale = (size as f32 / (long * (1.0 + 2.0 * border))).min(MAX_ENLARGEMENT);
+        let side = |length: usize| ((length as f32 * scale).round() as usize).max(1);
+        let whole = Area { left: 0, top: 0, width, height };
+        let pixels = resize(&picture.pixels, whole, side(width), side(height));
+        Self { pixels, border: (long * scale * border).round() as usize }
     }
 }
 
@@ -183,19 +266,37 @@ impl Detector {
 /// than there is.
 const BORDER: f32 = 127.0;
 
-/// The picture in the middle of grey, planar, blue first, 0 to 255: YuNet's input.
-fn bordered_bgr(pixels: &Pixels, pad: usize, width: usize, height: usize) -> Vec<f32> {
-    let plane = width * height;
-    let mut input = vec![BORDER; 3 * plane];
-    for y in 0..pixels.height() {
-        let start = (y + pad) * width + pad;
-        for (x, rgb) in pixels.row(y).chunks_exact(3).enumerate() {
-            input[start + x] = f32::from(rgb[2]);
-            input[plane + start + x] = f32::from(rgb[1]);
-            input[2 * plane + start + x] = f32::from(rgb[0]);
+impl Window {
+    /// The canvas as YuNet takes it: planar, blue first, 0 to 255.
+    fn planar_bgr(&self) -> Vec<f32> {
+        let [width, height] = self.canvas;
+        let plane = width * height;
+        let mut input = vec![BORDER; 3 * plane];
+        for y in 0..self.pixels.height() {
+            let start = (y + self.offset[1]) * width + self.offset[0];
+            for (x, rgb) in self.pixels.row(y).chunks_exact(3).enumerate() {
+                input[start + x] = f32::from(rgb[2]);
+                input[plane + start + x] = f32::from(rgb[1]);
+                input[2 * plane + start + x] = f32::from(rgb[0]);
+            }
+        }
+        input
+    }
+
+    /// From canvas to picture coordinates.
+    fn to_picture(&self, face: Detection) -> Detection {
+        let point = |p: [f32; 2]| {
+            let axis = |i: usize| (p[i] - self.offset[i] as f32) * self.scale[i] + self.origin[i];
+            [axis(0), axis(1)]
+        };
+        let e = face.extent;
+        let [left, top] = point([e.left, e.top]);
+        Detection {
+            score: face.score,
+            extent: Extent { left, top, width: e.width * self.scale[0], height: e.height * self.scale[1] },
+            keypoints: face.keypoints.map(point),
         }
     }
-    input
 }
 
 /// The network's answer at one stride; one row per cell of the grid, cells in row-major order.
@@ -236,17 +337,6 @@ impl Level<'_> {
 }
 
 impl Detection {
-    /// From the network's input with a border of `pad` to the picture, `scale` times larger.
-    fn moved(self, pad: f32, scale: [f32; 2]) -> Self {
-        let point = |p: [f32; 2]| [(p[0] - pad) * scale[0], (p[1] - pad) * scale[1]];
-        let [left, top] = point([self.extent.left, self.extent.top]);
-        Self {
-            score: self.score,
-            extent: Extent { left, top, width: self.extent.width * scale[0], height: self.extent.height * scale[1] },
-            keypoints: self.keypoints.map(point),
-        }
-    }
-
     /// Whether any of it lies inside a picture of this size.
     fn reaches_into(&self, width: usize, height: usize) -> bool {
         let e = &self.extent;

@@ -108,9 +108,8 @@ impl<'r> Examination<'r> {
         if self.decided() || !self.rules.wants(RejectionWord::FaceIsOccluded) {
             return Ok(());
         }
-        let (Some((_, face)), Some(view), Some(detector)) = (self.main_face(), self.view.take(), detector) else {
-            return Ok(());
-        };
+        let (Some((_, face)), Some(detector)) = (self.main_face(), detector) else { return Ok(()) };
+        let Some(view) = self.view.take() else { return Ok(()) };
         self.measured.occlusion = Some(self.time("occlusion", || detector.run(&view, &face))?);
         self.view = Some(view);
         self.judge();

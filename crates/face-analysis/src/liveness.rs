@@ -86,60 +86,63 @@ fn crop_area(extent: Extent, scale: f32, size: (usize, usize)) -> (Area, f32) {
     (Area { left, top, width, height }, fitting)
 }
 
-/// Resizes the crop as the training code did (OpenCV's bilinear interpolation, no smoothing when it shrinks, 8-bit
-/// result), turned upright, planar, blue first, 0 to 255.
-fn sample_crop(stored: &Pixels, upright: Orientation, seen: Area, out: &mut Vec<f32>) {
+/// Resizes the crop bit for bit as OpenCV's bilinear interpolation of 8-bit pictures does, which the networks were
+/// trained on: no smoothing when it shrinks, weights of 11 bits, first along rows, then along columns, with the
+/// truncations of its fixed-point arithmetic. One level of difference moves a doubtful score by 0.03.
+///
+/// Appends planar values, blue first, 0 to 255. Reads the stored picture in the order of the upright one, so that
+/// all eight orientations give the same crop.
+fn sample_crop(stored: &Pixels, upright: Orientation, crop: Area, out: &mut Vec<f32>) {
     let back = upright.inverse();
-    let area = back.area(seen, upright.size((stored.width(), stored.height())));
-    let columns = taps(area.left, area.width);
-    let rows = taps(area.top, area.height);
-    let mut small = Pixels::black(INPUT, INPUT);
-    for (row, target) in rows.iter().zip(small.data_mut().chunks_exact_mut(INPUT * 3)) {
-        let (upper, lower) = (stored.row(row.first), stored.row(row.second));
-        for (column, pixel) in columns.iter().zip(target.chunks_exact_mut(3)) {
-            for (channel, value) in pixel.iter_mut().enumerate() {
-                let at = |line: &[u8], x: usize| i64::from(line[x * 3 + channel]);
-                let along =
-                    |line: &[u8]| at(line, column.first) * column.keep() + at(line, column.second) * column.share;
-                let sum = along(upper) * row.keep() + along(lower) * row.share;
-                *value = ((sum + (ONE * ONE) / 2) / (ONE * ONE)) as u8;
+    let seen_size = upright.size((stored.width(), stored.height()));
+    let pixel = |x: usize, y: usize| {
+        let at = back.area(Area { left: x, top: y, width: 1, height: 1 }, seen_size);
+        stored.at(at.left, at.top).map(i32::from)
+    };
+    let columns = taps(crop.left, crop.width);
+    let start = out.len();
+    out.resize(start + 3 * INPUT * INPUT, 0.0);
+    for (y, row) in taps(crop.top, crop.height).iter().enumerate() {
+        for (x, column) in columns.iter().enumerate() {
+            let along = |line: usize| {
+                let (near, far) = (pixel(column.near, line), pixel(column.far, line));
+                [0, 1, 2].map(|c| near[c] * column.keep + far[c] * column.share)
+            };
+            let (upper, lower) = (along(row.near), along(row.far));
+            for (plane, channel) in [2, 1, 0].into_iter().enumerate() {
+                let weighted = |sum: i32, weight: i32| (weight * (sum >> 4)) >> 16;
+                let value = (weighted(upper[channel], row.keep) + weighted(lower[channel], row.share) + 2) >> 2;
+                out[start + (plane * INPUT + y) * INPUT + x] = value as f32;
             }
         }
     }
-    let small = upright.apply(small);
-    for channel in [2, 1, 0] {
-        out.extend(small.data().iter().skip(channel).step_by(3).map(|&v| f32::from(v)));
-    }
 }
 
-/// OpenCV interpolates 8-bit pictures with weights of 11 bits.
-const ONE: i64 = 1 << 11;
-
-/// Which two source samples make one target sample.
+/// Two source samples and their weights, of 2^11 together.
 struct Tap {
-    first: usize,
-    second: usize,
-    /// Weight of `second`, 0 to `ONE`.
-    share: i64,
+    near: usize,
+    far: usize,
+    keep: i32,
+    share: i32,
 }
 
-impl Tap {
-    fn keep(&self) -> i64 {
-        ONE - self.share
-    }
-}
-
-/// The taps of `INPUT` target samples over `length` source samples from `begin`; edges repeat.
+/// The taps of `INPUT` target samples over `length` source samples from `begin`; the edges repeat.
 fn taps(begin: usize, length: usize) -> Vec<Tap> {
+    const ONE: f32 = 2048.0;
     let step = length as f64 / INPUT as f64;
+    let last = length - 1;
     (0..INPUT)
         .map(|i| {
-            let at = ((i as f64 + 0.5) * step - 0.5).clamp(0.0, (length - 1) as f64);
-            let first = at as usize;
+            let at = (i as f64 + 0.5) * step - 0.5;
+            let whole = at.floor();
+            let share = (at - whole) as f32;
+            // Left of the first sample both taps are the first one.
+            let index = |whole: f64| begin + (whole.max(0.0) as usize).min(last);
             Tap {
-                first: begin + first,
-                second: begin + (first + 1).min(length - 1),
-                share: ((at - first as f64) * ONE as f64).round() as i64,
+                near: index(whole),
+                far: index(whole + 1.0),
+                keep: ((1.0 - share) * ONE).round_ties_even() as i32,
+                share: (share * ONE).round_ties_even() as i32,
             }
         })
         .collect()
@@ -192,8 +195,7 @@ mod tests {
             let upright = Orientation::from_exif(number);
             let mut crop = Vec::new();
             sample_crop(&upright.inverse().apply(seen.clone()), upright, area, &mut crop);
-            let worst = crop.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(worst <= 1.0, "orientation {number} differs by {worst}");
+            assert_eq!(crop, expected, "orientation {number}");
         }
     }
 }
