@@ -79,3 +79,53 @@ fn normalised(onnx: &[u8], side: i64, classes: i64) -> Result<Vec<u8>, ConvertEr
     model.graph = Some(graph);
     Ok(model.encode_to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::hostile::survives_damage;
+    use crate::convert::onnx::{Graph, Model};
+
+    fn published(side: i64, classes: i64) -> Vec<u8> {
+        let shape = |rest: &[i64]| {
+            let rest = rest.iter().map(|&e| Extent::Fixed(e));
+            std::iter::once(Extent::symbolic("N")).chain(rest).collect::<Vec<_>>()
+        };
+        let graph = Graph {
+            node: vec![b"opaque".to_vec()],
+            name: "dlib".to_owned(),
+            initializer: vec![b"weights".to_vec()],
+            input: vec![ValueInfo::floats("images", &shape(&[3, side, side])).encode_to_vec()],
+            output: vec![ValueInfo::floats("probabilities", &shape(&[classes])).encode_to_vec()],
+            value_info: Vec::new(),
+        };
+        Model { ir_version: 10, producer_name: String::new(), graph: Some(graph), opset_import: Vec::new() }
+            .encode_to_vec()
+    }
+
+    #[test]
+    fn puts_the_normalisation_before_the_network() {
+        let converted = Model::decode(age(&published(64, 81)).unwrap().as_slice()).unwrap();
+        let graph = converted.graph.unwrap();
+        assert_eq!(onnx::only_input(&graph).unwrap().name, "input");
+        assert_eq!(graph.node.len(), 3);
+        assert_eq!(graph.node[2], b"opaque");
+        let [sub, mul] = [0, 1].map(|i| Node::decode(graph.node[i].as_slice()).unwrap());
+        assert_eq!((sub.op_type.as_str(), sub.input[0].as_str()), ("Sub", "input"));
+        assert_eq!((mul.op_type.as_str(), mul.output[0].as_str()), ("Mul", "images"));
+        assert_eq!(mul.input[0], sub.output[0]);
+    }
+
+    #[test]
+    fn refuses_the_other_network() {
+        assert!(age(&published(32, 2)).is_err());
+        assert!(gender(&published(64, 81)).is_err());
+        assert!(gender(&published(32, 81)).is_err());
+        assert!(gender(&published(32, 2)).is_ok());
+    }
+
+    #[test]
+    fn survives_damaged_files() {
+        survives_damage(&published(64, 81), age);
+    }
+}

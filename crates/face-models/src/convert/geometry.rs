@@ -75,3 +75,46 @@ fn to_json(metadata: &[u8]) -> Result<Vec<u8>, ConvertError> {
     let face = CanonicalFace { vertices: &vertices, basis: &basis };
     serde_json::to_vec(&face).map_err(|e| ConvertError::malformed(FORMAT, e.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::hostile::survives_damage;
+    use crate::convert::task::tests::bundle;
+
+    const ENTRY: &str = "geometry_pipeline_metadata_landmarks.binarypb";
+
+    fn metadata() -> Metadata {
+        let vertex_buffer = (0..VERTICES * FLOATS_PER_VERTEX).map(|i| i as f32).collect();
+        let basis = vec![Landmark { index: 4, weight: 0.5 }, Landmark { index: 467, weight: 0.25 }];
+        Metadata { mesh: Some(Mesh { vertex_type: 0, vertex_buffer }), basis }
+    }
+
+    #[test]
+    fn keeps_positions_and_drops_texture_coordinates() {
+        let json = canonical_face(&bundle(ENTRY, &metadata().encode_to_vec())).unwrap();
+        let face: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(face["vertices"].as_array().unwrap().len(), VERTICES);
+        assert_eq!(face["vertices"][1], serde_json::json!([5.0, 6.0, 7.0]));
+        assert_eq!(face["basis"], serde_json::json!([[4, 0.5], [467, 0.25]]));
+    }
+
+    #[test]
+    fn refuses_meshes_of_another_size_and_values_out_of_range() {
+        let mut short = metadata();
+        short.mesh.as_mut().unwrap().vertex_buffer.pop();
+        let mut infinite = metadata();
+        infinite.mesh.as_mut().unwrap().vertex_buffer[0] = f32::INFINITY;
+        let mut outside = metadata();
+        outside.basis[0].index = 468;
+        let empty = Metadata { mesh: None, basis: Vec::new() };
+        for metadata in [short, infinite, outside, empty] {
+            assert!(matches!(to_json(&metadata.encode_to_vec()), Err(ConvertError::Malformed { .. })));
+        }
+    }
+
+    #[test]
+    fn survives_damaged_metadata() {
+        survives_damage(&metadata().encode_to_vec(), to_json);
+    }
+}

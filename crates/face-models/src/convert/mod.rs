@@ -6,6 +6,8 @@
 //! proportional to the size of the file.
 
 mod array;
+#[cfg(test)]
+mod hostile;
 mod onnx;
 mod onnx_graph;
 mod task;

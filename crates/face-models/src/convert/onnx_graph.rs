@@ -337,3 +337,101 @@ impl GraphBuilder {
         model.encode_to_vec()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::onnx::{Graph, Model};
+
+    fn pointwise<'a>(shape: [usize; 2], weights: &'a [f32], bias: &'a [f32]) -> Convolution<'a> {
+        let [out, per_group] = shape;
+        Convolution { shape: [out, per_group, 1, 1], weights, bias, strides: [1; 2], pads: [0; 4], groups: 1 }
+    }
+
+    fn graph(builder: GraphBuilder) -> Graph {
+        Model::decode(builder.finish().as_slice()).unwrap().graph.unwrap()
+    }
+
+    fn operators(graph: &Graph) -> Vec<String> {
+        graph.node.iter().map(|n| Node::decode(n.as_slice()).unwrap().op_type).collect()
+    }
+
+    fn weights(graph: &Graph) -> Vec<(Vec<i64>, Vec<f32>)> {
+        let tensors = graph.initializer.iter().map(|t| Tensor::decode(t.as_slice()).unwrap());
+        let floats = tensors.filter(|t| t.data_type == onnx::FLOAT);
+        floats.map(|t| (t.dims, t.raw_data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect())).collect()
+    }
+
+    #[test]
+    fn fills_hidden_channels_with_zeros_and_cuts_them_off_at_the_end() {
+        let mut builder = GraphBuilder::new("test");
+        let x = builder.picture(3, 1);
+        let x = builder.convolution(x, &pointwise([2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[7.0, 8.0])).unwrap();
+        let x = builder.convolution(x, &pointwise([1, 2], &[9.0, 10.0], &[11.0])).unwrap();
+        assert_eq!(x.channels(), 1);
+        let x = builder.reshape(x, &[-1]);
+        builder.output(x, "y", &[batch()]);
+        let graph = graph(builder);
+        assert_eq!(operators(&graph), ["Conv", "Conv", "Slice", "Reshape"]);
+        let [first, first_bias, second, second_bias] = weights(&graph).try_into().unwrap();
+        assert_eq!((first.0.as_slice(), &first.1[..6]), (&[16, 3, 1, 1][..], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..]));
+        assert!(first.1[6..].iter().chain(&first_bias.1[2..]).all(|&w| w == 0.0));
+        assert_eq!((second.0.as_slice(), &second.1[..2]), (&[16, 16, 1, 1][..], &[9.0, 10.0][..]));
+        assert!(second.1[2..].iter().chain(&second_bias.1[1..]).all(|&w| w == 0.0));
+    }
+
+    #[test]
+    fn writes_prelu_so_that_it_gives_the_same_values() {
+        for slopes in [&[0.25, -1.5, 1.0][..], &[0.25, -1.5, 3.0]] {
+            let mut builder = GraphBuilder::new("test");
+            let x = builder.picture(3, 1);
+            let x = builder.convolution(x, &pointwise([3, 3], &[0.0; 9], &[0.0; 3])).unwrap();
+            builder.prelu(x, slopes).unwrap();
+            let graph = graph(builder);
+            let steep = slopes.iter().any(|&s| s > 1.0);
+            let expected: &[&str] =
+                if steep { &["Conv", "Conv", "Relu", "Conv", "Add"] } else { &["Conv", "Conv", "Relu", "Add"] };
+            assert_eq!(operators(&graph), expected);
+            let weights = weights(&graph);
+            for (channel, &slope) in slopes.iter().enumerate() {
+                for x in [-2.0f32, -0.5, 0.0, 0.5, 2.0] {
+                    let sign = if steep { weights[4].1[channel] } else { 1.0 };
+                    let y = x + sign * (weights[2].1[channel] * x).max(0.0);
+                    assert_eq!(y, if x > 0.0 { x } else { slope * x }, "slope {slope} at {x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_weights_that_do_not_fit() {
+        let mut builder = GraphBuilder::new("test");
+        let x = builder.picture(3, 1);
+        let missing = builder.convolution(x, &pointwise([1, 3], &[1.0, 2.0], &[0.0]));
+        let wrong_channels = builder.convolution(x, &pointwise([1, 2], &[1.0, 2.0], &[0.0]));
+        let wrong_bias = builder.convolution(x, &pointwise([1, 3], &[1.0, 2.0, 3.0], &[]));
+        for result in [missing, wrong_channels, wrong_bias] {
+            assert!(matches!(result, Err(ConvertError::Malformed { .. })));
+        }
+        let other = builder.convolution(x, &pointwise([1, 3], &[1.0, 2.0, 3.0], &[0.0])).unwrap();
+        assert!(builder.add(x, other).is_err());
+    }
+
+    #[test]
+    fn refuses_networks_beyond_the_limit_before_it_allocates() {
+        let mut builder = GraphBuilder::new("test");
+        let x = builder.picture(3, 1);
+        for more in [1 << 40, usize::MAX] {
+            assert!(matches!(builder.append_channels(x, more), Err(ConvertError::TooLarge { .. })));
+        }
+    }
+
+    #[test]
+    fn appends_channels_of_zeros() {
+        let mut builder = GraphBuilder::new("test");
+        let x = builder.picture(2, 1);
+        let y = builder.append_channels(x, 1).unwrap();
+        assert_eq!(y.channels(), 3);
+        assert_eq!(weights(&graph(builder))[0].1[..6], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    }
+}

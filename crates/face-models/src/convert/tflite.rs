@@ -27,10 +27,13 @@ const LANDMARKS: usize = 478;
 /// - Output `presence` `[N]`: the probability that the crop shows a face (the file gives a logit, its second
 ///   output; the sigmoid is added here). The third output of the file is not used by MediaPipe and left out.
 ///
-/// What MediaPipe feeds it (`face_detector_graph`, `face_landmarks_detector_graph`): the detector's box, rotated so
-/// that the line through the eyes is horizontal, made square on its longer side and scaled by 1.5 about its centre;
-/// then resized to 256x256, what lies outside of the picture filled with its border. A following frame takes the box
-/// of the landmarks instead, rotated by the outer corners of the eyes (33 and 263), again square and scaled by 1.5.
+/// What MediaPipe feeds it (`face_detector_graph.cc`, `face_landmarks_detector_graph.cc`):
+/// 1. From its own detector, the box (nearly square, from the brows to the chin) rotated about its centre so that the line
+///    through the eyes is horizontal, and scaled by 1.5.
+/// 2. In a following frame, the box around the landmarks, rotated so that the line from landmark 33 to landmark 263
+///    (outer corners of the eyes) is horizontal, made square on its longer side, and scaled by 1.5.
+///
+/// Resized bilinearly to 256x256; outside of the picture, its border repeats.
 ///
 /// # Errors
 ///

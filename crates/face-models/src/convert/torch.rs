@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const FORMAT: &str = "PyTorch";
 
 /// Upper limit for a file; the networks here have less than 2 MB.
-const MAX_BYTES: usize = 32 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// The magic number of the legacy format, 0x1950a86a20f9469cfc6c, as a pickled little-endian integer.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];

@@ -56,3 +56,61 @@ pub fn make_dynamic(onnx: &[u8]) -> Result<Vec<u8>, ConvertError> {
     model.graph = Some(graph);
     Ok(model.encode_to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::hostile::survives_damage;
+    use crate::convert::onnx::{Graph, Model};
+
+    /// The interface of YuNet around a node that means nothing.
+    fn published(outputs: usize) -> Vec<u8> {
+        let fixed = |shape: &[i64]| shape.iter().map(|&e| Extent::Fixed(e)).collect::<Vec<_>>();
+        let outputs = HEADS.iter().flat_map(|&(head, values)| STRIDES.map(|s| (head, values, s))).take(outputs);
+        let outputs = outputs.map(|(head, values, stride)| {
+            let anchors = (640 / i64::from(stride)).pow(2);
+            ValueInfo::floats(&format!("{head}_{stride}"), &fixed(&[1, anchors, values])).encode_to_vec()
+        });
+        let graph = Graph {
+            node: vec![b"opaque".to_vec()],
+            name: "yunet".to_owned(),
+            initializer: vec![b"weights".to_vec()],
+            input: vec![ValueInfo::floats("input", &fixed(&[1, 3, 640, 640])).encode_to_vec()],
+            output: outputs.collect(),
+            value_info: vec![b"stale".to_vec()],
+        };
+        Model { ir_version: 6, producer_name: String::new(), graph: Some(graph), opset_import: Vec::new() }
+            .encode_to_vec()
+    }
+
+    #[test]
+    fn frees_the_sides_and_keeps_nodes_and_weights() {
+        let converted = Model::decode(make_dynamic(&published(12)).unwrap().as_slice()).unwrap();
+        let graph = converted.graph.unwrap();
+        assert_eq!(graph.node, [b"opaque"]);
+        assert_eq!(graph.initializer, [b"weights"]);
+        assert!(graph.value_info.is_empty());
+        let input = onnx::only_input(&graph).unwrap();
+        let sides = ["height", "width"].map(Extent::symbolic);
+        assert_eq!(input.float_shape().unwrap()[2..], [Some(&sides[0]), Some(&sides[1])]);
+        assert_eq!(graph.output.len(), 12);
+        for output in &graph.output {
+            let output = ValueInfo::decode(output.as_slice()).unwrap();
+            assert!(matches!(output.float_shape().unwrap()[1], Some(Extent::Symbolic(_))), "{}", output.name);
+        }
+    }
+
+    #[test]
+    fn refuses_other_models() {
+        let error = make_dynamic(&published(11)).unwrap_err().to_string();
+        assert_eq!(error, "not a usable YuNet file: it has no output `kps_32`");
+        assert!(matches!(make_dynamic(b""), Err(ConvertError::Malformed { .. })));
+        assert!(matches!(make_dynamic(b"\xff\xff\xff"), Err(ConvertError::Protobuf(_))));
+        assert!(matches!(make_dynamic(&vec![0; 17 << 20]), Err(ConvertError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn survives_damaged_files() {
+        survives_damage(&published(12), make_dynamic);
+    }
+}

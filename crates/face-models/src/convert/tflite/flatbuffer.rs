@@ -95,9 +95,10 @@ impl<'a> Table<'a> {
         self.vector(index, 4)
     }
 
-    /// A vector of i32.
-    pub(super) fn ints(&self, index: usize) -> Result<Vec<i32>, ConvertError> {
+    /// A vector of at most `limit` i32.
+    pub(super) fn ints(&self, index: usize, limit: usize) -> Result<Vec<i32>, ConvertError> {
         let vector = self.vector(index, 4)?;
+        ConvertError::check_size("a list in the flatbuffer", vector.length, limit)?;
         let bytes = self.bytes.get(vector.start..).unwrap_or_default();
         Ok(bytes.as_chunks().0.iter().take(vector.length).map(|&b| i32::from_le_bytes(b)).collect())
     }

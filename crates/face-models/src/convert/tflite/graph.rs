@@ -9,8 +9,14 @@ use std::collections::BTreeMap;
 /// The largest extent of an axis; it keeps products of extents far from overflow.
 const MAX_EXTENT: usize = 1 << 16;
 
-/// The most operators in a graph; the landmark network has 482.
+/// The most operators in a graph; the landmark network has 471.
 const MAX_OPERATORS: usize = 10_000;
+
+/// The most tensors that one operator reads or writes, or that the graph has as inputs or outputs.
+const MAX_TENSORS: usize = 64;
+
+/// The most axes of a tensor.
+const MAX_AXES: usize = 4;
 
 /// Activations in the layout `[N, C, H, W]`.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +93,7 @@ impl<'a> Translation<'a> {
 
     /// Translates all operators; gives the outputs in the file's order.
     pub(super) fn run(&mut self, input: Value, side: usize) -> Result<Vec<Features>, ConvertError> {
-        let inputs = indices(&self.subgraph.ints(1)?)?;
+        let inputs = indices(&self.subgraph.ints(1, MAX_TENSORS)?)?;
         let &[index] = inputs.as_slice() else {
             return Err(malformed(format!("it has {} inputs instead of one", inputs.len())));
         };
@@ -99,15 +105,15 @@ impl<'a> Translation<'a> {
             let operator = self.operators.table(position)?;
             self.operator(&operator)?;
         }
-        let outputs = indices(&self.subgraph.ints(2)?)?;
+        let outputs = indices(&self.subgraph.ints(2, MAX_TENSORS)?)?;
         outputs.into_iter().map(|index| self.features(index)).collect()
     }
 
     fn operator(&mut self, operator: &Table<'_>) -> Result<(), ConvertError> {
         let code = usize::try_from(operator.int(0, 0)?).ok().and_then(|i| self.codes.get(i)).copied();
         let code = code.ok_or_else(|| malformed("an operator has no code"))?;
-        let inputs = indices(&operator.ints(1)?)?;
-        let outputs = indices(&operator.ints(2)?)?;
+        let inputs = indices(&operator.ints(1, MAX_TENSORS)?)?;
+        let outputs = indices(&operator.ints(2, MAX_TENSORS)?)?;
         let options = operator.table(4)?;
         let &[output] = outputs.as_slice() else {
             return Err(malformed("an operator does not have one output"));
@@ -234,7 +240,8 @@ impl<'a> Translation<'a> {
     /// Appends channels of zeros.
     fn pad_channels(&mut self, x: usize, paddings: usize) -> Result<Features, ConvertError> {
         let x = self.features(x)?;
-        let [0, 0, 0, 0, 0, 0, 0, more] = self.int_constant(paddings)?[..] else {
+        // Two numbers per axis, before and after.
+        let [0, 0, 0, 0, 0, 0, 0, more] = self.int_constant(paddings)? else {
             return Err(ConvertError::unsupported(FORMAT, "a padding of other axes than the end of the channels"));
         };
         Ok(Features { value: self.builder.append_channels(x.value, extent(more)?)?, ..x })
@@ -260,11 +267,7 @@ impl<'a> Translation<'a> {
 
     /// The extents of a tensor as the file declares them.
     fn shape(&self, index: usize) -> Result<Vec<usize>, ConvertError> {
-        let shape = self.tensors.table(index)?.ints(0)?;
-        if shape.len() > 4 {
-            return Err(ConvertError::unsupported(FORMAT, format!("a tensor with {} axes", shape.len())));
-        }
-        shape.into_iter().map(extent).collect()
+        self.tensors.table(index)?.ints(0, MAX_AXES)?.into_iter().map(extent).collect()
     }
 
     /// The buffer of a constant tensor with its element type.
@@ -286,11 +289,15 @@ impl<'a> Translation<'a> {
         }
     }
 
-    fn int_constant(&self, index: usize) -> Result<Vec<i32>, ConvertError> {
-        match self.buffer(index)? {
-            (INT32, data) => Ok(data.as_chunks().0.iter().map(|&b| i32::from_le_bytes(b)).collect()),
-            (other, _) => Err(ConvertError::unsupported(FORMAT, format!("sizes of type {other}"))),
+    fn int_constant<const LENGTH: usize>(&self, index: usize) -> Result<[i32; LENGTH], ConvertError> {
+        let (kind, data) = self.buffer(index)?;
+        if kind != INT32 {
+            return Err(ConvertError::unsupported(FORMAT, format!("sizes of type {kind}")));
         }
+        let (numbers, rest) = data.as_chunks();
+        let numbers = <&[_; LENGTH]>::try_from(numbers).ok().filter(|_| rest.is_empty());
+        let numbers = numbers.ok_or_else(|| malformed("a list of sizes has the wrong length"))?;
+        Ok(numbers.map(i32::from_le_bytes))
     }
 }
 
