@@ -256,3 +256,117 @@ impl Weights {
         self.0.get(name).ok_or_else(|| ConvertError::MissingTensor(name.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::hostile::survives_damage;
+    use crate::convert::onnx;
+    use prost::Message;
+    use serde_json::{Value as Json, json};
+
+    /// Names and shapes of the network's tensors with a few channels everywhere.
+    fn tensors() -> Vec<(String, Vec<usize>)> {
+        let mut tensors = vec![("entry_flow/conv_in/filters".to_owned(), vec![3, 3, 3, 2])];
+        tensors.push(("entry_flow/conv_in/bias".to_owned(), vec![2]));
+        let mut separable = |name: &str| {
+            tensors.push((format!("{name}/depthwise_filter"), vec![3, 3, 2, 1]));
+            tensors.push((format!("{name}/pointwise_filter"), vec![1, 1, 2, 2]));
+            tensors.push((format!("{name}/bias"), vec![2]));
+        };
+        let reductions = ["entry_flow/reduction_block_0", "entry_flow/reduction_block_1", "exit_flow/reduction_block"];
+        for block in reductions {
+            separable(&format!("{block}/separable_conv0"));
+            separable(&format!("{block}/separable_conv1"));
+        }
+        for block in ["middle_flow/main_block_0", "middle_flow/main_block_1"] {
+            for layer in 0..3 {
+                separable(&format!("{block}/separable_conv{layer}"));
+            }
+        }
+        separable("exit_flow/separable_conv");
+        for block in reductions {
+            tensors.push((format!("{block}/expansion_conv/filters"), vec![1, 1, 2, 2]));
+            tensors.push((format!("{block}/expansion_conv/bias"), vec![2]));
+        }
+        for (head, outputs) in [("fc/age", 1), ("fc/gender", 2)] {
+            tensors.push((format!("{head}/weights"), vec![2, outputs]));
+            tensors.push((format!("{head}/bias"), vec![outputs]));
+        }
+        tensors
+    }
+
+    /// Weights of ones in u8, biases in f32, and the manifest to them.
+    fn published(tensors: &[(String, Vec<usize>)]) -> (Vec<u8>, Vec<u8>) {
+        let mut bin = Vec::new();
+        let entry = |(name, shape): &(String, Vec<usize>)| {
+            let elements: usize = shape.iter().product();
+            let mut entry = json!({ "name": name, "shape": shape, "dtype": "float32" });
+            if name.ends_with("bias") {
+                bin.extend(std::iter::repeat_n(1.0f32.to_le_bytes(), elements).flatten());
+            } else {
+                bin.extend(std::iter::repeat_n(200, elements));
+                entry["quantization"] = json!({ "dtype": "uint8", "scale": 0.01, "min": -1.0 });
+            }
+            entry
+        };
+        let weights: Vec<Json> = tensors.iter().map(entry).collect();
+        (bin, json!([{ "paths": ["model.bin"], "weights": weights }]).to_string().into_bytes())
+    }
+
+    #[test]
+    fn builds_the_network_with_both_heads() {
+        let (bin, manifest) = published(&tensors());
+        let converted = age_gender(&bin, &manifest).unwrap();
+        let (_, graph) = onnx::read(&converted).unwrap();
+        let nodes: Vec<_> = graph.node.iter().map(|n| onnx::Node::decode(n.as_slice()).unwrap()).collect();
+        let count = |name: &str| nodes.iter().filter(|n| n.op_type == name).count();
+        assert_eq!((count("Conv"), count("MaxPool"), count("Add"), count("Gemm")), (30, 3, 5, 2));
+        let outputs: Vec<_> =
+            graph.output.iter().map(|o| onnx::ValueInfo::decode(o.as_slice()).unwrap().name).collect();
+        assert_eq!(outputs, ["age", "gender"]);
+    }
+
+    #[test]
+    fn widens_quantised_weights_as_the_manifest_says() {
+        let (bin, manifest) = published(&tensors());
+        let weights = Weights::read(&bin, &manifest).unwrap();
+        assert_eq!(weights.get("fc/age/weights").unwrap().values, [1.0, 1.0]);
+        assert_eq!(weights.get("fc/age/bias").unwrap().values, [1.0]);
+    }
+
+    #[test]
+    fn pads_as_tensorflow_does() {
+        assert_eq!(same_pads(112, 3, 2), [0, 0, 1, 1]);
+        assert_eq!(same_pads(7, 3, 2), [1, 1, 1, 1]);
+        assert_eq!(same_pads(56, 3, 1), [1, 1, 1, 1]);
+        assert_eq!(same_pads(56, 1, 2), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn refuses_weights_that_do_not_match_the_manifest() {
+        let (bin, manifest) = published(&tensors());
+        for end in 0..bin.len() {
+            assert!(age_gender(&bin[..end], &manifest).is_err());
+        }
+        let longer = [bin.as_slice(), &[0]].concat();
+        assert!(age_gender(&longer, &manifest).unwrap_err().to_string().contains("left over"));
+        let (bin, manifest) = published(&tensors()[1..]);
+        assert!(matches!(age_gender(&bin, &manifest), Err(ConvertError::MissingTensor(_))));
+        for extent in [0, usize::MAX] {
+            let mut tensors = tensors();
+            let (bin, _) = published(&tensors);
+            tensors[0].1 = vec![extent, extent, 3, 2];
+            let manifest = json!([{ "weights": [
+                { "name": tensors[0].0, "shape": tensors[0].1, "dtype": "float32" }] }]);
+            assert!(matches!(age_gender(&bin, manifest.to_string().as_bytes()), Err(ConvertError::Malformed { .. })));
+        }
+    }
+
+    #[test]
+    fn survives_damaged_manifests() {
+        let tensors = [("fc/age/weights".to_owned(), vec![2, 1]), ("fc/age/bias".to_owned(), vec![1])];
+        let (bin, manifest) = published(&tensors);
+        survives_damage(&manifest, |manifest| Weights::read(&bin, manifest));
+    }
+}

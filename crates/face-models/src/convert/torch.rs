@@ -148,3 +148,198 @@ fn description(arena: &Arena, name: &str, value: Id) -> Option<(usize, Descripti
     let description = Description { name: name.to_owned(), storage: arena.text(*key)?.to_owned(), elements, shape };
     (fills && stride == dense).then_some((element_size, description))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::hostile::survives_damage;
+
+    fn int(value: usize) -> Vec<u8> {
+        [b"J".as_slice(), &u32::try_from(value).unwrap().to_le_bytes()].concat()
+    }
+
+    fn text(value: &str) -> Vec<u8> {
+        [b"X".as_slice(), &u32::try_from(value.len()).unwrap().to_le_bytes(), value.as_bytes()].concat()
+    }
+
+    fn tuple(items: &[Vec<u8>]) -> Vec<u8> {
+        [b"(".as_slice(), &items.concat(), b"t"].concat()
+    }
+
+    fn pickle(content: &[u8]) -> Vec<u8> {
+        [b"\x80\x02", content, b"."].concat()
+    }
+
+    /// A tensor whose storage has `elements` elements.
+    fn tensor(key: &str, class: &str, elements: usize, shape: &[usize], stride: &[usize]) -> Vec<u8> {
+        let class = [b"ctorch\n", class.as_bytes(), b"\n"].concat();
+        let storage = tuple(&[text("storage"), class, text(key), text("cpu"), int(elements), b"N".to_vec()]);
+        let storage = [storage, b"Q".to_vec()].concat();
+        let numbers = |values: &[usize]| tuple(&values.iter().map(|&v| int(v)).collect::<Vec<_>>());
+        let hooks = b"ccollections\nOrderedDict\n)R".to_vec();
+        let arguments = tuple(&[storage, int(0), numbers(shape), numbers(stride), b"\x89".to_vec(), hooks]);
+        [b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec(), arguments, b"R".to_vec()].concat()
+    }
+
+    fn dense(key: &str, shape: &[usize]) -> Vec<u8> {
+        let stride: Vec<usize> = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
+        tensor(key, "FloatStorage", shape.iter().product(), shape, &stride)
+    }
+
+    /// A file with the given tensors and raw storages.
+    fn file(tensors: &[(&str, Vec<u8>)], storages: &[(&str, usize, Vec<u8>)]) -> Vec<u8> {
+        let magic = [&[0x8a, 10], MAGIC.as_slice()].concat();
+        let entries: Vec<u8> =
+            tensors.iter().flat_map(|(name, tensor)| [text(name), tensor.clone()].concat()).collect();
+        let dictionary = [b"ccollections\nOrderedDict\n)Rq\x01(", entries.as_slice(), b"u}X\x09\0\0\0_metadataNsb"];
+        let keys: Vec<u8> = storages.iter().flat_map(|(key, _, _)| text(key)).collect();
+        let keys = [b"](", keys.as_slice(), b"e"].concat();
+        let pickles = [magic, int(1001), b"}".to_vec(), dictionary.concat(), keys].map(|p| pickle(&p)).concat();
+        let storages = storages.iter().flat_map(|(_, n, raw)| [&(*n as u64).to_le_bytes(), raw.as_slice()].concat());
+        pickles.into_iter().chain(storages).collect()
+    }
+
+    fn floats(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    fn two_tensors() -> Vec<u8> {
+        let counter = tensor("9", "LongStorage", 1, &[], &[]);
+        let tensors = [("module.a", dense("7", &[2, 1])), ("n", counter), ("b", dense("8", &[1]))];
+        let storages = [("8", 1, floats(&[3.0])), ("9", 1, vec![0; 8]), ("7", 2, floats(&[1.0, 2.0]))];
+        file(&tensors, &storages)
+    }
+
+    #[test]
+    fn reads_tensors_in_whatever_order_their_storages_come() {
+        let weights = StateDict::read(&two_tensors()).unwrap();
+        let a = weights.get("a").unwrap();
+        assert_eq!((a.shape.as_slice(), a.values.as_slice()), (&[2, 1][..], &[1.0, 2.0][..]));
+        assert_eq!(weights.get("b").unwrap().values, [3.0]);
+        assert!(matches!(weights.get("n"), Err(ConvertError::MissingTensor(name)) if name == "n"));
+    }
+
+    #[test]
+    fn refuses_every_file_that_ends_early() {
+        let valid = two_tensors();
+        for end in 0..valid.len() {
+            assert!(StateDict::read(&valid[..end]).is_err(), "{end} of {} bytes", valid.len());
+        }
+    }
+
+    #[test]
+    fn survives_damaged_files() {
+        survives_damage(&two_tensors(), StateDict::read);
+    }
+
+    #[test]
+    fn calls_nothing_that_a_pickle_names() {
+        let call = b"cos\nsystem\n(X\x02\0\0\0lstR.";
+        let error = StateDict::read(&[b"\x80\x02", call.as_slice()].concat()).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(error, "the PyTorch file uses a call of `os.system`, which the converter does not know");
+    }
+
+    #[test]
+    fn refuses_tensors_that_share_or_do_not_fill_a_storage() {
+        let shared = file(&[("a", dense("7", &[1])), ("b", dense("7", &[1]))], &[("7", 1, floats(&[1.0]))]);
+        assert!(matches!(StateDict::read(&shared), Err(ConvertError::Unsupported { .. })));
+        let strided = tensor("7", "FloatStorage", 4, &[2, 2], &[1, 2]);
+        let part = tensor("7", "FloatStorage", 4, &[2], &[1]);
+        let empty = tensor("7", "FloatStorage", 0, &[0, 1 << 30, 1 << 30], &[0, 1 << 30, 1]);
+        let huge = tensor("7", "FloatStorage", 4, &[1 << 30, 1 << 30, 1 << 30], &[0, 0, 0]);
+        let unknown = tensor("7", "HalfStorage", 4, &[4], &[1]);
+        for tensor in [strided, part, empty, huge, unknown] {
+            let file = file(&[("a", tensor)], &[("7", 4, floats(&[0.0; 4]))]);
+            assert!(matches!(StateDict::read(&file), Err(ConvertError::Malformed { .. })));
+        }
+    }
+
+    #[test]
+    fn refuses_storages_that_do_not_match_their_tensors() {
+        let tensors = [("a", dense("7", &[2]))];
+        let other_size = file(&tensors, &[("7", 3, floats(&[0.0; 3]))]);
+        let unknown = file(&tensors, &[("7", 2, floats(&[0.0; 2])), ("8", 1, floats(&[0.0]))]);
+        let missing = file(&tensors, &[]);
+        for file in [other_size, unknown, missing] {
+            assert!(matches!(StateDict::read(&file), Err(ConvertError::Malformed { .. })));
+        }
+    }
+
+    #[test]
+    fn refuses_pickles_with_too_many_objects() {
+        let many = pickle(&vec![b'N'; 300_000]);
+        assert!(matches!(StateDict::read(&many), Err(ConvertError::TooLarge { .. })));
+        // A tuple in a tuple in a tuple …: nothing here may recurse into it.
+        let nested = pickle(&[vec![b')'], vec![0x85; 150_000]].concat());
+        assert!(matches!(StateDict::read(&nested), Err(ConvertError::Malformed { .. })));
+    }
+
+    /// A MiniFASNet with two channels everywhere, one residual block, and squeeze-and-excitation in it if asked for.
+    fn tiny_network(excite: bool) -> Vec<u8> {
+        let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
+        let norm = |shapes: &mut Vec<_>, name: String| {
+            for part in ["weight", "bias", "running_mean", "running_var"] {
+                shapes.push((format!("{name}.{part}"), vec![2]));
+            }
+        };
+        let block = |shapes: &mut Vec<_>, name: &str, shape: [usize; 4], prelu: bool| {
+            shapes.push((format!("{name}.conv.weight"), shape.to_vec()));
+            norm(shapes, format!("{name}.bn"));
+            if prelu {
+                shapes.push((format!("{name}.prelu.weight"), vec![2]));
+            }
+        };
+        block(&mut shapes, "conv1", [2, 3, 3, 3], true);
+        block(&mut shapes, "conv2_dw", [2, 1, 3, 3], true);
+        for name in ["conv_23", "conv_3.model.0", "conv_34", "conv_45"] {
+            block(&mut shapes, &format!("{name}.conv"), [2, 2, 1, 1], true);
+            block(&mut shapes, &format!("{name}.conv_dw"), [2, 1, 3, 3], true);
+            block(&mut shapes, &format!("{name}.project"), [2, 2, 1, 1], false);
+        }
+        block(&mut shapes, "conv_6_sep", [2, 2, 1, 1], true);
+        block(&mut shapes, "conv_6_dw", [2, 1, 5, 5], false);
+        if excite {
+            for (fc, bn) in [("fc1", "bn1"), ("fc2", "bn2")] {
+                shapes.push((format!("conv_3.model.0.se_module.{fc}.weight"), vec![2, 2, 1, 1]));
+                norm(&mut shapes, format!("conv_3.model.0.se_module.{bn}"));
+            }
+        }
+        norm(&mut shapes, "bn".to_owned());
+        shapes.push(("linear.weight".to_owned(), vec![2, 2]));
+        shapes.push(("prob.weight".to_owned(), vec![3, 2]));
+        let tensors: Vec<_> = shapes.iter().map(|(name, shape)| (name.as_str(), dense(name, shape))).collect();
+        let storages: Vec<_> = shapes
+            .iter()
+            .map(|(name, shape)| {
+                let elements = shape.iter().product();
+                (name.as_str(), elements, floats(&vec![0.5; elements]))
+            })
+            .collect();
+        file(&tensors, &storages)
+    }
+
+    fn operators(onnx: &[u8]) -> Vec<String> {
+        use crate::convert::onnx;
+        use prost::Message;
+        let (_, graph) = onnx::read(onnx).unwrap();
+        graph.node.iter().map(|n| onnx::Node::decode(n.as_slice()).unwrap().op_type).collect()
+    }
+
+    #[test]
+    fn builds_the_network_that_the_tensors_describe() {
+        let count = |operators: &[String], name: &str| operators.iter().filter(|o| *o == name).count();
+        let plain = operators(&minifasnet(&tiny_network(false)).unwrap());
+        let excited = operators(&minifasnet(&tiny_network(true)).unwrap());
+        assert_eq!((count(&plain, "GlobalAveragePool"), count(&excited, "GlobalAveragePool")), (0, 1));
+        assert_eq!((count(&plain, "Sigmoid"), count(&excited, "Sigmoid")), (0, 1));
+        // 16 convolutions, 11 of them with slopes, which take one more each; the sum of the residual block beside theirs.
+        assert_eq!((count(&plain, "Conv"), count(&plain, "Add")), (27, 12));
+        assert_eq!(plain.last().unwrap(), "Softmax");
+    }
+
+    #[test]
+    fn names_the_tensor_that_a_network_misses() {
+        let error = minifasnet(&two_tensors()).unwrap_err();
+        assert!(matches!(error, ConvertError::MissingTensor(name) if name == "conv1.conv.weight"));
+    }
+}

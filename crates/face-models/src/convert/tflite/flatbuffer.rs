@@ -123,3 +123,130 @@ impl<'a> Vector<'a> {
         Table::at(self.bytes, follow(self.bytes, self.start + 4 * index)?)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::convert::hostile::survives_damage;
+
+    /// A field of a table under construction.
+    pub(in crate::convert::tflite) enum Field {
+        Byte(u8),
+        Int(i32),
+        Table(Vec<(usize, Field)>),
+        Tables(Vec<Vec<(usize, Field)>>),
+        Ints(Vec<i32>),
+        Bytes(Vec<u8>),
+    }
+
+    /// Writes a file whose root table has the given fields.
+    pub(in crate::convert::tflite) fn write(identifier: &[u8; 4], root: &[(usize, Field)]) -> Vec<u8> {
+        let mut out = [&[0; 4], identifier.as_slice()].concat();
+        let root = table(&mut out, root);
+        out[..4].copy_from_slice(&u32::try_from(root).unwrap().to_le_bytes());
+        out
+    }
+
+    fn table(out: &mut Vec<u8>, fields: &[(usize, Field)]) -> usize {
+        let entries = fields.iter().map(|(index, _)| index + 1).max().unwrap_or(0);
+        let vtable = out.len();
+        let mut offsets = vec![0u16; entries];
+        for (slot, (index, _)) in fields.iter().enumerate() {
+            offsets[*index] = u16::try_from(4 + 4 * slot).unwrap();
+        }
+        let sizes = [4 + 2 * entries, 4 + 4 * fields.len()].map(|s| u16::try_from(s).unwrap());
+        out.extend(sizes.iter().chain(&offsets).flat_map(|v| v.to_le_bytes()));
+        let position = out.len();
+        out.extend(i32::try_from(position - vtable).unwrap().to_le_bytes());
+        out.resize(position + 4 + 4 * fields.len(), 0);
+        for (slot, (_, field)) in fields.iter().enumerate() {
+            let at = position + 4 + 4 * slot;
+            match field {
+                Field::Byte(value) => out[at] = *value,
+                Field::Int(value) => out[at..at + 4].copy_from_slice(&value.to_le_bytes()),
+                Field::Table(fields) => {
+                    let child = table(out, fields);
+                    point(out, at, child);
+                }
+                Field::Tables(children) => {
+                    let start = vector(out, at, children.len());
+                    out.resize(start + 4 * children.len(), 0);
+                    for (i, fields) in children.iter().enumerate() {
+                        let child = table(out, fields);
+                        point(out, start + 4 * i, child);
+                    }
+                }
+                Field::Ints(values) => {
+                    vector(out, at, values.len());
+                    out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+                }
+                Field::Bytes(values) => {
+                    vector(out, at, values.len());
+                    out.extend(values);
+                }
+            }
+        }
+        position
+    }
+
+    fn point(out: &mut [u8], at: usize, target: usize) {
+        out[at..at + 4].copy_from_slice(&u32::try_from(target - at).unwrap().to_le_bytes());
+    }
+
+    fn vector(out: &mut Vec<u8>, at: usize, length: usize) -> usize {
+        let position = out.len();
+        point(out, at, position);
+        out.extend(u32::try_from(length).unwrap().to_le_bytes());
+        position + 4
+    }
+
+    fn sample() -> Vec<u8> {
+        let child = || vec![(0, Field::Int(-7))];
+        let fields = [
+            (0, Field::Byte(3)),
+            (2, Field::Table(child())),
+            (3, Field::Tables(vec![child(), Vec::new()])),
+            (4, Field::Ints(vec![1, -2])),
+            (5, Field::Bytes(b"abc".to_vec())),
+        ];
+        write(b"TEST", &fields)
+    }
+
+    /// Reads every field: the numbers, the list and the bytes.
+    fn read(bytes: &[u8]) -> Result<([i32; 4], Vec<i32>, Vec<u8>), ConvertError> {
+        let root = Table::root(bytes, b"TEST")?;
+        let child = root.table(2)?.map_or(Ok(0), |t| t.int(0, 0))?;
+        let tables = root.tables(3)?;
+        let numbers = [root.byte(0, 0)?.into(), child, tables.len() as i32, tables.table(1)?.int(0, 9)?];
+        Ok((numbers, root.ints(4, 8)?, root.bytes(5)?.to_vec()))
+    }
+
+    #[test]
+    fn reads_fields_and_defaults() {
+        assert_eq!(read(&sample()).unwrap(), ([3, -7, 2, 9], vec![1, -2], b"abc".to_vec()));
+        let bytes = sample();
+        let root = Table::root(&bytes, b"TEST").unwrap();
+        assert_eq!((root.byte(1, 42).unwrap(), root.int(100, 43).unwrap()), (42, 43));
+        assert!(root.table(1).unwrap().is_none());
+        assert_eq!((root.tables(7).unwrap().len(), root.bytes(8).unwrap().len()), (0, 0));
+    }
+
+    #[test]
+    fn refuses_references_out_of_the_file() {
+        let valid = sample();
+        assert!(Table::root(&valid, b"ELSE").is_err());
+        let root = Table::root(&valid, b"TEST").unwrap();
+        assert!(root.tables(3).unwrap().table(2).is_err());
+        assert!(matches!(root.ints(4, 1), Err(ConvertError::TooLarge { .. })));
+        let far = [&u32::MAX.to_le_bytes(), &valid[4..]].concat();
+        assert!(Table::root(&far, b"TEST").is_err());
+        for end in 0..valid.len() {
+            assert!(read(&valid[..end]).is_err(), "{end} of {} bytes", valid.len());
+        }
+    }
+
+    #[test]
+    fn survives_damaged_files() {
+        survives_damage(&sample(), read);
+    }
+}

@@ -386,3 +386,189 @@ fn widen(half: u16) -> f32 {
         _ => f32::from_bits(sign | (exponent + 112) << 23 | fraction << 13),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::flatbuffer::tests::{Field, write};
+    use super::*;
+    use crate::convert::hostile::survives_damage;
+    use crate::convert::onnx;
+    use prost::Message;
+
+    type Fields = Vec<(usize, Field)>;
+
+    /// A tensor of the file: its shape, element type and content.
+    fn tensor(shape: &[i32], kind: u8, content: &[u8]) -> (Vec<i32>, u8, Vec<u8>) {
+        (shape.to_vec(), kind, content.to_vec())
+    }
+
+    fn floats(shape: &[i32]) -> (Vec<i32>, u8, Vec<u8>) {
+        let elements: i32 = shape.iter().product();
+        tensor(shape, FLOAT32, &(0..elements).flat_map(|i| (i as f32).to_le_bytes()).collect::<Vec<_>>())
+    }
+
+    fn computed(shape: &[i32]) -> (Vec<i32>, u8, Vec<u8>) {
+        tensor(shape, FLOAT32, &[])
+    }
+
+    /// A model whose first tensor is the input and whose last one is the output; operators are their number in the
+    /// schema, inputs, output and options.
+    fn model(tensors: &[(Vec<i32>, u8, Vec<u8>)], operators: Vec<(u8, Vec<i32>, i32, Fields)>) -> Vec<u8> {
+        let last = i32::try_from(tensors.len()).unwrap() - 1;
+        let codes = operators.iter().map(|(code, ..)| vec![(0, Field::Byte(*code))]).collect();
+        let operators = operators.into_iter().zip(0..).map(|((_, inputs, output, options), code)| {
+            vec![
+                (0, Field::Int(code)),
+                (1, Field::Ints(inputs)),
+                (2, Field::Ints(vec![output])),
+                (4, Field::Table(options)),
+            ]
+        });
+        let descriptions = tensors.iter().zip(0..).map(|((shape, kind, _), buffer)| {
+            vec![(0, Field::Ints(shape.clone())), (1, Field::Byte(*kind)), (2, Field::Int(buffer))]
+        });
+        let subgraph = vec![
+            (0, Field::Tables(descriptions.collect())),
+            (1, Field::Ints(vec![0])),
+            (2, Field::Ints(vec![last])),
+            (3, Field::Tables(operators.collect())),
+        ];
+        let buffers = tensors.iter().map(|(_, _, content)| vec![(0, Field::Bytes(content.clone()))]).collect();
+        let root = [(1, Field::Tables(codes)), (2, Field::Tables(vec![subgraph])), (4, Field::Tables(buffers))];
+        write(b"TFL3", &root)
+    }
+
+    /// The options of convolutions and poolings as far as they agree: padding and strides of 2.
+    fn strided(padding: u8) -> Fields {
+        vec![(0, Field::Byte(padding)), (1, Field::Int(2)), (2, Field::Int(2))]
+    }
+
+    fn translate(model: &[u8], channels: usize) -> Result<(Vec<Features>, onnx::Graph), ConvertError> {
+        let mut builder = GraphBuilder::new("test");
+        let input = builder.picture(channels, 4);
+        let outputs = Translation::new(model, &mut builder)?.run(input, 4)?;
+        let (_, graph) = onnx::read(&builder.finish())?;
+        Ok((outputs, graph))
+    }
+
+    fn first_weights(graph: &onnx::Graph) -> Vec<f32> {
+        let tensor = onnx::Tensor::decode(graph.initializer[0].as_slice()).unwrap();
+        tensor.raw_data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+    }
+
+    fn attribute(graph: &onnx::Graph, name: &str) -> Vec<i64> {
+        let node = onnx::Node::decode(graph.node[0].as_slice()).unwrap();
+        node.attribute.into_iter().find(|a| a.name == name).unwrap().ints
+    }
+
+    #[test]
+    fn permutes_the_weights_of_convolutions_and_pads_the_end() {
+        let tensors = [computed(&[1, 4, 4, 2]), floats(&[1, 3, 3, 2]), floats(&[1]), computed(&[1, 2, 2, 1])];
+        let file = model(&tensors, vec![(3, vec![0, 1, 2], 3, strided(0))]);
+        let (outputs, graph) = translate(&file, 2).unwrap();
+        assert_eq!((outputs[0].size, outputs[0].value.channels()), ([2, 2], 1));
+        assert_eq!(attribute(&graph, "pads"), [0, 0, 1, 1]);
+        let (even, odd): (Vec<f32>, Vec<f32>) =
+            ((0..9).map(|i| 2.0 * i as f32).collect(), (0..9).map(|i| 2.0 * i as f32 + 1.0).collect());
+        assert_eq!(first_weights(&graph)[..18], [even, odd].concat());
+    }
+
+    #[test]
+    fn translates_depthwise_convolutions_with_half_precision_weights() {
+        let halves: Vec<u8> = [0x3c00u16, 0xc000, 0x3800, 0x0000].iter().flat_map(|h| h.to_le_bytes()).collect();
+        let tensors = [
+            computed(&[1, 4, 4, 2]),
+            tensor(&[1, 2, 1, 2], FLOAT16, &halves),
+            computed(&[1, 2, 1, 2]),
+            floats(&[2]),
+            computed(&[1, 2, 2, 2]),
+        ];
+        let operators = vec![(6, vec![1], 2, Vec::new()), (4, vec![0, 2, 3], 4, strided(1))];
+        let (outputs, graph) = translate(&model(&tensors, operators), 2).unwrap();
+        assert_eq!((outputs[0].size, outputs[0].value.channels()), ([2, 2], 2));
+        assert_eq!(attribute(&graph, "pads"), [0; 4]);
+        assert_eq!(first_weights(&graph)[..4], [1.0, 0.5, -2.0, 0.0]);
+    }
+
+    #[test]
+    fn translates_pooling_padding_slopes_and_sums() {
+        let paddings: Vec<u8> = [0i32, 0, 0, 0, 0, 0, 0, 3].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let tensors = [
+            computed(&[1, 4, 4, 1]),
+            computed(&[1, 2, 2, 1]),
+            tensor(&[4, 2], INT32, &paddings),
+            computed(&[1, 2, 2, 4]),
+            floats(&[1, 1, 4]),
+            computed(&[1, 2, 2, 4]),
+            computed(&[1, 2, 2, 4]),
+        ];
+        let window = [strided(0), vec![(3, Field::Int(2)), (4, Field::Int(2))]].into_iter().flatten().collect();
+        let operators = vec![
+            (17, vec![0], 1, window),
+            (34, vec![1, 2], 3, Vec::new()),
+            (54, vec![3, 4], 5, Vec::new()),
+            (0, vec![3, 5], 6, Vec::new()),
+        ];
+        let (outputs, graph) = translate(&model(&tensors, operators), 1).unwrap();
+        assert_eq!((outputs[0].size, outputs[0].value.channels()), ([2, 2], 4));
+        assert_eq!(onnx::Node::decode(graph.node[0].as_slice()).unwrap().op_type, "MaxPool");
+        assert_eq!(onnx::Node::decode(graph.node.last().unwrap().as_slice()).unwrap().op_type, "Add");
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_translate_exactly() {
+        let picture = || computed(&[1, 4, 4, 1]);
+        let unknown = model(&[picture(), picture()], vec![(99, vec![0], 1, Vec::new())]);
+        let reshaped = model(&[picture(), computed(&[1, 16])], vec![(22, vec![0], 1, Vec::new())]);
+        let relu: Fields = vec![(0, Field::Byte(1))];
+        let activated = model(&[picture(), picture()], vec![(0, vec![0, 0], 1, relu)]);
+        let tensors = [picture(), floats(&[1, 1, 1, 1]), floats(&[1]), computed(&[1, 2, 2, 1])];
+        let dilated: Fields = strided(0).into_iter().chain([(4, Field::Int(2))]).collect();
+        let dilated = model(&tensors, vec![(3, vec![0, 1, 2], 3, dilated)]);
+        for file in [unknown, reshaped, activated, dilated] {
+            assert!(matches!(translate(&file, 1), Err(ConvertError::Unsupported { .. })));
+        }
+        let early = model(&[picture(), picture(), picture()], vec![(0, vec![0, 2], 1, Vec::new())]);
+        assert!(translate(&early, 1).unwrap_err().to_string().contains("used before it is computed"));
+        let other_size = model(&[computed(&[1, 8, 8, 1]), picture()], Vec::new());
+        assert!(translate(&other_size, 1).is_err());
+    }
+
+    #[test]
+    fn survives_damaged_models() {
+        let tensors = [computed(&[1, 4, 4, 2]), floats(&[1, 3, 3, 2]), floats(&[1]), computed(&[1, 2, 2, 1])];
+        survives_damage(&model(&tensors, vec![(3, vec![0, 1, 2], 3, strided(0))]), |bytes| translate(bytes, 2));
+    }
+
+    #[test]
+    fn places_windows_as_tensorflow_lite_does() {
+        let place = |padding, size, window, stride| {
+            Window { padding, strides: [stride; 2] }.place([size; 2], [window; 2]).unwrap()
+        };
+        assert_eq!(place(Padding::Same, 256, 3, 2), ([0, 0, 1, 1], [128; 2]));
+        assert_eq!(place(Padding::Same, 5, 3, 1), ([1; 4], [5; 2]));
+        assert_eq!(place(Padding::Same, 5, 2, 2), ([0, 0, 1, 1], [3; 2]));
+        assert_eq!(place(Padding::Valid, 5, 2, 2), ([0; 4], [2; 2]));
+        assert!(Window { padding: Padding::Valid, strides: [1; 2] }.place([1; 2], [2; 2]).is_err());
+    }
+
+    #[test]
+    fn widens_half_precision() {
+        let pairs = [
+            (0x0000, 0.0),
+            (0x8000, -0.0),
+            (0x0001, 2f32.powi(-24)),
+            (0x03ff, 1023.0 * 2f32.powi(-24)),
+            (0x0400, 2f32.powi(-14)),
+            (0x3555, 0.333_251_95),
+            (0xc500, -5.0),
+            (0x7bff, 65504.0),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ];
+        for (half, expected) in pairs {
+            assert_eq!(widen(half).to_bits(), f32::to_bits(expected), "{half:#06x}");
+        }
+        assert!(widen(0x7e00).is_nan());
+    }
+}
