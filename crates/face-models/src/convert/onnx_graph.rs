@@ -3,9 +3,9 @@
 //! Activations are `[N, C, H, W]` with a symbolic batch `N`, one channel plane after another; convolution weights are
 //! `[out, in / groups, height, width]`.
 //!
-//! Two things are done for ONNX Runtime's sake, whose fast x86 kernels keep 8 or 16 channels side by side. Median ms on
-//! one thread of an AVX-512 machine, version 1.24.4, plain graph against this one: MiniFASNetV2 2.2 against 1.3,
-//! MiniFASNetV1SE 2.3 against 1.4, face landmarks 9.8 against 4.7; version 1.32 gains more.
+//! Two things are done for ONNX Runtime's sake, whose fast x86 kernels keep 8 or 16 channels side by side. The least of
+//! 200 runs in ms on one thread of an AVX-512 machine, without and with them, version 1.24.4: MiniFASNetV2 2.1, 1.4;
+//! MiniFASNetV1SE 2.1, 1.5; face landmarks 8.5, 4.7. Version 1.32.0: 4.1, 1.4; 4.0, 1.5; 14.7, 4.7.
 //! - Convolutions get output channels of zeros up to a multiple of [`BLOCK`], because other numbers fall back to a slow
 //!   kernel; every consumer gives them the weight 0.
 //! - A PReLU, which has no fast kernel and makes its neighbours change the layout, is written as depthwise

@@ -7,6 +7,9 @@ use crate::convert::onnx_graph::{Convolution, GraphBuilder, Value, batch};
 /// Side of the square input in pixels.
 const SIDE: usize = 80;
 
+/// Side of the last feature map, after four strides of 2; one convolution without padding covers it.
+const LAST_SIDE: usize = SIDE / 16;
+
 /// What PyTorch adds to a variance by default.
 const EPSILON: f64 = 1e-5;
 
@@ -48,6 +51,10 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
         }
     }
     x = network.block(x, "conv_6_sep", 1, 0)?;
+    let last = weights.get("conv_6_dw.conv.weight")?;
+    if last.shape.get(2..) != Some(&[LAST_SIDE; 2]) {
+        return Err(last.unexpected("conv_6_dw.conv.weight", &format!("[_, _, {LAST_SIDE}, {LAST_SIDE}]")));
+    }
     x = network.block(x, "conv_6_dw", 1, 0)?;
     let logits = network.classifier(x)?;
     let probabilities = graph.softmax(logits);
