@@ -79,3 +79,54 @@ impl ConvertError {
         if size > limit { Err(Self::TooLarge { what: what.to_owned(), size, limit }) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::onnx::{self, Extent, ValueInfo};
+    use crate::{Group, ModelStore};
+    use prost::Message;
+    use std::fs;
+
+    /// Name and shape of a value, symbolic extents by their names.
+    fn describe(value: &ValueInfo) -> String {
+        let extent = |extent: &Option<&Extent>| match extent {
+            Some(Extent::Fixed(size)) => size.to_string(),
+            Some(Extent::Symbolic(name)) => name.clone(),
+            None => "?".to_owned(),
+        };
+        let shape = value.float_shape().unwrap_or_default();
+        format!("{}[{}]", value.name, shape.iter().map(extent).collect::<Vec<_>>().join(","))
+    }
+
+    #[test]
+    fn stored_models_have_the_documented_interfaces() {
+        let store = ModelStore::open(ModelStore::default_dir().unwrap()).unwrap();
+        if !store.is_complete(Group::Models).unwrap() {
+            println!("SKIPPED: no models in {}; `facegate models fetch` brings them", store.dir().display());
+            return;
+        }
+        let paths = store.paths().unwrap();
+        let liveness = ("input[N,3,80,80]", "probabilities[N,3]");
+        let expected = [
+            (&paths.liveness_v2, liveness.0, liveness.1),
+            (&paths.liveness_v1se, liveness.0, liveness.1),
+            (&paths.landmarks, "input[N,3,256,256]", "landmarks[N,478,3] presence[N]"),
+            (&paths.age, "input[N,3,64,64]", "probabilities[N,81]"),
+            (&paths.gender, "input[N,3,32,32]", "probabilities[N,2]"),
+            (&paths.age_gender, "input[N,3,112,112]", "age[N,1] gender[N,2]"),
+        ];
+        for (path, input, outputs) in expected {
+            let (_, graph) = onnx::read(&fs::read(path).unwrap()).unwrap();
+            assert_eq!(describe(&onnx::only_input(&graph).unwrap()), input, "{}", path.display());
+            let described = graph.output.iter().map(|o| describe(&ValueInfo::decode(o.as_slice()).unwrap()));
+            assert_eq!(described.collect::<Vec<_>>().join(" "), outputs, "{}", path.display());
+        }
+        let (_, detector) = onnx::read(&fs::read(&paths.detector).unwrap()).unwrap();
+        assert_eq!(describe(&onnx::only_input(&detector).unwrap()), "input[1,3,height,width]");
+        let first = ValueInfo::decode(detector.output[0].as_slice()).unwrap();
+        assert_eq!((describe(&first).as_str(), detector.output.len()), ("cls_8[1,anchors_8,1]", 12));
+        let face: serde_json::Value = serde_json::from_slice(&fs::read(&paths.face_geometry).unwrap()).unwrap();
+        assert_eq!(face["vertices"].as_array().map(Vec::len), Some(468));
+        assert_eq!(face["basis"].as_array().map(Vec::len), Some(33));
+    }
+}
