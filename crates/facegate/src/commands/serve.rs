@@ -1,0 +1,243 @@
+//! `facegate serve`: fetch what is missing, load, listen.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use face_analysis::FaceAnalyzer;
+use face_models::{Group, ModelStore};
+use tokio::net::TcpListener;
+
+use super::CommandError;
+use super::models::fetch_with_progress;
+use crate::config::{AuthConfig, Config, LogConfig, LogFormat};
+use crate::models;
+use crate::server::app::{App, DETECT};
+use crate::server::auth::{Authenticator, random_password};
+use crate::server::{Connections, serve};
+
+/// Arguments of `facegate serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    config: super::ConfigArgs,
+    /// Also fetch a test picture, so that the printed example works as it is.
+    #[arg(long)]
+    demo: bool,
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
+    let config = args.config.load()?.config;
+    start_log(&config.log)?;
+    let store = models::store(config.models.dir.as_ref())?;
+    fetch_with_progress(&store, Group::Models)?;
+    if args.demo {
+        fetch_with_progress(&store, Group::TestPictures)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(listen(&config, &store, args.demo))
+}
+
+async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), CommandError> {
+    let (users, password) = users(&config.auth)?;
+    let users = Arc::new(users);
+    // Bound before the networks load: a port in use is told at once.
+    let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+        CommandError::new(format!(
+            "cannot listen on {}: {error}; choose another address with --listen or FACEGATE_LISTEN",
+            config.server.listen
+        ))
+    })?;
+    let workers = match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let files = models::files(store)?;
+    let app = Arc::new(App::new(config, Arc::clone(&users), workers));
+    let address = listener.local_addr()?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "serving plain HTTP on an address that others reach: put a TLS proxy in front");
+    }
+    let settings = config.analysis.clone();
+    let loading = tokio::task::spawn_blocking(move || -> Result<FaceAnalyzer, CommandError> {
+        let analyzer = FaceAnalyzer::load(&files, settings, workers)?;
+        analyzer.warm_up()?;
+        Ok(analyzer)
+    });
+    tokio::spawn(reload_users(users));
+    let server = &config.server;
+    let connections = Connections {
+        max: server.max_connections,
+        header_timeout: Duration::from_millis(server.header_timeout_ms),
+        shutdown_timeout: Duration::from_secs(server.shutdown_timeout_s),
+    };
+    let running = Arc::clone(&app);
+    let mut failed = None;
+    let stop = async {
+        let stop = stop_signal();
+        let ready = loading.await.map_err(CommandError::from).and_then(|loaded| loaded);
+        let greeted = ready.and_then(|analyzer| {
+            running.install(analyzer);
+            let picture = demo.then(|| store.pictures_dir().join("astronaut.png"));
+            greet(address, config, store, password.as_deref(), picture)
+        });
+        if let Err(error) = greeted {
+            failed = Some(error);
+            return;
+        }
+        stop.await;
+        tracing::info!("stopping: requests that have begun may finish");
+        running.stop();
+    };
+    serve(listener, app.router(), connections, stop).await?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The users, and the password that was made up when none are configured.
+fn users(config: &AuthConfig) -> Result<(Authenticator, Option<String>), CommandError> {
+    match (&config.users_file, &config.user, &config.password) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+            Err(CommandError::new("auth.users_file and auth.user/auth.password are both set: choose one"))
+        }
+        (Some(path), None, None) => Ok((Authenticator::from_file(path)?, None)),
+        (None, Some(user), Some(password)) => Ok((Authenticator::single(user, password)?, None)),
+        (None, None, None) => {
+            let password = random_password()?;
+            Ok((Authenticator::single(GENERATED_USER, &password)?, Some(password)))
+        }
+        (None, ..) => Err(CommandError::new("auth.user and auth.password belong together: one of them is missing")),
+    }
+}
+
+/// The user that exists when none is configured.
+const GENERATED_USER: &str = "facegate";
+
+/// Says on standard output what a newcomer needs next.
+fn greet(
+    address: SocketAddr,
+    config: &Config,
+    store: &ModelStore,
+    password: Option<&str>,
+    picture: Option<PathBuf>,
+) -> Result<(), CommandError> {
+    let mut text = format!("\nfacegate listens on http://{address}\n");
+    writeln!(text, "models:   {}", store.dir().display())?;
+    let login = match (password, &config.auth.user) {
+        (Some(password), _) => {
+            writeln!(text, "user:     {GENERATED_USER}")?;
+            writeln!(
+                text,
+                "password: {password}   (made up for this run; set FACEGATE_USER and FACEGATE_PASSWORD to choose)"
+            )?;
+            format!("{GENERATED_USER}:{password}")
+        }
+        (None, Some(user)) => format!("{user}:\"$FACEGATE_PASSWORD\""),
+        (None, None) => "USER:PASSWORD".into(),
+    };
+    let picture = picture.unwrap_or_else(|| PathBuf::from("portrait.jpg"));
+    writeln!(text, "\nTry it from another terminal:\n")?;
+    writeln!(
+        text,
+        "  {{ printf '{{\"sessionId\":\"demo\",\"faceImageBase\":\"'; base64 < '{}' | tr -d '\\n'; printf '\"}}'; }} |",
+        picture.display()
+    )?;
+    writeln!(
+        text,
+        "  curl -sS -u {login} -H 'Content-Type: application/json' --data-binary @- http://{address}{DETECT}\n"
+    )?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Logs go to standard error. A panic is logged with its place and without its message, which may quote input.
+fn start_log(config: &LogConfig) -> Result<(), CommandError> {
+    let level: tracing::Level = config
+        .level
+        .parse()
+        .map_err(|_| CommandError::new("log.level is none of error, warn, info, debug and trace"))?;
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_target(false);
+    let started = match config.format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| CommandError::new(error.to_string()))?;
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a bug: something panicked");
+    }));
+    Ok(())
+}
+
+#[cfg(unix)]
+fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).ok();
+    async move {
+        let terminated = async {
+            match &mut terminate {
+                Some(signal) => {
+                    signal.recv().await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminated => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Reads the users file again when it changes and on SIGHUP.
+async fn reload_users(users: Arc<Authenticator>) {
+    /// How often the file's time of change is looked at.
+    const EVERY: Duration = Duration::from_secs(2);
+    let Some(path) = users.file().map(ToOwned::to_owned) else { return };
+    let changed = || std::fs::metadata(&path).and_then(|m| m.modified()).ok();
+    let mut seen = changed();
+    #[cfg(unix)]
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+    loop {
+        #[cfg(unix)]
+        let asked = async {
+            match &mut hangup {
+                Some(signal) => {
+                    signal.recv().await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        #[cfg(not(unix))]
+        let asked = std::future::pending::<()>();
+        let forced = tokio::select! {
+            () = asked => true,
+            () = tokio::time::sleep(EVERY) => false,
+        };
+        let now = changed();
+        if !forced && now == seen {
+            continue;
+        }
+        seen = now;
+        match users.reload() {
+            Ok(count) => tracing::info!(count, "the users file was read again"),
+            Err(error) => tracing::error!(%error, "the users file cannot be used; the users stay as they were"),
+        }
+    }
+}

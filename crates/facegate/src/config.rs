@@ -1,0 +1,454 @@
+//! The configuration: one typed struct, filled from a TOML file, the environment and flags.
+//!
+//! A setting has one name everywhere: `server.listen` in the file is `FACEGATE_SERVER_LISTEN` in the environment and
+//! `--set server.listen=…` on the command line. Flags go before the environment, the environment before the file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use face_analysis::Settings;
+use face_analysis::rules::rule_names;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::server::contract::FaceImagePlace;
+use crate::server::link::LinkSettings;
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP service.
+    pub server: ServerConfig,
+    /// Who may call it.
+    pub auth: AuthConfig,
+    /// What answers look like.
+    pub response: ResponseConfig,
+    /// Pictures behind links.
+    pub links: LinkSettings,
+    /// Where the networks lie.
+    pub models: ModelsConfig,
+    /// What is logged.
+    pub log: LogConfig,
+    /// How pictures are analysed: `analysis.limits`, `.detection`, `.attributes`, `.rules`.
+    pub analysis: Settings,
+}
+
+/// The HTTP service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Analyses at work at the same time; 0 is one per core.
+    pub workers: usize,
+    /// Requests that may wait for a worker; more are answered 503 at once. 0 is twice the workers.
+    pub queue: usize,
+    /// Open connections; more wait to be accepted.
+    pub max_connections: usize,
+    /// Largest request body in bytes.
+    pub max_body_bytes: usize,
+    /// Largest picture in bytes, after Base64 or from a link.
+    pub max_image_bytes: usize,
+    /// Bytes of bodies and fetched pictures held at the same time; a request that would exceed them is answered 503.
+    pub max_buffered_bytes: usize,
+    /// Milliseconds in which the header of a request must arrive.
+    pub header_timeout_ms: u64,
+    /// Milliseconds in which the body of a request must arrive.
+    pub body_timeout_ms: u64,
+    /// Milliseconds after which a request that still waits for a worker is answered 503.
+    pub queue_timeout_ms: u64,
+    /// Seconds that requests may take to finish after SIGTERM.
+    pub shutdown_timeout_s: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            workers: 0,
+            queue: 0,
+            max_connections: 512,
+            max_body_bytes: 16 << 20,
+            max_image_bytes: 12 << 20,
+            max_buffered_bytes: 256 << 20,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 20_000,
+            queue_timeout_ms: 10_000,
+            shutdown_timeout_s: 30,
+        }
+    }
+}
+
+/// Who may call the service. Without any, a user `facegate` with a password for this run is made up and printed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// File with a line `name:$argon2id$…` for each user; made with `facegate hash-password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users_file: Option<PathBuf>,
+    /// Name of a single user, with `auth.password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The single user's password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// What answers look like.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResponseConfig {
+    /// `both`, `face` or `top_level`: where the cropped face stands.
+    pub face_image: FaceImagePlace,
+}
+
+/// Where the networks lie.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// The model folder; without it a folder in the user's cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+}
+
+/// What is logged, on standard error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into() }
+    }
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML.
+    #[error("the configuration {path} is no TOML: {message}")]
+    Syntax {
+        /// Its path.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// No setting has that name.
+    #[error("{origin}: there is no setting {name}{}", hint(.nearest.as_deref()))]
+    Unknown {
+        /// Where it was found.
+        origin: Origin,
+        /// What was written.
+        name: String,
+        /// The most similar setting.
+        nearest: Option<String>,
+    },
+    /// A flag without `=`.
+    #[error("--set takes NAME=VALUE, not {0}")]
+    Flag(String),
+    /// A value of the wrong kind.
+    #[error("the configuration has a value that cannot be used: {0}")]
+    Value(String),
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+}
+
+/// A configuration and where its values come from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// Every setting that differs from the built-in default, by name.
+    pub origins: BTreeMap<String, Origin>,
+}
+
+/// Settings without a built-in value.
+const OPTIONAL: [&str; 4] = ["auth.users_file", "auth.user", "auth.password", "models.dir"];
+
+/// Short names in the environment, from the issue and for what is set most often.
+const SHORT: [(&str, &str); 5] = [
+    ("FACEGATE_LISTEN", "server.listen"),
+    ("FACEGATE_USER", "auth.user"),
+    ("FACEGATE_PASSWORD", "auth.password"),
+    ("FACEGATE_USERS_FILE", "auth.users_file"),
+    ("FACEGATE_MODELS_DIR", "models.dir"),
+];
+
+/// Variables with our prefix that are no settings.
+const NOT_SETTINGS: [&str; 1] = ["FACEGATE_CONFIG"];
+
+/// The name of every setting.
+pub fn names() -> Vec<String> {
+    let mut names = Vec::new();
+    if let Ok(Value::Table(defaults)) = Value::try_from(Config::default()) {
+        leaves("", &defaults, &mut |name, _| names.push(name));
+    }
+    names.extend(OPTIONAL.map(String::from));
+    for rule in rule_names().filter(|rule| *rule != "min_faces") {
+        names.extend(["limit", "action"].map(|part| format!("analysis.rules.{rule}.{part}")));
+    }
+    names.sort();
+    names
+}
+
+/// The environment variable of a setting.
+pub fn variable(name: &str) -> String {
+    format!("FACEGATE_{}", name.to_ascii_uppercase().replace('.', "_"))
+}
+
+impl Config {
+    /// Reads the file, the environment and `NAME=VALUE` flags, in rising precedence.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[String],
+    ) -> Result<Loaded, ConfigError> {
+        let names = names();
+        let mut table = match Value::try_from(Self::default()) {
+            Ok(Value::Table(table)) => table,
+            _ => return Err(ConfigError::Value("the defaults are no table".into())),
+        };
+        let mut origins = BTreeMap::new();
+        let mut put = |table: &mut Table, name: &str, value: Value, origin: Origin| -> Result<(), ConfigError> {
+            if !names.iter().any(|known| known == name) {
+                let nearest = nearest(name, names.iter().map(String::as_str));
+                return Err(ConfigError::Unknown { origin, name: name.to_owned(), nearest });
+            }
+            insert(table, name, value);
+            origins.insert(name.to_owned(), origin);
+            Ok(())
+        };
+        if let Some(path) = file {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            let read: Table = text
+                .parse()
+                .map_err(|e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
+            let mut values = Vec::new();
+            leaves("", &read, &mut |name, value| values.push((name, value.clone())));
+            for (name, value) in values {
+                put(&mut table, &name, value, Origin::File(path.to_owned()))?;
+            }
+        }
+        for (variable_name, text) in environment {
+            if !variable_name.starts_with("FACEGATE_") || NOT_SETTINGS.contains(&variable_name.as_str()) {
+                continue;
+            }
+            let origin = Origin::Environment(variable_name.clone());
+            let short = SHORT.iter().find(|(short, _)| *short == variable_name).map(|(_, name)| (*name).to_owned());
+            let Some(name) = short.or_else(|| names.iter().find(|n| variable(n) == variable_name).cloned()) else {
+                let variables: Vec<String> = names.iter().map(|n| variable(n)).collect();
+                let nearest = nearest(&variable_name, variables.iter().map(String::as_str));
+                return Err(ConfigError::Unknown { origin, name: variable_name, nearest });
+            };
+            let value = parse(&table, &name, &text);
+            put(&mut table, &name, value, origin)?;
+        }
+        for flag in flags {
+            let (name, text) = flag.split_once('=').ok_or_else(|| ConfigError::Flag(flag.clone()))?;
+            let value = parse(&table, name, text);
+            put(&mut table, name, value, Origin::Flag)?;
+        }
+        let config: Self =
+            Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::Value(e.to_string()))?;
+        config.analysis.rules.resolve().map_err(|e| ConfigError::Value(e.to_string()))?;
+        Ok(Loaded { config, origins })
+    }
+}
+
+/// Calls `visit` with the dotted name of every value that is no table.
+fn leaves(prefix: &str, table: &Table, visit: &mut dyn FnMut(String, &Value)) {
+    for (key, value) in table {
+        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(inner) => leaves(&name, inner, visit),
+            value => visit(name, value),
+        }
+    }
+}
+
+fn get<'t>(table: &'t Table, name: &str) -> Option<&'t Value> {
+    let mut parts = name.split('.');
+    let mut value = table.get(parts.next()?)?;
+    for part in parts {
+        value = value.as_table()?.get(part)?;
+    }
+    Some(value)
+}
+
+fn insert(table: &mut Table, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => {
+            table.insert(name.to_owned(), value);
+        }
+        Some((head, rest)) => {
+            let inner = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Text from the environment or a flag, read as what the setting holds now: a list, or a TOML scalar unless it is text.
+fn parse(table: &Table, name: &str, text: &str) -> Value {
+    let scalar = |text: &str| -> Value {
+        format!("v = {text}")
+            .parse::<Table>()
+            .ok()
+            .and_then(|mut t| t.remove("v"))
+            .filter(|v| !v.is_table() && !v.is_array())
+            .unwrap_or_else(|| Value::String(text.to_owned()))
+    };
+    match get(table, name) {
+        Some(Value::String(_)) => Value::String(text.to_owned()),
+        Some(Value::Float(_)) => match scalar(text) {
+            Value::Integer(whole) => Value::Float(whole as f64),
+            other => other,
+        },
+        Some(Value::Array(_)) => {
+            Value::Array(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(scalar).collect())
+        }
+        None if OPTIONAL.contains(&name) => Value::String(text.to_owned()),
+        _ => scalar(text),
+    }
+}
+
+fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    names
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use face_analysis::Profile;
+    use face_analysis::rules::Action;
+
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("facegate.toml");
+        std::fs::write(&path, text).expect("writes");
+        (folder, path)
+    }
+
+    #[test]
+    fn nothing_configured_is_the_default() {
+        let loaded = Config::load(None, environment(&[("PATH", "/bin")]), &[]).expect("loads");
+        assert_eq!(loaded.config, Config::default());
+        assert!(loaded.origins.is_empty());
+    }
+
+    #[test]
+    fn flags_go_before_the_environment_and_the_environment_before_the_file() {
+        let (_folder, path) = file("[server]\nlisten = \"127.0.0.1:1\"\nqueue = 5\nworkers = 3\n");
+        let variables = environment(&[("FACEGATE_LISTEN", "127.0.0.1:2"), ("FACEGATE_SERVER_QUEUE", "6")]);
+        let loaded = Config::load(Some(&path), variables, &["server.listen=127.0.0.1:3".into()]).expect("loads");
+        assert_eq!(loaded.config.server.listen.port(), 3);
+        assert_eq!((loaded.config.server.queue, loaded.config.server.workers), (6, 3));
+        assert_eq!(loaded.origins["server.listen"], Origin::Flag);
+        assert_eq!(loaded.origins["server.queue"], Origin::Environment("FACEGATE_SERVER_QUEUE".into()));
+        assert_eq!(loaded.origins["server.workers"], Origin::File(path));
+    }
+
+    #[test]
+    fn rules_can_be_changed_everywhere() {
+        let (_folder, path) = file("[analysis.rules]\nprofile = \"strict\"\nmin_margin = { limit = 20 }\n");
+        let variables = environment(&[("FACEGATE_ANALYSIS_RULES_MAX_YAW_ACTION", "warn")]);
+        let flags = ["analysis.rules.max_pitch.limit=12.5".into()];
+        let rules = Config::load(Some(&path), variables, &flags).expect("loads").config.analysis.rules;
+        assert_eq!(rules.profile, Profile::Strict);
+        assert_eq!(rules.overrides["min_margin"].limit, Some(20.0));
+        assert_eq!(rules.overrides["max_yaw"].action, Some(Action::Warn));
+        assert_eq!(rules.overrides["max_pitch"].limit, Some(12.5));
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_nearest_one() {
+        let (_folder, path) = file("[server]\nlissen = \"127.0.0.1:1\"\n");
+        let text = Config::load(Some(&path), [], &[]).expect_err("unknown").to_string();
+        assert!(text.contains("server.lissen") && text.contains("did you mean server.listen?"), "{text}");
+        let text = Config::load(None, environment(&[("FACEGATE_LISTN", "x")]), &[]).expect_err("unknown").to_string();
+        assert!(text.contains("FACEGATE_LISTN"), "{text}");
+        let text = Config::load(None, [], &["analysis.rules.max_jaw.limit=3".into()]).expect_err("unknown").to_string();
+        assert!(text.contains("did you mean analysis.rules.max_yaw.limit?"), "{text}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_refused() {
+        for flag in ["server.listen=nowhere", "server.queue=-1", "server.queue=many", "analysis.rules.profile=soft"] {
+            assert!(matches!(Config::load(None, [], &[flag.into()]), Err(ConfigError::Value(_))), "{flag}");
+        }
+        assert!(matches!(Config::load(None, [], &["server".into()]), Err(ConfigError::Flag(_))));
+    }
+
+    #[test]
+    fn no_two_settings_share_a_variable() {
+        let mut variables: Vec<String> = names().iter().map(|name| variable(name)).collect();
+        let count = variables.len();
+        variables.sort();
+        variables.dedup();
+        assert_eq!(variables.len(), count);
+    }
+}

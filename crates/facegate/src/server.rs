@@ -1,0 +1,93 @@
+//! The HTTP service.
+
+pub mod admission;
+pub mod app;
+pub mod auth;
+pub mod contract;
+pub mod link;
+pub mod source;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+/// The largest header section of a request in bytes; hyper answers 431 beyond it.
+const MAX_HEADERS: usize = 32 << 10;
+
+/// How connections are served.
+#[derive(Debug, Clone, Copy)]
+pub struct Connections {
+    /// Open at the same time; more wait in the listener's backlog.
+    pub max: usize,
+    /// In which the header of a request must arrive.
+    pub header_timeout: Duration,
+    /// In which requests may finish after `stop`.
+    pub shutdown_timeout: Duration,
+}
+
+/// Serves until `stop` resolves, then lets the requests that have begun finish.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: Connections,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let graceful = GracefulShutdown::new();
+    let open = Arc::new(Semaphore::new(connections.max));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let place = tokio::select! {
+            place = Arc::clone(&open).acquire_owned() => place.map_err(io::Error::other)?,
+            () = &mut stop => break,
+        };
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(connection) => connection,
+                Err(error) => {
+                    // Out of descriptors, or the caller is already gone: neither is a reason to stop serving.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        // Answers are one write each; waiting to fill a packet would only delay them.
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            router.clone().call(request.map(axum::body::Body::new))
+        });
+        let connection = graceful.watch(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(connections.header_timeout)
+                .max_buf_size(MAX_HEADERS)
+                .serve_connection(TokioIo::new(stream), service),
+        );
+        tokio::spawn(async move {
+            // A connection ends with an error when its caller vanishes or sends what is no HTTP.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(connections.shutdown_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish within the shutdown timeout");
+    }
+    Ok(())
+}

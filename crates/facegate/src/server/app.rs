@@ -1,0 +1,323 @@
+//! The routes and what happens to a detect request, in order: who, how large, what, which picture, analysis.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use face_analysis::report::StageTime;
+use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, Wanted};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tracing::Instrument;
+
+use super::admission::Admission;
+use super::auth::Authenticator;
+use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome};
+use super::link::LinkFetcher;
+use super::source::Source;
+use crate::config::Config;
+
+/// The path of the one call.
+pub const DETECT: &str = "/api/v1/face/detect";
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct App {
+    /// Empty until the networks are loaded and have run once.
+    analyzer: OnceLock<Arc<FaceAnalyzer>>,
+    stopping: AtomicBool,
+    links: LinkFetcher,
+    users: Arc<Authenticator>,
+    admission: Admission,
+    max_body: usize,
+    max_image: usize,
+    body_timeout: Duration,
+    face_image: FaceImagePlace,
+}
+
+impl App {
+    /// The service before its networks are loaded; it may run `workers` analyses side by side.
+    pub fn new(config: &Config, users: Arc<Authenticator>, workers: usize) -> Self {
+        let server = &config.server;
+        let queue = if server.queue == 0 { workers * 2 } else { server.queue };
+        let queue_timeout = Duration::from_millis(server.queue_timeout_ms);
+        Self {
+            analyzer: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            links: LinkFetcher::new(config.links.clone()),
+            users,
+            admission: Admission::new(workers, queue, server.max_buffered_bytes, queue_timeout),
+            max_body: server.max_body_bytes,
+            max_image: server.max_image_bytes,
+            body_timeout: Duration::from_millis(server.body_timeout_ms),
+            face_image: config.response.face_image,
+        }
+    }
+
+    /// Takes the loaded networks into service: from now on `/readyz` answers 200.
+    pub fn install(&self, analyzer: FaceAnalyzer) {
+        // Set once; a second analyzer would be dropped.
+        let _ = self.analyzer.set(Arc::new(analyzer));
+    }
+
+    /// From now on `/readyz` answers 503, so that no new requests are sent here.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    fn analyzer(&self) -> Result<&Arc<FaceAnalyzer>, Problem> {
+        self.analyzer.get().ok_or_else(|| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "the networks are still being loaded")
+                .with_header(header::RETRY_AFTER, HeaderValue::from(1))
+        })
+    }
+
+    /// The routes.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route(DETECT, post(detect).fallback(wrong_method))
+            .route("/healthz", get(|| async { "ok\n" }).fallback(read_only))
+            .route("/readyz", get(ready).fallback(read_only))
+            .fallback(unknown_path)
+            .layer(middleware::from_fn(finish))
+            .with_state(self)
+    }
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
+    if app.stopping.load(Ordering::Acquire) {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the service is shutting down");
+        return problem.with_header(header::RETRY_AFTER, HeaderValue::from(1)).into_response(None);
+    }
+    match app.analyzer() {
+        Ok(_) => Response::new(Body::from("ready\n")),
+        Err(problem) => problem.into_response(None),
+    }
+}
+
+async fn wrong_method(method: Method) -> Response<Body> {
+    not_allowed(&method, "POST")
+}
+
+async fn read_only(method: Method) -> Response<Body> {
+    not_allowed(&method, "GET, HEAD")
+}
+
+fn not_allowed(method: &Method, allowed: &'static str) -> Response<Body> {
+    let message = format!("this path does not take {method}: use {allowed}");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+        .with_header(header::ALLOW, HeaderValue::from_static(allowed))
+        .into_response(None)
+}
+
+async fn unknown_path(_: Uri) -> Response<Body> {
+    let message = format!("there is nothing at this path: send POST {DETECT}");
+    Problem::new(StatusCode::NOT_FOUND, "path_unknown", message).into_response(None)
+}
+
+/// What every answer carries: it is nobody's to keep, sniff or frame, and has a number to ask about.
+async fn finish(request: Request, next: Next) -> Response<Body> {
+    let id = request_id(request.headers());
+    let span = tracing::info_span!("http", request_id = %id);
+    let mut response = next.run(request).instrument(span).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", value);
+    }
+    response
+}
+
+/// The caller's `X-Request-Id` when it is harmless, else one of our own.
+fn request_id(headers: &HeaderMap) -> String {
+    let harmless = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    };
+    if let Some(id) = headers.get("x-request-id").and_then(|v| v.to_str().ok()).filter(harmless) {
+        return id.to_owned();
+    }
+    let mut random = [0; 8];
+    // Without randomness the number is zero; it identifies, it does not protect.
+    let _ = getrandom::fill(&mut random);
+    format!("{:016x}", u64::from_le_bytes(random))
+}
+
+/// What is logged of a request beside its status.
+#[derive(Default)]
+struct Trail {
+    session_id: Option<String>,
+    user: Option<String>,
+    stages: Vec<StageTime>,
+}
+
+async fn detect(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response<Body> {
+    let begin = Instant::now();
+    let mut trail = Trail::default();
+    let result = app.answer(peer, request, &mut trail).await;
+    let (response, word, code) = match result {
+        Ok((response, word)) => (response, word, ""),
+        Err(problem) => {
+            let code = problem.code;
+            (problem.into_response(trail.session_id.as_deref()), "INTERNAL_ERROR", code)
+        }
+    };
+    let stages = trail.stages.iter().map(|s| format!("{}={:.1}", s.stage, s.time.as_secs_f64() * 1e3));
+    tracing::info!(
+        session_id = trail.session_id.as_deref().unwrap_or_default(),
+        user = trail.user.as_deref().unwrap_or_default(),
+        status = response.status().as_u16(),
+        outcome = word,
+        code,
+        stages_ms = stages.collect::<Vec<_>>().join(" "),
+        total_ms = (begin.elapsed().as_secs_f64() * 1e4).round() / 1e1,
+        "detect"
+    );
+    response
+}
+
+impl App {
+    async fn answer(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        request: Request,
+        trail: &mut Trail,
+    ) -> Result<(Response<Body>, &'static str), Problem> {
+        let (parts, body) = request.into_parts();
+        let entry = async {
+            let user = self.users.authenticate(&parts.headers, &peer.ip().to_string()).await?;
+            let length = self.check_headers(&parts.headers)?;
+            let analyzer = self.analyzer()?;
+            self.admission.check()?;
+            Ok((user, analyzer, self.admission.reserve(length)?))
+        };
+        let (user, analyzer, reserved) = match entry.await {
+            Ok(admitted) => admitted,
+            Err(problem) => {
+                self.drain(body).await;
+                return Err(problem);
+            }
+        };
+        trail.user = Some(user);
+        let body = self.read(body).await?;
+        let request = DetectRequest::parse(&body).map_err(|error| {
+            trail.session_id = error.session_id;
+            error.problem
+        })?;
+        trail.session_id = Some(request.session_id.clone().into_owned());
+        let mut fetched = None;
+        let picture = match Source::read(&request.face_image, self.max_image)? {
+            Source::Bytes(bytes) => bytes,
+            Source::Link(link) => {
+                fetched = Some(self.admission.reserve(self.max_image)?);
+                self.links.fetch(link, self.max_image).await?
+            }
+        };
+        let wanted = Wanted { face_image: request.return_face_image, details: request.return_details };
+        drop(request);
+        drop(body);
+        let place = self.admission.enter()?;
+        let turn = self.admission.turn(place).await?;
+        let analyzer = Arc::clone(analyzer);
+        let span = tracing::Span::current();
+        let analysis = tokio::task::spawn_blocking(move || {
+            // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
+            let _held = (turn, reserved, fetched, span.entered());
+            analyzer.analyze(&picture, wanted)
+        })
+        .await
+        .map_err(|_| fault("analysis_crashed"))?
+        .map_err(|error| refused(&error))?;
+        trail.stages.clone_from(&analysis.timings);
+        Ok(self.respond(trail.session_id.as_deref().unwrap_or_default(), &analysis))
+    }
+
+    fn respond(&self, session_id: &str, analysis: &Analysis) -> (Response<Body>, &'static str) {
+        (analysis_response(session_id, analysis, self.face_image), outcome(analysis))
+    }
+
+    /// The bytes that the body may have: its declared length, or the limit when it has none.
+    fn check_headers(&self, headers: &HeaderMap) -> Result<usize, Problem> {
+        let media = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let media = media.split(';').next().unwrap_or_default().trim();
+        if !media.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "content_type_unsupported",
+                "send the request with Content-Type: application/json",
+            ));
+        }
+        if headers.get(header::CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "content_encoding_unsupported",
+                "send the body uncompressed, without Content-Encoding",
+            ));
+        }
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        match length {
+            Some(length) if length > self.max_body => Err(self.body_too_large()),
+            Some(length) => Ok(length),
+            None => Ok(self.max_body),
+        }
+    }
+
+    fn body_too_large(&self) -> Problem {
+        let message = format!("the body is larger than {} bytes: scale the picture down or send a link", self.max_body);
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    async fn read(&self, body: Body) -> Result<Bytes, Problem> {
+        let reading = Limited::new(body, self.max_body).collect();
+        match tokio::time::timeout(self.body_timeout, reading).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.body_too_large()),
+            Ok(Err(_)) => {
+                let message = "the body ended before its announced length";
+                Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", message))
+            }
+            Err(_) => {
+                let message = format!("the body did not arrive within {} ms", self.body_timeout.as_millis());
+                Err(Problem::new(StatusCode::BAD_REQUEST, "body_timeout", message))
+            }
+        }
+    }
+
+    /// Reads what the caller still sends, within limits, so that it gets to see the answer: closing a connection
+    /// with unread data resets it.
+    async fn drain(&self, body: Body) {
+        let mut body = Limited::new(body, self.max_body);
+        let reading = async { while let Some(Ok(_)) = body.frame().await {} };
+        let _ = tokio::time::timeout(self.body_timeout.min(Duration::from_secs(5)), reading).await;
+    }
+}
+
+fn fault(code: &'static str) -> Problem {
+    let message = "the service failed on this picture; it has been logged, and other requests are not affected";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code, message)
+}
+
+fn refused(error: &AnalysisError) -> Problem {
+    if error.is_fault() {
+        tracing::error!(%error, "an analysis failed");
+        return fault(error.code());
+    }
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string())
+}
