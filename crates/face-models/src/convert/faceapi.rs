@@ -32,7 +32,9 @@ const MAX_MANIFEST: usize = 1 << 20;
 /// 1. With 68 landmarks, their bounding box, widened by a tenth of its width on the left and on the right and by a
 ///    tenth of its height at the top and at the bottom. Not rotated. Without landmarks, the detector's box.
 /// 2. Left, top, width and height rounded down, cut at the borders of the picture.
-/// 3. Resized bilinearly so that the longer side has 112 pixels, centred, the rest black.
+/// 3. Made square with black on both sides of the shorter axis (of an odd number of pixels the larger half right or at
+///    the bottom), then resized bilinearly to 112x112 without antialiasing; on tensors, pixel `i` of the result samples
+///    `i * side / 112` of the square, on a canvas the browser decides.
 ///
 /// # Errors
 ///
