@@ -7,7 +7,10 @@ const REQUEST_TIMEOUT = 60_000;
 const PREVIEW_INTERVAL = 500;
 const PREVIEW_SIDE = 640;
 const REDUCED_SIDE = 2000;
+const LARGE = 8 << 20;
 const LIVE = 0.5;
+/** How much a small picture is enlarged at most. */
+const ZOOM = 4;
 
 const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat('en');
@@ -67,10 +70,7 @@ const STATUSES = {
   503: ['The service is busy', 'Please wait a moment and try again.'],
 };
 
-/**
- * Each rule in plain words: name, the measured value, the limit. `b` is the bound that fits the rule's direction
- * ("at least", "at most").
- */
+/** Each rule in plain words: its name, the measured value, the limit. */
 const RULES = {
   min_faces: ['A face is in the picture', (v) => `${v} ${v === 1 ? 'face' : 'faces'} found`, (t) => `at least ${t}`],
   max_second_face: ['Nobody else is in the picture', (v) => `Second face has ${percent(v)} of the main face’s height`, (t) => `less than ${percent(t)}`],
@@ -140,7 +140,7 @@ function signIn(problem = '') {
 
 function signedIn(header, user) {
   authorization = header;
-  $('account').textContent = header ? `Sign out ${user}` : 'Sign in';
+  $('account').replaceChildren(header ? 'Sign out' : 'Sign in', ...(header ? [make('span', 'account-user', ` ${user}`)] : []));
 }
 
 /** An empty request tells whether the service accepts the credentials: it answers 400 and not 401. */
@@ -278,7 +278,7 @@ async function watchService() {
  */
 let shown = null;
 let running = null;
-const layers = { box: true, keypoints: true, landmarks: true };
+const layers = { box: true, keypoints: true, landmarks: true, zoom: false };
 
 /** Takes a picture from a file, the clipboard or the camera. */
 function takeBlob(blob, name = 'picture') {
@@ -293,7 +293,7 @@ function takeBlob(blob, name = 'picture') {
 function takeLink(text) {
   const link = text.trim();
   if (/^data:image\//i.test(link)) {
-    place({ link, name: 'picture', data: true });
+    place({ link, name: 'portrait.jpg', data: true });
     return;
   }
   let valid = false;
@@ -390,7 +390,10 @@ async function analyse(picture, { returning = false } = {}) {
   } catch (error) {
     if (stale()) return;
     picture.answer = null;
-    renderProblem('No answer', error.message, { retry: true });
+    // A server may hang up in the middle of a body that is over its limit.
+    const large = picture.blob?.size > LARGE;
+    const more = large ? `${error.message} Or the picture is larger than the service takes.` : error.message;
+    renderProblem('No answer', more, { retry: true, smaller: large });
     renderCode();
   } finally {
     if (running === control) busy(false);
@@ -426,19 +429,23 @@ function jpeg(canvas, quality) {
 /** Fits a frame of `width` by `height` picture pixels into the drop zone. */
 function fit(frame, width, height) {
   const room = $('drop').clientWidth;
-  const scale = Math.min(room / width, Math.max(260, Math.min(innerHeight * 0.68, 640)) / height, 4);
+  const scale = Math.min(room / width, Math.max(260, Math.min(innerHeight * 0.68, 640)) / height, ZOOM);
   frame.style.width = `${Math.round(width * scale)}px`;
   frame.style.height = `${Math.round(height * scale)}px`;
 }
 
-/** Prepares a canvas over its frame for drawing in picture pixels; answers the context and the size of one CSS pixel. */
-function prepare(canvas, width, height) {
+/**
+ * Prepares a canvas over its frame for drawing in picture pixels, of which it shows those from `left` and `top` on;
+ * answers the context and the size of one CSS pixel.
+ */
+function prepare(canvas, width, height, left = 0, top = 0) {
   const density = Math.min(devicePixelRatio || 1, 3);
   const [w, h] = [canvas.clientWidth, canvas.clientHeight];
   canvas.width = Math.max(1, Math.round(w * density));
   canvas.height = Math.max(1, Math.round(h * density));
   const context = canvas.getContext('2d');
   context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
+  context.translate(-left, -top);
   return [context, width / Math.max(1, w)];
 }
 
@@ -474,12 +481,33 @@ function layout() {
     ? `The browser does not show ${name}: only what the service returned is drawn.`
     : `The browser does not show ${name}. The service looks at it all the same.`);
   if (!size) return;
-  fit($('frame'), ...size);
-  draw(size, details);
+  const view = viewOf(size, details?.faces[0]);
+  fit($('frame'), view.width, view.height);
+  const { style } = $('image');
+  style.width = `${(100 * size[0]) / view.width}%`;
+  style.height = `${(100 * size[1]) / view.height}%`;
+  style.left = `${(-100 * view.left) / view.width}%`;
+  style.top = `${(-100 * view.top) / view.height}%`;
+  draw(view, details);
 }
 
-function draw(size, details) {
-  const [context, px] = prepare($('overlay'), ...size);
+/** The part of the picture that is shown: all of it, or the face with what is around it. */
+function viewOf([width, height], face) {
+  if (!layers.zoom || !face) return { left: 0, top: 0, width, height };
+  const { extent } = face;
+  const side = 1.7 * Math.max(extent.width, extent.height);
+  const [w, h] = [Math.min(width, side), Math.min(height, side)];
+  const within = (middle, part, whole) => Math.max(0, Math.min(whole - part, middle - part / 2));
+  return {
+    left: within(extent.left + extent.width / 2, w, width),
+    top: within(extent.top + extent.height / 2, h, height),
+    width: w,
+    height: h,
+  };
+}
+
+function draw(view, details) {
+  const [context, px] = prepare($('overlay'), view.width, view.height, view.left, view.top);
   const { envelope } = shown.answer ?? {};
   if (!details) return;
   if (!shown.seen && shown.crop && envelope.face) {
@@ -787,7 +815,7 @@ let tab = 'curl';
 
 /** The same value with long texts and long lists of points shortened. */
 export function shorten(value) {
-  if (typeof value === 'string') return value.length > 120 ? `${value.slice(0, 48)}… (${number.format(value.length)} characters)` : value;
+  if (typeof value === 'string') return value.length > 120 && !/\s/.test(value.slice(0, 120)) ? `${value.slice(0, 48)}… (${number.format(value.length)} characters)` : value;
   if (Array.isArray(value)) {
     const short = value.length > 20 ? [...value.slice(0, 2), `… ${value.length - 2} more`] : value;
     return short.map(shorten);
@@ -837,7 +865,7 @@ function paint(value, out, indent = '') {
 
 /** Programs that send what was just sent, with placeholders for the credentials. */
 export function snippets({ name = 'portrait.jpg', link = null } = {}) {
-  const file = /^[\w-][\w.-]*$/.test(name) ? name : 'portrait.jpg';
+  const file = /^\w[\w.-]*$/.test(name) ? name : 'portrait.jpg';
   const text = (value) => JSON.stringify(value);
   const curl = link
     ? `curl -sS -u 'USER:PASSWORD' \\
@@ -910,8 +938,8 @@ const ABOUT = {
   curl: 'In a shell. Put in your user name and password.',
   python: 'Standard library only. Put in your user name and password.',
   javascript: 'For Node.js. Put in your user name and password.',
-  request: 'The body that was sent. Long texts are shortened here, and copied whole.',
-  response: 'The body that came back. Long texts and lists are shortened here, and copied whole.',
+  request: 'Long texts are shortened here, copied whole.',
+  response: 'Long texts and lists are shortened here, copied whole.',
 };
 
 /** What the selected tab copies. */
@@ -939,7 +967,7 @@ function renderCode(select) {
       out.append(tab === 'request' ? 'No picture was sent yet.' : shown?.answer?.text || 'No answer yet.');
       about = '';
     }
-    if (tab === 'response' && shown?.answer) about = `HTTP ${shown.answer.status}. ${about}`;
+    if (tab === 'response' && shown?.answer) about = `HTTP ${shown.answer.status} · ${about}`;
   } else {
     out.append(copyable());
   }

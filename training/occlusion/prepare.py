@@ -62,6 +62,27 @@ def family(label, name):
     return f"{label}/{match.group(1)}" if match and label == "bare" else None
 
 
+def keypoints(orb, picture):
+    """Corners of the whole picture at one size, for recognising sheared and stretched copies."""
+    scale = 240 / max(picture.shape[:2])
+    grey = cv2.cvtColor(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    at, what = orb.detectAndCompute(grey, None)
+    return np.array([k.pt for k in at], np.float32), what
+
+
+def matches(a, b):
+    """How many corners of two pictures agree with one affine map."""
+    if a[1] is None or b[1] is None:
+        return 0
+    pairs = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(a[1], b[1])
+    pairs = [m for m in pairs if m.distance < 50]
+    if len(pairs) < 20:
+        return 0
+    cv2.setRNGSeed(1)
+    inside = cv2.estimateAffine2D(a[0][[m.queryIdx for m in pairs]], b[0][[m.trainIdx for m in pairs]], ransacReprojThreshold=4)[1]
+    return 0 if inside is None else int(inside.sum())
+
+
 class Groups:
     def __init__(self, n):
         self.up = list(range(n))
@@ -95,14 +116,15 @@ def main():
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--same", type=float, default=0.90, help="correlation above which a picture is a copy and dropped")
-    parser.add_argument("--related", type=float, default=0.80, help="correlation above which two share a side of the split")
+    parser.add_argument("--related", type=float, default=0.84, help="correlation above which two share a side of the split")
     args = parser.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
 
     detector = Detector(args.detector)
     seen = verdicts(Path(__file__).parent / "labels.csv")
-    rows, chips, views, view_flips = [], [], [], []
+    orb = cv2.ORB_create(300, fastThreshold=10)
+    rows, chips, views, view_flips, corners = [], [], [], [], []
     found = {}
     for label in ("bare", "masked"):
         scores = {side: [] for side in SIDES}
@@ -122,6 +144,9 @@ def main():
                          "face": round(float(np.sqrt(max(face[2] * face[3], 0))), 1),
                          "points": " ".join(f"{v:.2f}" for v in face[4:14]), "person": family(label, path.name) or ""})
             chips.append(chip)
+            # Of the tight crops (the named persons and the `0_0_...` masks) there are no augmented copies.
+            loose = not re.match(r"\d_0_", path.name)
+            corners.append((keypoints(orb, picture), keypoints(orb, picture[:, ::-1])) if loose else None)
             views.append(overview(picture))
             view_flips.append(overview(picture[:, ::-1]))
         n = len(scores[SIDES[0]])
@@ -140,6 +165,13 @@ def main():
     views_alike = similar(np.array(views), [np.array(views), np.array(view_flips)])
     same = (faces_alike >= args.same) | (views_alike >= 0.97)
     related = (faces_alike >= args.related) | (views_alike >= 0.93)
+    warped = 0
+    for i, j in zip(*np.where(np.triu((faces_alike >= 0.4) & ~related, 1))):
+        if corners[i] and corners[j] and rows[i]["label"] == rows[j]["label"]:
+            if max(matches(corners[i][0], corners[j][0]), matches(corners[i][1], corners[j][0])) >= 25:
+                related[i, j] = True
+                warped += 1
+    print("pairs found by their corners alone:", warped)
     groups = Groups(len(rows))
     for i, j in zip(*np.where(np.triu(related, 1))):
         groups.join(int(i), int(j))

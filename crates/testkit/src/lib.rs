@@ -7,7 +7,7 @@
 
 use std::io::{Cursor, Write as _};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use face_analysis::{Analysis, FaceAnalyzer, ModelFiles, Settings, Wanted};
 use face_models::{Group, ModelStore};
@@ -28,9 +28,9 @@ fn store(group: Group) -> &'static ModelStore {
 }
 
 /// One analyzer with the default settings for all tests of a program.
-pub fn analyzer() -> &'static FaceAnalyzer {
-    static ANALYZER: OnceLock<FaceAnalyzer> = OnceLock::new();
-    ANALYZER.get_or_init(|| FaceAnalyzer::load(&models(), Settings::default(), 2).unwrap())
+pub fn analyzer() -> &'static Arc<FaceAnalyzer> {
+    static ANALYZER: OnceLock<Arc<FaceAnalyzer>> = OnceLock::new();
+    ANALYZER.get_or_init(|| Arc::new(FaceAnalyzer::load(&models(), Settings::default(), 2).unwrap()))
 }
 
 /// The analysis of a picture with all details.

@@ -84,7 +84,7 @@ async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), C
         let stop = stop_signal();
         let ready = loading.await.map_err(CommandError::from).and_then(|loaded| loaded);
         let greeted = ready.and_then(|analyzer| {
-            running.install(analyzer);
+            running.install(Arc::new(analyzer));
             let picture = demo.then(|| demo_picture(&store.pictures_dir())).transpose()?;
             greet(address, config, store, password.as_deref(), picture)
         });
