@@ -641,7 +641,13 @@ function renderAnswer(picture) {
   offerRetry({});
   const accepted = !envelope.hasError;
   if (accepted) {
-    verdict('good', 'pass', 'Usable: exactly one good face', meets(envelope.details?.rules ?? []), '');
+    const meeting = meets(envelope.details?.rules ?? []);
+    if (envelope.face.passiveLivenessScore >= LIVE) {
+      verdict('good', 'pass', 'Usable: exactly one good face', meeting, '');
+    } else {
+      // The score never rejects: the caller decides.
+      verdict('caution', 'warn', 'Usable, but it may not be a live person', `${meeting} The liveness score is under the threshold of ${LIVE}.`, '');
+    }
     advise(null);
     show($('developer'), '');
   } else {

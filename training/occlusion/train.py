@@ -24,6 +24,7 @@ from model import Occlusion, Product
 
 # Drawn once and then seen under many augmentations: drawing costs ten times as much as augmenting.
 COVERED, DECORATED, MASKED_DECORATED = 3600, 2600, 500
+BATCH = 64
 # Shares of an epoch: real masked, masked and decorated, covered by drawing, real bare, bare and decorated.
 SHARES = (0.25, 0.04, 0.27, 0.24, 0.20)
 
@@ -98,14 +99,16 @@ def validation(faces):
     return chips, np.array(labels), np.array(real)
 
 
-def calibrate(scores, labels):
+def calibrate(scores, labels, real):
     """The logit that becomes 0.5: where a false alarm counts twice as much as a miss, the middle of the cheapest stretch.
 
-    A quantile of 82 bare faces would be the score of a single odd picture.
+    The pictures as they are and their degraded versions count half each. (A quantile of 82 bare faces would be the score of
+    a single odd picture.)
     """
     edges = np.unique(scores)
     middles = (edges[1:] + edges[:-1]) / 2
-    cost = np.array([2 * (scores[~labels] >= t).mean() + (scores[labels] < t).mean() for t in middles])
+    cost = np.mean([[2 * (scores[~labels & part] >= t).mean() + (scores[labels & part] < t).mean() for t in middles]
+                    for part in (real, ~real)], 0)
     cheap = middles[cost <= cost.min() + 0.005]  # half a point: less than the sample can tell apart
     return float((cheap.min() + cheap.max()) / 2)
 
@@ -120,7 +123,7 @@ def export(net, shift, path):
 def judge(net, chips, labels, real):
     """The calibrated logit and a line about the validation split there."""
     scores = logits(net, chips)
-    at = calibrate(scores, labels)
+    at = calibrate(scores, labels, real)
     share = lambda which: f"{(scores[which] >= at).mean():.4f}"
     return at, (f"validation at {at:.3f}: recall {share(real & labels)}, false alarms {share(real & ~labels)}; "
                 f"off-camera recall {share(~real & labels)}, false alarms {share(~real & ~labels)}")
@@ -132,6 +135,42 @@ def finish(net, faces, out):
     export(net, at, out / "occlusion.onnx")
 
 
+def cycle(net, data, epochs, peak, seed, validate):
+    """Trains for some epochs, the rate rising to `peak` and falling to nothing. Returns the averaged network."""
+    average = copy.deepcopy(net)
+    decay, rest = [p for p in net.parameters() if p.ndim > 1], [p for p in net.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=peak)
+    steps = len(data) // BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=epochs * steps, pct_start=0.1)
+    data.seed, step = seed, 0
+    for epoch in range(epochs):
+        began, total = time.time(), 0.0
+        data.epoch = epoch
+        order = torch.Generator().manual_seed(seed * 1000 + epoch)
+        net.train()
+        for x, y in DataLoader(data, BATCH, shuffle=True, drop_last=True, num_workers=1, generator=order):
+            target = (y * 0.96 + 0.02)[:, None]  # soft labels: a confident mistake should not cost everything
+            x = x.float().contiguous(memory_format=torch.channels_last)
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x), target)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+            optimizer.step()
+            schedule.step()
+            step += 1
+            total += loss.item()
+            # A running average of the weights judges more calmly than the last step.
+            keep = min(0.995, step / (step + 20))
+            with torch.no_grad():
+                for a, b in zip(average.state_dict().values(), net.state_dict().values()):
+                    a.copy_(a * keep + b * (1 - keep) if a.is_floating_point() else b)
+        line = f"epoch {epoch + 1}: loss {total / steps:.4f}, {time.time() - began:.0f} s"
+        if epoch % 4 == 3 or epoch == epochs - 1:
+            line += "; " + validate(average)
+        print(line, flush=True)
+    return average
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -139,6 +178,7 @@ def main():
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=32)
+    parser.add_argument("--second", type=int, default=36, help="epochs of the second cycle")
     parser.add_argument("--samples", type=int, default=3072)
     parser.add_argument("--export-only", action="store_true", help="calibrate and export the checkpoint in the cache again")
     parser.add_argument("--seed", type=int, default=7)
@@ -178,44 +218,26 @@ def main():
                (drawn["cover"], drawn["cover_points"], *all_of("cover"), 1), (faces.chips, faces.points, bare, fair(faces, bare), 0),
                (drawn["decorate"], drawn["decorate_points"], *all_of("decorate"), 0)]
     data = Epoch(sources, args.samples, args.seed)
-    val_chips, val_labels, val_real = validation(faces)
-    print("train: bare", len(bare), "occluded", len(masked), "validation:", int((val_real & ~val_labels).sum()), int((val_real & val_labels).sum()))
+    held = validation(faces)
+    print("train: bare", len(bare), "occluded", len(masked), "validation faces:", len(held[0]) // 5)
+
+    def validate(net):
+        torch.save({"weights": net.state_dict()}, args.cache / "checkpoint.pt")
+        return judge(net, *held)[1]
 
     net = Occlusion().to(memory_format=torch.channels_last)  # half as much time again per step otherwise
-    average = copy.deepcopy(net)
     print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
-    decay = [p for p in net.parameters() if p.ndim > 1]
-    rest = [p for p in net.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=3e-3)
-    steps = args.epochs * (args.samples // 64)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.1)
-    step = 0
-    for epoch in range(args.epochs):
-        began = time.time()
-        data.epoch = epoch
-        order = torch.Generator().manual_seed(args.seed * 1000 + epoch)
-        net.train()
-        total = 0.0
-        for x, y in DataLoader(data, 64, shuffle=True, drop_last=True, num_workers=1, generator=order):
-            target = (y * 0.96 + 0.02)[:, None]  # soft labels: a confident mistake should not cost everything
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x.float().contiguous(memory_format=torch.channels_last)), target)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            total += loss.item()
-            # A running average of the weights judges more calmly than the last step.
-            keep = min(0.995, step / (step + 20))
-            with torch.no_grad():
-                for a, b in zip(average.state_dict().values(), net.state_dict().values()):
-                    a.copy_(a * keep + b * (1 - keep) if a.is_floating_point() else b)
-        line = f"epoch {epoch + 1}: loss {total / (args.samples // 64):.4f}, {time.time() - began:.0f} s"
-        if epoch % 4 == 3:
-            line += "; " + judge(average, val_chips, val_labels, val_real)[1]
-            torch.save({"weights": average.state_dict()}, args.cache / "checkpoint.pt")
-        print(line, flush=True)
+    first = args.cache / "first.pt"
+    if not first.exists():
+        average = cycle(net, data, args.epochs, 4e-3, args.seed, validate)
+        torch.save({"weights": average.state_dict()}, first)
+    # A second, gentler cycle from the averaged weights. Bare faces outside the one large source (tight crops of named
+    # persons) count twice here: they are fewer, and they are what the world looks like.
+    net.load_state_dict(torch.load(first)["weights"])
+    torch.manual_seed(args.seed + 1)
+    weights = fair(faces, bare) * [1.0 if faces.rows[i]["person"] else 2.0 for i in bare]
+    sources[3] = (faces.chips, faces.points, bare, weights / weights.sum(), 0)
+    average = cycle(net, data, args.second, 2e-3, args.seed + 1, validate)
     torch.save({"weights": average.state_dict()}, args.cache / "checkpoint.pt")
     finish(average, faces, args.out)
 

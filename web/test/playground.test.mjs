@@ -244,6 +244,31 @@ describe('an accepted picture', () => {
     await close();
   });
 
+  test('shows warnings, capture quality and a face that does not look alive', async () => {
+    const { page, close } = await openSignedIn();
+    // A real answer, changed to what this picture does not have.
+    await page.route('**/api/v1/face/detect', async (route) => {
+      const response = await route.fetch();
+      const json = await response.json();
+      json.face.passiveLivenessScore = 0.12;
+      json.details.liveness.reliability = 0.2;
+      json.details.quality = { sharpness: { raw: 0.4, value: 83 }, inter_eye_distance: { raw: 86, value: 61 } };
+      const rule = json.details.rules.find((rule) => rule.rule === 'max_pitch');
+      Object.assign(rule, { measured: 41, action: 'warn', verdict: 'fail' });
+      await route.fulfill({ response, json });
+    });
+    await check(page, portrait);
+    assert.equal(await page.getAttribute('#verdict', 'data-state'), 'caution');
+    assert.match(await page.textContent('#verdict-more'), /with 1 warning/);
+    assert.equal(await page.textContent('#live-verdict'), 'Looks like a print, a screen or a mask');
+    assert.match(await page.textContent('#live-reliability'), /^Low reliability \(20 %\)/);
+    assert.equal(await page.getAttribute('#gauge', 'data-state'), 'bad');
+    assert.equal(await page.textContent('.rule[data-rule="max_pitch"] .badge'), 'Warning');
+    assert.match(await page.textContent('#quality-list'), /Sharpness83.*Inter eye distance61/);
+    await shot(page, 'warning');
+    await close();
+  });
+
   test('is drawn upright when EXIF turns it', async () => {
     const turned = withOrientation(
       await redrawn(portrait, `canvas.width = image.height; canvas.height = image.width;
@@ -323,7 +348,8 @@ describe('a picture that cannot be used', () => {
     assert.ok((await page.textContent('#verdict-more')).length > 10);
     await page.setInputFiles('#file', { name: 'empty.jpg', mimeType: 'image/jpeg', buffer: Buffer.alloc(0) });
     await page.waitForFunction(() => document.getElementById('link-error').textContent === 'This file is empty.');
-    await check(page, Buffer.concat([portrait, Buffer.alloc(12 << 20)]), 'large.jpg');
+    // A body just over the default limit of 16 MiB.
+    await check(page, Buffer.concat([portrait, Buffer.alloc((12 << 20) + 64 - portrait.length)]), 'large.jpg');
     await page.waitForFunction(() => document.getElementById('verdict-title').textContent === 'The picture is too large');
     assert.match(await page.textContent('#verdict-word'), /HTTP 413/);
     await shot(page, 'too-large');

@@ -11,12 +11,12 @@ use crate::detection::{Detection, Detector, Found};
 use crate::inference::InferenceError;
 use crate::landmarks::Landmarks;
 use crate::liveness::Liveness;
-use crate::models::{Engine, MODELS};
+use crate::models::Engine;
 use crate::occlusion::OcclusionDetector;
 use crate::pixels::Orientation;
 use crate::report::{
-    Analysis, Details, DetectedFace, Extent, Face, ImageDetails, LivenessDetails, Margins, Rectangle, Rejection,
-    StageTime, Verdict,
+    Analysis, Details, DetectedFace, Extent, Face, ImageDetails, LivenessDetails, MODELS, Margins, Rectangle,
+    Rejection, StageTime, Verdict,
 };
 use crate::rules::{Measurements, RejectionWord, Rules};
 use crate::{AnalysisError, Wanted};

@@ -15,7 +15,7 @@ use crate::liveness::Liveness;
 use crate::occlusion::OcclusionDetector;
 use crate::pixels::{Orientation, Pixels};
 use crate::pose::{FaceGeometry, GeometryError};
-use crate::report::{Extent, ModelInfo};
+use crate::report::Extent;
 use crate::rules::RuleConfigError;
 
 /// Where the networks and ONNX Runtime lie.
@@ -42,18 +42,6 @@ pub struct ModelFiles {
     /// Our own occlusion network.
     pub occlusion: Option<PathBuf>,
 }
-
-/// The networks behind an answer.
-pub(crate) const MODELS: [ModelInfo; 8] = [
-    ModelInfo { job: "detector", name: "YuNet", version: "2023mar" },
-    ModelInfo { job: "landmarks", name: "MediaPipe face landmarker", version: "2023-05" },
-    ModelInfo { job: "liveness", name: "MiniFASNetV2", version: "2.7_80x80" },
-    ModelInfo { job: "liveness", name: "MiniFASNetV1SE", version: "4_0_0_80x80" },
-    ModelInfo { job: "age", name: "dlib age", version: "v1" },
-    ModelInfo { job: "gender", name: "dlib gender", version: "v1" },
-    ModelInfo { job: "age and gender", name: "face-api age-gender", version: "1.7.15" },
-    ModelInfo { job: "occlusion", name: "facegate occlusion", version: "1" },
-];
 
 /// The networks could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -253,6 +253,18 @@ pub struct ModelInfo {
     pub version: &'static str,
 }
 
+/// The networks behind an answer.
+pub const MODELS: [ModelInfo; 8] = [
+    ModelInfo { job: "detector", name: "YuNet", version: "2023mar" },
+    ModelInfo { job: "landmarks", name: "MediaPipe face landmarker", version: "2023-05" },
+    ModelInfo { job: "liveness", name: "MiniFASNetV2", version: "2.7_80x80" },
+    ModelInfo { job: "liveness", name: "MiniFASNetV1SE", version: "4_0_0_80x80" },
+    ModelInfo { job: "age", name: "dlib age", version: "v1" },
+    ModelInfo { job: "gender", name: "dlib gender", version: "v1" },
+    ModelInfo { job: "age and gender", name: "face-api age-gender", version: "1.7.15" },
+    ModelInfo { job: "occlusion", name: "facegate occlusion", version: "1" },
+];
+
 /// Time spent in one stage.
 #[derive(Debug, Clone, Copy)]
 pub struct StageTime {

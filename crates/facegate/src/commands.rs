@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod config;
+pub mod evaluate;
 pub mod hash_password;
 pub mod models;
 pub mod serve;
@@ -21,6 +22,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Analyse pictures and print what the service would answer.
     Analyze(analyze::AnalyzeArgs),
+    /// Measure error rates on labelled pictures.
+    Evaluate(evaluate::EvaluateArgs),
     /// Fetch, check and list the networks.
     Models(models::ModelsArgs),
     /// Make a line for the users file.
@@ -34,6 +37,7 @@ pub fn run(command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Serve(args) => serve::run(args),
         Command::Analyze(args) => analyze::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Models(args) => models::run(args),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Config(args) => config::run(args),

@@ -42,6 +42,8 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
+    /// Whether the playground page is served at `/`.
+    pub playground: bool,
     /// Analyses at work at the same time; 0 is one per core.
     pub workers: usize,
     /// Requests that may wait for a worker; more are answered 503 at once. 0 is twice the workers.
@@ -68,6 +70,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            playground: true,
             workers: 0,
             queue: 0,
             max_connections: 512,

@@ -4,4 +4,5 @@ pub mod annotate;
 pub mod commands;
 pub mod config;
 pub mod models;
+pub mod parallel;
 pub mod server;

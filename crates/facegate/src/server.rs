@@ -5,6 +5,7 @@ pub mod app;
 pub mod auth;
 pub mod contract;
 pub mod link;
+pub mod page;
 pub mod source;
 
 use std::future::Future;

@@ -361,6 +361,21 @@ fn every_answer_carries_the_security_headers_and_a_request_id() {
 }
 
 #[test]
+fn the_playground_is_served_with_a_policy_of_its_own_and_can_be_switched_off() {
+    let service = Service::start();
+    for (path, media) in [("/", "text/html"), ("/playground.js", "text/javascript"), ("/playground.css", "text/css")] {
+        let answer = service.request("GET", path, &[], b"");
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.header("content-type").is_some_and(|v| v.starts_with(media)), "{answer:?}");
+        assert!(answer.header("content-security-policy").is_some_and(|v| v.contains("script-src 'self'")));
+        assert!(answer.body.len() > 1_000);
+    }
+    assert_eq!(service.request("POST", "/", &[], b"").code(), "method_not_allowed");
+    let without = Service::with(|config| config.server.playground = false);
+    assert_eq!(without.request("GET", "/", &[], b"").code(), "path_unknown");
+}
+
+#[test]
 fn it_is_ready_only_when_the_networks_are_loaded() {
     let loading = Service::with_analyzer(|_| {}, None);
     assert_eq!(loading.request("GET", "/healthz", &[], b"").status, 200);

@@ -12,6 +12,7 @@ use super::{CommandError, ConfigArgs};
 use crate::annotate::annotate;
 use crate::config::Config;
 use crate::models;
+use crate::parallel::in_order;
 use crate::server::contract::{analysis_json, picture_problem_json};
 
 /// Arguments of `facegate analyze`.
@@ -40,11 +41,13 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     let config = args.config.load()?.config;
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
-    let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), 1)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(args.files.len());
+    let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
     let annotations = args.annotate.as_deref().map(|out| Annotations::new(out, args.files.len())).transpose()?;
     let mut faults = 0;
-    for file in &args.files {
-        match answer(&analyzer, file, args, &config, annotations.as_ref()) {
+    let analyse = |file: &PathBuf| answer(&analyzer, file, args, &config, annotations.as_ref());
+    in_order(&args.files, threads, analyse, |file, result| -> Result<(), CommandError> {
+        match result {
             Ok(mut json) => {
                 json.push(b'\n');
                 std::io::stdout().lock().write_all(&json)?;
@@ -54,7 +57,8 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
                 faults += 1;
             }
         }
-    }
+        Ok(())
+    })?;
     if faults > 0 {
         return Err(CommandError::new(format!("{faults} of {} files could not be analysed", args.files.len())));
     }

@@ -21,6 +21,7 @@ use super::admission::Admission;
 use super::auth::Authenticator;
 use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome};
 use super::link::LinkFetcher;
+use super::page;
 use super::source::Source;
 use crate::config::Config;
 
@@ -40,6 +41,7 @@ pub struct App {
     max_image: usize,
     body_timeout: Duration,
     face_image: FaceImagePlace,
+    playground: bool,
 }
 
 impl App {
@@ -58,6 +60,7 @@ impl App {
             max_image: server.max_image_bytes,
             body_timeout: Duration::from_millis(server.body_timeout_ms),
             face_image: config.response.face_image,
+            playground: server.playground,
         }
     }
 
@@ -81,13 +84,12 @@ impl App {
 
     /// The routes.
     pub fn router(self: Arc<Self>) -> Router {
-        Router::new()
+        let router = Router::new()
             .route(DETECT, post(detect).fallback(wrong_method))
             .route("/healthz", get(|| async { "ok\n" }).fallback(read_only))
-            .route("/readyz", get(ready).fallback(read_only))
-            .fallback(unknown_path)
-            .layer(middleware::from_fn(finish))
-            .with_state(self)
+            .route("/readyz", get(ready).fallback(read_only));
+        let router = if self.playground { page::routes(router) } else { router };
+        router.fallback(unknown_path).layer(middleware::from_fn(finish)).with_state(self)
     }
 }
 
@@ -106,7 +108,8 @@ async fn wrong_method(method: Method) -> Response<Body> {
     not_allowed(&method, "POST")
 }
 
-async fn read_only(method: Method) -> Response<Body> {
+/// The answer to a method that a path without side effects does not take.
+pub(super) async fn read_only(method: Method) -> Response<Body> {
     not_allowed(&method, "GET, HEAD")
 }
 
@@ -132,10 +135,9 @@ async fn finish(request: Request, next: Next) -> Response<Body> {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
+    // The playground brings a policy of its own.
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
     }

@@ -1,0 +1,160 @@
+//! `facegate evaluate LABELS.csv`: error rates on labelled pictures.
+
+use std::collections::HashSet;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Args;
+use face_analysis::report::{Details, MODELS};
+use face_analysis::{Analysis, FaceAnalyzer, Verdict, Wanted};
+use face_eval::{
+    DetectedFace, Evaluation, LabelledPicture, Labels, Meta, ModelUsed, Options, Outcome, OutcomeLog, Pose, Unreadable,
+    Word,
+};
+use face_models::Group;
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest as _, Sha256};
+
+use super::models::fetch_with_progress;
+use super::{CommandError, ConfigArgs};
+use crate::config::Config;
+use crate::models;
+use crate::parallel::in_order;
+use crate::server::contract::outcome;
+
+/// Arguments of `facegate evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// What is known about the pictures: a CSV with the column `path` and any of liveness (live, print, replay, mask,
+    /// …), age, gender, expected (OK or an error word), x,y,w,h and yaw,pitch,roll. Paths are relative to its folder.
+    labels: PathBuf,
+    /// Folder for figures.json, report.html and the outcomes that an interrupted run resumes from.
+    #[arg(long, value_name = "DIR", default_value = "evaluation")]
+    out: PathBuf,
+    /// Headline of the report.
+    #[arg(long, default_value = "")]
+    title: String,
+    /// Pictures analysed at the same time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    parallel: usize,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Analyses every labelled picture that an earlier run has not, then writes the figures.
+pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
+    let config = args.config.load()?.config;
+    let labels = Labels::from_path(&args.labels)?;
+    let store = models::store(config.models.dir.as_ref())?;
+    fetch_with_progress(&store, Group::Models)?;
+    std::fs::create_dir_all(&args.out)?;
+    let (mut log, mut outcomes) = OutcomeLog::resume(args.out.join("outcomes.jsonl"), &settings_digest(&config)?)?;
+    let done: HashSet<&str> = outcomes.iter().map(|outcome| outcome.path.as_str()).collect();
+    let open: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| !done.contains(p.path.as_str())).collect();
+    if !outcomes.is_empty() {
+        eprintln!("{} of {} pictures were analysed by an earlier run", outcomes.len(), labels.pictures().len());
+    }
+    let threads = match args.parallel {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    if !open.is_empty() {
+        let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
+        let bar = progress_bar(open.len() as u64)?;
+        let analyse = |picture: &&LabelledPicture| judge(&analyzer, &labels, picture);
+        in_order(&open, threads, analyse, |_, outcome| -> Result<(), CommandError> {
+            let outcome = outcome?;
+            log.append(&outcome)?;
+            outcomes.push(outcome);
+            bar.inc(1);
+            Ok(())
+        })?;
+        bar.finish_and_clear();
+    }
+    let evaluation = Evaluation::compute(&labels, &outcomes, &Options::default())?;
+    let meta = meta(args, &config)?;
+    let (figures, report) = (args.out.join("figures.json"), args.out.join("report.html"));
+    std::fs::write(&figures, evaluation.to_json(&meta)?)?;
+    std::fs::write(&report, evaluation.to_html(&meta))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} pictures analysed", evaluation.sample.pictures_analysed)?;
+    for picture in &evaluation.unreadable {
+        writeln!(out, "not analysed: {}: {}", picture.path, picture.reason)?;
+    }
+    writeln!(out, "{}\n{}", figures.display(), report.display())?;
+    Ok(())
+}
+
+/// What the service says of one picture. Only a fault of ours is an error.
+fn judge(analyzer: &FaceAnalyzer, labels: &Labels, picture: &LabelledPicture) -> Result<Outcome, CommandError> {
+    let bytes = match std::fs::read(labels.file(picture)) {
+        Ok(bytes) => bytes,
+        Err(error) => return Ok(Outcome::unreadable(&picture.path, Unreadable::File(error.to_string()))),
+    };
+    match analyzer.analyze(&bytes, Wanted { details: true, face_image: false }) {
+        Ok(analysis) => measured(&picture.path, &analysis),
+        Err(error) if error.is_fault() => Err(CommandError::new(format!("{}: {error}", picture.path))),
+        Err(error) => Ok(Outcome::unreadable(&picture.path, Unreadable::Picture(error.to_string()))),
+    }
+}
+
+fn measured(path: &str, analysis: &Analysis) -> Result<Outcome, CommandError> {
+    let word: Word = outcome(analysis).parse()?;
+    let mut outcome = Outcome::new(path, word);
+    if let Verdict::Accepted(face) = &analysis.verdict {
+        outcome.gender = Some(face.gender);
+    }
+    let Some(details) = &analysis.details else { return Ok(outcome) };
+    outcome.faces = Some(faces(details));
+    outcome.liveness_score = details.liveness.as_ref().map(|l| f64::from(l.score));
+    outcome.age = details.age.map(f64::from);
+    outcome.gender = outcome.gender.or(details.female_probability.map(|p| (10_000.0 * (2.0 * p - 1.0)).round() as i32));
+    outcome.pose = details.pose.map(|p| Pose { yaw: p.yaw.into(), pitch: p.pitch.into(), roll: p.roll.into() });
+    Ok(outcome)
+}
+
+fn faces(details: &Details) -> Vec<DetectedFace> {
+    let face = |face: &face_analysis::report::DetectedFace| {
+        let e = face.extent;
+        let [x, y, w, h, score] = [e.left, e.top, e.width, e.height, face.score].map(f64::from);
+        DetectedFace { x, y, w, h, score: score.min(1.0) }
+    };
+    details.faces.iter().map(face).collect()
+}
+
+/// Differs whenever outcomes would: program, networks and everything that the analysis is configured with.
+fn settings_digest(config: &Config) -> Result<String, CommandError> {
+    let analysis = serde_json::to_string(&config.analysis)?;
+    let text = format!("{} {:?} {analysis}", env!("CARGO_PKG_VERSION"), MODELS);
+    let digest = Sha256::digest(text.as_bytes());
+    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn meta(args: &EvaluateArgs, config: &Config) -> Result<Meta, CommandError> {
+    let quoted: Vec<String> = std::env::args().collect();
+    let serde_json::Value::Object(analysis) = serde_json::to_value(&config.analysis)? else {
+        return Err(CommandError::new("the settings are no table"));
+    };
+    Ok(Meta {
+        title: args.title.clone(),
+        program: format!("facegate {}", env!("CARGO_PKG_VERSION")),
+        command: quoted.join(" "),
+        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        labels_file: args.labels.display().to_string(),
+        settings: analysis.into_iter().map(|(name, value)| (format!("analysis.{name}"), value.to_string())).collect(),
+        models: MODELS
+            .iter()
+            .map(|m| ModelUsed { job: m.job.into(), name: m.name.into(), version: m.version.into() })
+            .collect(),
+    })
+}
+
+/// On a terminal a bar with rate and time left; elsewhere nothing.
+fn progress_bar(length: u64) -> Result<ProgressBar, CommandError> {
+    if !std::io::stderr().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let style = ProgressStyle::with_template("  {bar:40} {pos}/{len}  {per_sec}  {eta} left")?;
+    Ok(ProgressBar::new(length).with_style(style))
+}

@@ -1,0 +1,36 @@
+//! The playground: one page and its files, part of the program.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, header};
+use axum::routing::get;
+use bytes::Bytes;
+
+use super::app::read_only;
+
+/// Path, media type and content of each file.
+const FILES: [(&str, &str, &[u8]); 4] = [
+    ("/", "text/html; charset=utf-8", include_bytes!("../../../../web/index.html")),
+    ("/playground.css", "text/css; charset=utf-8", include_bytes!("../../../../web/playground.css")),
+    ("/playground.js", "text/javascript; charset=utf-8", include_bytes!("../../../../web/playground.js")),
+    ("/favicon.svg", "image/svg+xml", include_bytes!("../../../../web/favicon.svg")),
+];
+
+/// The page talks to this service alone: no scripts but its own file, nothing from elsewhere, nobody frames it.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
+     connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+/// Adds the page's files to the routes.
+pub fn routes<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    FILES.into_iter().fold(router, |router, (path, media, content)| {
+        let answer = move || async move {
+            let mut response = Response::new(Body::from(Bytes::from_static(content)));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+            response
+        };
+        router.route(path, get(answer).fallback(read_only))
+    })
+}
