@@ -1,0 +1,619 @@
+//! Capture quality: components named and scaled (0 worst, 100 best) as in ISO/IEC 29794-5.
+//!
+//! Formulas and constants are those of the standard's open reference implementation, OFIQ (github.com/BSI-OFIQ/
+//! OFIQ-Project): `OFIQlib/modules/measures/src/*.cpp`, `utils/src/{utils,image_utils}.cpp`,
+//! `landmarks/src/FaceMeasures.cpp` and the settings of `data/ofiq_config.jaxn`; the file is named at each component.
+//! What differs:
+//!
+//! - Landmarks are MediaPipe's 478 points, not ADNet's 98. Those that correspond to ADNet's are used, also for the
+//!   face region (the hull of the jaw from ear to ear and the eyebrows, without the forehead).
+//! - Pixels of the face region are counted in the reduced view of the face, not in OFIQ's 616 x 616 alignment, and
+//!   nothing is taken out of it where something covers the face (OFIQ's exposure components use a segmentation).
+//! - Everything is measured in the picture turned so that the head is upright: a portrait stored on its side is no
+//!   worse than one that stands.
+//! - `edge_sharpness` and `compression_blocking` are our own. OFIQ has networks of its own for sharpness (a random
+//!   forest) and compression artifacts (a CNN); the values cannot be compared, so the names are not OFIQ's either.
+//!
+//! A component that cannot be measured is left out.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use crate::alignment::{FaceView, Similarity, resize};
+use crate::decode::Picture;
+use crate::detection::Found;
+use crate::landmarks::Landmarks;
+use crate::pixels::{Area, Orientation, Pixels};
+use crate::report::{Pose, QualityComponent};
+
+/// One component: how its native value is measured, and what it is worth from 0 to 100.
+struct Component {
+    name: &'static str,
+    /// `None` when there is nothing to measure.
+    measure: fn(&Capture<'_>) -> Option<f64>,
+    value: fn(f64) -> f64,
+}
+
+/// All components. A new one is an entry here and a function.
+static COMPONENTS: [Component; 18] = [
+    Component { name: "inter_eye_distance", measure: inter_eye_distance, value: |d| 100.0 * sigmoid(d, 70.0, 20.0) },
+    Component { name: "head_size", measure: head_size, value: value_of_head_size },
+    Component { name: "leftward_crop", measure: leftward_crop, value: |d| 100.0 * sigmoid(d, 0.9, 0.1) },
+    Component { name: "rightward_crop", measure: rightward_crop, value: |d| 100.0 * sigmoid(d, 0.9, 0.1) },
+    Component { name: "margin_above", measure: margin_above, value: |d| 100.0 * sigmoid(d, 1.4, 0.1) },
+    Component { name: "margin_below", measure: margin_below, value: |d| 100.0 * sigmoid(d, 1.8, 0.1) },
+    Component { name: "luminance_mean", measure: |c| c.face_light().map(Histogram::mean), value: value_of_mean },
+    Component {
+        name: "luminance_variance",
+        measure: |c| c.face_light().map(Histogram::variance),
+        value: value_of_variance,
+    },
+    Component {
+        name: "under_exposure_prevention",
+        measure: |c| c.face_light().map(|light| light.share(DARK)),
+        value: |share| 120.0 * (0.832 - sigmoid(share, 0.92, 0.05)),
+    },
+    Component {
+        name: "over_exposure_prevention",
+        measure: |c| c.face_light().map(|light| light.share(BRIGHT)),
+        value: |share| 1.0 / (share + 0.01),
+    },
+    Component { name: "dynamic_range", measure: |c| c.face_light().map(Histogram::entropy), value: |bits| 12.5 * bits },
+    Component {
+        name: "illumination_uniformity",
+        measure: illumination_uniformity,
+        value: |common| 100.0 * common.powf(0.3),
+    },
+    Component { name: "single_face_present", measure: second_face, value: |share| 100.0 * (1.0 - share) },
+    Component { name: "head_pose_yaw", measure: |c| c.pose.map(|p| p.yaw.into()), value: value_of_angle },
+    Component { name: "head_pose_pitch", measure: |c| c.pose.map(|p| p.pitch.into()), value: value_of_angle },
+    Component { name: "head_pose_roll", measure: |c| c.pose.map(|p| p.roll.into()), value: value_of_angle },
+    Component { name: "edge_sharpness", measure: edge_blur, value: value_of_blur },
+    Component { name: "compression_blocking", measure: blocking, value: value_of_blocking },
+];
+
+/// Measures every component of the main face.
+pub(crate) fn measure(
+    picture: &Picture,
+    found: &Found,
+    view: &FaceView,
+    landmarks: &Landmarks,
+    pose: Option<Pose>,
+) -> BTreeMap<&'static str, QualityComponent> {
+    let capture = Capture::new(picture, found, view, landmarks, pose);
+    let rated = |c: &Component| Some((c.name, rate((c.measure)(&capture)?, c.value)?));
+    COMPONENTS.iter().filter_map(rated).collect()
+}
+
+/// The component of a native value; `None` when that is no number.
+fn rate(raw: f64, value: fn(f64) -> f64) -> Option<QualityComponent> {
+    let value = value(raw);
+    let component = QualityComponent { raw: raw as f32, value: value.round().clamp(0.0, 100.0) as u8 };
+    (component.raw.is_finite() && !value.is_nan()).then_some(component)
+}
+
+/// What the components are measured in. Points are those of the upright picture.
+struct Capture<'a> {
+    picture: &'a Picture,
+    found: &'a Found,
+    view: &'a FaceView,
+    landmarks: &'a Landmarks,
+    pose: Option<Pose>,
+    /// Centres of the eyes, the one on the left of the picture (the person's right) first.
+    eyes: [[f64; 2]; 2],
+    /// Width and height of the upright picture.
+    size: [f64; 2],
+    /// The light on the face region; `None` when no pixel of it is in the picture.
+    light: Option<Histogram>,
+}
+
+/// Corners of the eyes, whose middles are the centres of the eyes (ADNet 60, 64 and 68, 72).
+const EYE_CORNERS: [[usize; 2]; 2] = [[33, 133], [362, 263]];
+
+/// The lowest point of the chin (ADNet 16).
+const CHIN: usize = 152;
+
+/// The middles of the inner rims of the lips (ADNet 90 and 94).
+const LIPS: [usize; 2] = [13, 14];
+
+/// Tip of the nose (ADNet 54) and the corners of the mouth, the left one in the picture first (76 and 82).
+const NOSE: usize = 4;
+const MOUTH_CORNERS: [usize; 2] = [61, 291];
+
+/// The jaw from ear to ear and the upper rims of the eyebrows: what lies outside among ADNet's points.
+const FACE_REGION: [usize; 33] = [
+    127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356,
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
+];
+
+impl<'a> Capture<'a> {
+    fn new(
+        picture: &'a Picture,
+        found: &'a Found,
+        view: &'a FaceView,
+        landmarks: &'a Landmarks,
+        pose: Option<Pose>,
+    ) -> Self {
+        let (width, height) = found.upright.size((picture.pixels.width(), picture.pixels.height()));
+        let region = convex_hull(FACE_REGION.map(|i| point(landmarks, i)).map(|p| view.point(p.map(|v| v as f32))));
+        Self {
+            picture,
+            found,
+            view,
+            landmarks,
+            pose,
+            eyes: EYE_CORNERS.map(|corners| middle(corners.map(|i| point(landmarks, i)))),
+            size: [width as f64, height as f64],
+            light: Histogram::of_region(view.pixels(), &region),
+        }
+    }
+
+    fn face_light(&self) -> Option<&Histogram> {
+        self.light.as_ref()
+    }
+
+    /// Distance of the centres of the eyes; `None` when they coincide.
+    fn eye_distance(&self) -> Option<f64> {
+        Some(distance(self.eyes[0], self.eyes[1])).filter(|d| *d > 0.0)
+    }
+
+    /// From the middle between the eyes to the chin (utils.cpp, T-metric); `None` when they coincide.
+    fn face_height(&self) -> Option<f64> {
+        Some(distance(middle(self.eyes), point(self.landmarks, CHIN))).filter(|d| *d > 0.0)
+    }
+
+    fn mouth(&self) -> [f64; 2] {
+        middle(LIPS.map(|i| point(self.landmarks, i)))
+    }
+}
+
+/// A landmark; no number when the network answered with fewer.
+fn point(landmarks: &Landmarks, index: usize) -> [f64; 2] {
+    landmarks.points.get(index).map_or([f64::NAN; 2], |p| [p[0].into(), p[1].into()])
+}
+
+fn middle([a, b]: [[f64; 2]; 2]) -> [f64; 2] {
+    [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0]
+}
+
+fn distance(a: [f64; 2], b: [f64; 2]) -> f64 {
+    (a[0] - b[0]).hypot(a[1] - b[1])
+}
+
+/// The logistic curve with which OFIQ scales most components (Measure.h): 0.5 at `middle`, steeper for small `width`.
+fn sigmoid(x: f64, middle: f64, width: f64) -> f64 {
+    1.0 / (1.0 + ((middle - x) / width).exp())
+}
+
+// ------------------------------------------------------------------------------------------------- size and place
+
+/// A head turned further than this (84 degrees) counts as turned so far: the projected distance says nothing more.
+const MIN_COSINE: f64 = 0.1;
+
+/// Pixels between the eyes as if the head were not turned to the side (InterEyeDistance.cpp, FaceMeasures.cpp).
+fn inter_eye_distance(c: &Capture<'_>) -> Option<f64> {
+    let yaw = c.pose.map_or(0.0, |pose| f64::from(pose.yaw));
+    Some(c.eye_distance()? / yaw.to_radians().cos().max(MIN_COSINE))
+}
+
+/// Face height relative to the height of the picture (HeadSize.cpp).
+fn head_size(c: &Capture<'_>) -> Option<f64> {
+    Some(c.face_height()? / c.size[1])
+}
+
+/// Best at 0.45, worse when the head is smaller or larger.
+fn value_of_head_size(size: f64) -> f64 {
+    200.0 * (1.0 - sigmoid((size - 0.45).abs(), 0.0, 0.05))
+}
+
+/// Distance in eye distances from the left border to the eye that is further from it (CropOfTheFaceImage.cpp).
+///
+/// The further eye is what OFIQ measures, although 0.9 as the middle of the scale would suit the nearer one: in the
+/// published conformance table the two crops of a picture add up to its width plus one eye distance (3024 pixels for
+/// `c-01-frontal.png`), not less one.
+fn leftward_crop(c: &Capture<'_>) -> Option<f64> {
+    Some(c.eyes[1][0] / c.eye_distance()?)
+}
+
+/// Distance in eye distances from the right border to the eye that is further from it.
+fn rightward_crop(c: &Capture<'_>) -> Option<f64> {
+    Some((c.size[0] - c.eyes[0][0]) / c.eye_distance()?)
+}
+
+/// Distance in face heights from the upper border to the eyes (CropOfTheFaceImage.cpp, scales of ofiq_config.jaxn).
+fn margin_above(c: &Capture<'_>) -> Option<f64> {
+    Some(middle(c.eyes)[1] / c.face_height()?)
+}
+
+/// Distance in face heights from the lower border to the eyes.
+fn margin_below(c: &Capture<'_>) -> Option<f64> {
+    Some((c.size[1] - middle(c.eyes)[1]) / c.face_height()?)
+}
+
+/// Root of the second largest face's area relative to the largest's; 0 when there is one face (SingleFacePresent.cpp).
+fn second_face(c: &Capture<'_>) -> Option<f64> {
+    let area = |i: usize| c.found.faces.get(i).map(|f| f64::from(f.extent.width) * f64::from(f.extent.height));
+    let largest = area(0).filter(|a| *a > 0.0)?;
+    Some((area(1).unwrap_or(0.0) / largest).max(0.0).sqrt())
+}
+
+/// The square of the angle's cosine (HeadPose.cpp), and nothing for a head that is turned away.
+fn value_of_angle(degrees: f64) -> f64 {
+    100.0 * degrees.to_radians().cos().max(0.0).powi(2)
+}
+
+// ---------------------------------------------------------------------------------------------------------- light
+
+/// Bins of the histogram that count as too dark and as too bright (UnderExposurePrevention.cpp,
+/// OverExposurePrevention.cpp).
+const DARK: [usize; 2] = [0, 25];
+const BRIGHT: [usize; 2] = [247, 255];
+
+/// Each sRGB sample as linear light, 0 to 1 (image_utils.cpp; IEC 61966-2-1).
+static LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|sample| {
+        let x = sample as f32 / 255.0;
+        if x > 0.04045 { ((x + 0.055) / 1.055).powf(2.4) } else { x / 12.92 }
+    })
+});
+
+/// Luminance of a pixel in 256 steps (image_utils.cpp; weights of ITU-R BT.709).
+fn luminance(linear: &[f32; 256], [r, g, b]: [u8; 3]) -> usize {
+    let y = 0.2126 * linear[usize::from(r)] + 0.7152 * linear[usize::from(g)] + 0.0722 * linear[usize::from(b)];
+    ((y * 255.0 + 0.5) as usize).min(255)
+}
+
+/// How the luminance is distributed: the share of each of its 256 steps.
+struct Histogram {
+    shares: [f64; 256],
+}
+
+impl Histogram {
+    /// `None` when nothing was counted.
+    fn new(counts: &[u32; 256]) -> Option<Self> {
+        let sum = counts.iter().map(|&n| f64::from(n)).sum::<f64>();
+        (sum > 0.0).then(|| Self { shares: counts.map(|n| f64::from(n) / sum) })
+    }
+
+    /// The pixels whose centres lie in a convex polygon.
+    fn of_region(pixels: &Pixels, hull: &[[f32; 2]]) -> Option<Self> {
+        let linear = &*LINEAR;
+        let mut counts = [0; 256];
+        let (low, high) = hull.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |s, p| (s.0.min(p[1]), s.1.max(p[1])));
+        // Casts take negative numbers to zero and large ones to the largest.
+        for y in (low as usize)..(high.max(0.0).ceil() as usize).min(pixels.height()) {
+            let (left, right) = span(hull, y as f32 + 0.5);
+            let from = (left - 0.5).ceil().max(0.0) as usize;
+            let to = ((right + 0.5).floor().max(0.0) as usize).min(pixels.width());
+            if from < to {
+                for pixel in pixels.row(y)[from * 3..to * 3].as_chunks::<3>().0 {
+                    counts[luminance(linear, *pixel)] += 1;
+                }
+            }
+        }
+        Self::new(&counts)
+    }
+
+    /// 0 to 1 (Luminance.cpp).
+    fn mean(&self) -> f64 {
+        self.shares.iter().enumerate().map(|(step, share)| share * step as f64 / 255.0).sum()
+    }
+
+    /// Of luminances from 0 to 1 (Luminance.cpp).
+    fn variance(&self) -> f64 {
+        let mean = self.mean();
+        self.shares.iter().enumerate().map(|(step, share)| share * (step as f64 / 255.0 - mean).powi(2)).sum()
+    }
+
+    /// Share of the pixels from one step up to another.
+    fn share(&self, [from, to]: [usize; 2]) -> f64 {
+        self.shares[from..=to].iter().sum()
+    }
+
+    /// Bits (DynamicRange.cpp).
+    fn entropy(&self) -> f64 {
+        // Adding 0 turns the -0 of a single step into 0.
+        self.shares.iter().filter(|s| **s > 0.0).map(|s| -s * s.log2()).sum::<f64>() + 0.0
+    }
+
+    /// What two distributions have in common, 0 to 1.
+    fn intersection(&self, other: &Self) -> f64 {
+        self.shares.iter().zip(&other.shares).map(|(a, b)| a.min(*b)).sum()
+    }
+}
+
+/// Good from 0.3 to 0.7 (Luminance.cpp).
+fn value_of_mean(mean: f64) -> f64 {
+    100.0 * sigmoid(mean, 0.2, 0.05) * (1.0 - sigmoid(mean, 0.8, 0.05))
+}
+
+/// Best at 1/60, worse for a flat picture as for one of hard contrasts (Luminance.cpp).
+fn value_of_variance(variance: f64) -> f64 {
+    100.0 * (60.0 * variance / (60.0 * variance + 1.0) * std::f64::consts::PI).sin()
+}
+
+/// Where OFIQ's alignment puts the eyes, the tip of the nose and the corners of the mouth (utils.cpp).
+const ALIGNED: [[f32; 2]; 5] = [[251.0, 272.0], [364.0, 272.0], [308.0, 336.0], [262.0, 402.0], [355.0, 402.0]];
+
+/// Side of the squares on the cheeks in eye distances (image_utils.cpp).
+const CHEEK: f64 = 0.3;
+
+/// The largest such side in pixels of the aligned face, where the eyes should be 113 apart.
+const MAX_CHEEK: usize = 100;
+
+/// What the distributions of the light on both cheeks have in common, 0 to 1 (IlluminationUniformity.cpp).
+///
+/// The cheeks are two squares below the eyes, half way to the mouth, that reach from the line down from each eye
+/// towards the nose. How much two histograms of 256 steps have in common depends on the number of pixels in them, so
+/// that the squares are sampled in the scale of OFIQ's alignment.
+fn illumination_uniformity(c: &Capture<'_>) -> Option<f64> {
+    let seen = |p: [f64; 2]| p.map(|v| v as f32);
+    let corners = MOUTH_CORNERS.map(|i| point(c.landmarks, i));
+    let points = [c.eyes[0], c.eyes[1], point(c.landmarks, NOSE), corners[0], corners[1]].map(seen);
+    let to_aligned = Similarity::fit(&points, &ALIGNED);
+    let from_aligned = to_aligned.inverse();
+    let aligned = |p: [f64; 2]| to_aligned.apply(seen(p)).map(f64::from);
+    let eyes = c.eyes.map(aligned);
+    let side = CHEEK * distance(eyes[0], eyes[1]);
+    let down = distance(middle(eyes), aligned(c.mouth())) / 2.0;
+    if !(1.0..=MAX_CHEEK as f64).contains(&side) || !down.is_finite() {
+        return None;
+    }
+    let side = side.floor();
+    let light = |left: f64, top: f64| {
+        let linear = &*LINEAR;
+        let mut counts = [0; 256];
+        for y in 0..side as usize {
+            for x in 0..side as usize {
+                let at = from_aligned.apply([(left + x as f64 + 0.5) as f32, (top + y as f64 + 0.5) as f32]);
+                counts[luminance(linear, c.view.at(at).map(|v| v.round() as u8))] += 1;
+            }
+        }
+        Histogram::new(&counts)
+    };
+    let on_left = light(eyes[0][0], eyes[0][1] + down)?;
+    let on_right = light(eyes[1][0] - side, eyes[1][1] + down)?;
+    Some(on_left.intersection(&on_right))
+}
+
+/// The smallest convex polygon round the points that are numbers (Andrew's monotone chain).
+fn convex_hull<const N: usize>(points: [[f32; 2]; N]) -> Vec<[f32; 2]> {
+    let mut points: Vec<[f32; 2]> = points.into_iter().filter(|p| p[0].is_finite() && p[1].is_finite()).collect();
+    points.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+    let mut hull: Vec<[f32; 2]> = Vec::with_capacity(points.len() + 1);
+    let backward: Vec<_> = points.iter().rev().copied().collect();
+    for half in [points, backward] {
+        let start = hull.len();
+        for p in half {
+            while hull.len() >= start + 2 {
+                let (a, b) = (hull[hull.len() - 2], hull[hull.len() - 1]);
+                if (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0]) > 0.0 {
+                    break;
+                }
+                hull.pop();
+            }
+            hull.push(p);
+        }
+        hull.pop();
+    }
+    hull
+}
+
+/// The stretch of a line at height `y` that lies in a convex polygon; empty (infinite to minus infinite) outside.
+fn span(hull: &[[f32; 2]], y: f32) -> (f32, f32) {
+    let next = hull.iter().cycle().skip(1);
+    hull.iter().zip(next).fold((f32::INFINITY, f32::NEG_INFINITY), |(left, right), (a, b)| {
+        if (a[1] <= y) == (b[1] <= y) {
+            return (left, right);
+        }
+        let x = a[0] + (y - a[1]) / (b[1] - a[1]) * (b[0] - a[0]);
+        (left.min(x), right.max(x))
+    })
+}
+
+// ------------------------------------------------------------------------------------- sharpness and compression
+
+/// Squares round the eyes and the mouth are looked at for edges; their side in eye distances and in pixels.
+const EDGE_SQUARE: f64 = 0.6;
+const EDGE_PIXELS: [f64; 2] = [24.0, 288.0];
+
+/// Beyond this eye distance in pixels the squares are reduced: finer blur does not matter to a face.
+const FINEST: f64 = 180.0;
+
+/// Standard deviation in eye distances of the blur that is added.
+const ADDED_BLUR: f64 = 0.02;
+
+/// Edges are where the blurred picture's gradient has at least this many times its mean energy.
+const EDGE: f32 = 4.0;
+
+/// The largest blur that is told, in eye distances: no feature of a face would be left.
+const MAX_BLUR: f64 = 0.25;
+
+/// Ours: how blurred the edges at the eyes and the mouth are: the standard deviation of the Gaussian that would blur
+/// an ideal step so, in eye distances.
+///
+/// Blurring a step once more weakens its gradient by a factor that tells how blurred it was before, whatever its
+/// contrast (Zhuo and Sim, Defocus map estimation from a single image, 2011). The pixels are those of the picture
+/// itself up to an eye distance of 180.
+fn edge_blur(c: &Capture<'_>) -> Option<f64> {
+    let eye_distance = c.eye_distance()?;
+    let reduction = (eye_distance / FINEST).ceil().max(1.0);
+    let width =
+        2 * (((6.0 * (ADDED_BLUR * eye_distance / reduction).powi(2) + 1.0).sqrt() - 1.0) / 2.0).round() as usize + 1;
+    let width = width.clamp(3, 9);
+    let side = (EDGE_SQUARE * eye_distance).clamp(EDGE_PIXELS[0], EDGE_PIXELS[1]);
+    let (mut before, mut after) = (0.0, 0.0);
+    for center in [c.eyes[0], c.eyes[1], c.mouth()] {
+        let Some(area) = stored_area(c, [center[0] - side / 2.0, center[1] - side / 2.0], [side, side]) else {
+            continue;
+        };
+        let reduced = |length: usize| (length as f64 / reduction) as usize;
+        let (columns, rows) = (reduced(area.width), reduced(area.height));
+        if columns.min(rows) < 4 * width {
+            continue;
+        }
+        let square =
+            if reduction > 1.0 { resize(&c.picture.pixels, area, columns, rows) } else { c.picture.pixels.crop(area) };
+        let energy = edge_energy(&Plane::of(&square), width);
+        before += energy[0];
+        after += energy[1];
+    }
+    if after <= 0.0 {
+        return None;
+    }
+    let added = ((width * width - 1) as f64 / 6.0).sqrt();
+    let ratio = before / after;
+    let blur = if ratio > 1.0 { added / (ratio - 1.0).sqrt() } else { f64::INFINITY };
+    Some((blur * reduction / eye_distance).min(MAX_BLUR))
+}
+
+/// Ours.
+fn value_of_blur(blur: f64) -> f64 {
+    100.0 * (1.0 - sigmoid(blur, 0.03, 0.007))
+}
+
+/// Energies of the gradient at the edges of a picture before and after a blur of `width` pixels (twice a mean of so
+/// many, in both directions, whose variance is `(width * width - 1) / 6`).
+fn edge_energy(plane: &Plane, width: usize) -> [f64; 2] {
+    let blurred = plane.blurred(width).blurred(width);
+    // The blur sees repeated pixels near the border.
+    let border = width;
+    let (rows, columns) = (border..plane.height.saturating_sub(border), border..plane.width.saturating_sub(border));
+    let mut energies = Vec::with_capacity(rows.len() * columns.len());
+    let mut sum = 0.0;
+    for y in rows {
+        for x in columns.clone() {
+            let energy = [plane.gradient_energy(x, y), blurred.gradient_energy(x, y)];
+            sum += energy[1];
+            energies.push(energy);
+        }
+    }
+    let least = EDGE * sum / energies.len().max(1) as f32;
+    let edges = energies.iter().filter(|e| e[1] >= least && e[1] > 0.0);
+    edges.fold([0.0; 2], |s, e| [s[0] + f64::from(e[0]), s[1] + f64::from(e[1])])
+}
+
+/// Brightness as it is stored (not linear light), 0 to 255.
+struct Plane {
+    width: usize,
+    height: usize,
+    data: Vec<f32>,
+}
+
+/// Brightness of a pixel as JPEG codes it (ITU-R BT.601).
+fn brightness([r, g, b]: [u8; 3]) -> f32 {
+    0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
+}
+
+impl Plane {
+    fn of(pixels: &Pixels) -> Self {
+        let data = pixels.data().as_chunks::<3>().0.iter().map(|p| brightness(*p)).collect();
+        Self { width: pixels.width(), height: pixels.height(), data }
+    }
+
+    /// Means of `width` pixels (an odd number) along rows and columns; pixels at the border repeat.
+    fn blurred(&self, width: usize) -> Self {
+        let rows = mean_along_rows(&self.data, self.width, width);
+        let columns = mean_along_rows(&transposed(&rows, self.width), self.height, width);
+        Self { width: self.width, height: self.height, data: transposed(&columns, self.height) }
+    }
+
+    /// Squared length of the difference to the next pixels. Panics in the last row and column.
+    fn gradient_energy(&self, x: usize, y: usize) -> f32 {
+        let at = y * self.width + x;
+        let here = self.data[at];
+        (self.data[at + 1] - here).powi(2) + (self.data[at + self.width] - here).powi(2)
+    }
+}
+
+fn transposed(data: &[f32], width: usize) -> Vec<f32> {
+    let height = data.len() / width;
+    let mut out = Vec::with_capacity(data.len());
+    for x in 0..width {
+        out.extend((0..height).map(|y| data[y * width + x]));
+    }
+    out
+}
+
+fn mean_along_rows(data: &[f32], row: usize, width: usize) -> Vec<f32> {
+    let (reach, share) = (width / 2, 1.0 / width as f32);
+    let mut out = Vec::with_capacity(data.len());
+    for row in data.chunks_exact(row) {
+        let pixel = |x: usize| row[x.saturating_sub(reach).min(row.len() - 1)];
+        let mut sum = (0..width).map(pixel).sum::<f32>();
+        for x in 0..row.len() {
+            out.push(sum * share);
+            sum += pixel(x + width) - pixel(x);
+        }
+    }
+    out
+}
+
+/// At most this many blocks along each side of the face are looked at.
+const BLOCKS: usize = 24;
+
+/// Side of the blocks in which JPEG codes brightness.
+const BLOCK: usize = 8;
+
+/// Ours: how far the steps at every eighth pixel exceed those at all others, relative to the mean step (in each
+/// direction, plus one level of noise), as the blocks of JPEG leave them.
+///
+/// A classical blockiness measure (as Wang, Sheikh and Bovik, No-reference perceptual quality assessment of JPEG
+/// compressed images, 2002, but for all eight places of the grid, so that a picture may have been cropped after it
+/// was compressed). It does not see compression from before a resizing, nor that of formats which smooth their
+/// blocks.
+fn blocking(c: &Capture<'_>) -> Option<f64> {
+    let region = FACE_REGION.map(|i| point(c.landmarks, i));
+    let low = region.iter().fold([f64::INFINITY; 2], |s, p| [s[0].min(p[0]), s[1].min(p[1])]);
+    let high = region.iter().fold([f64::NEG_INFINITY; 2], |s, p| [s[0].max(p[0]), s[1].max(p[1])]);
+    let area = stored_area(c, low, [high[0] - low[0], high[1] - low[1]])?;
+    // Each sample is a block and the first pixels after it, so that each place in the grid is looked at equally often.
+    let starts = |from: usize, length: usize| {
+        let last = length.checked_sub(BLOCK + 1)?;
+        let count = BLOCKS.min(last / BLOCK + 1);
+        Some((0..count).map(move |i| from + i * last / (count - 1).max(1)))
+    };
+    let (rows, columns) = (starts(area.top, area.height)?, starts(area.left, area.width)?);
+    let (mut across, mut down) = ([0.0; BLOCK], [0.0; BLOCK]);
+    let mut blocks = 0;
+    let at = |x: usize, y: usize| brightness(c.picture.pixels.at(x, y));
+    for top in rows {
+        for left in columns.clone() {
+            blocks += 1;
+            for y in top..top + BLOCK {
+                for x in left..left + BLOCK {
+                    let here = at(x, y);
+                    across[x % BLOCK] += (at(x + 1, y) - here).abs();
+                    down[y % BLOCK] += (at(x, y + 1) - here).abs();
+                }
+            }
+        }
+    }
+    let steps = |sums: [f32; BLOCK]| sums.map(|sum| f64::from(sum) / (blocks * BLOCK) as f64);
+    Some((excess(steps(across)) + excess(steps(down))) / 2.0)
+}
+
+/// How far the largest mean step exceeds the second largest, relative to the mean of all plus one.
+fn excess(mut steps: [f64; BLOCK]) -> f64 {
+    steps.sort_by(|a, b| b.total_cmp(a));
+    (steps[0] - steps[1]) / (steps.iter().sum::<f64>() / BLOCK as f64 + 1.0)
+}
+
+/// Ours.
+fn value_of_blocking(excess: f64) -> f64 {
+    100.0 * (1.0 - sigmoid(excess, 0.3, 0.07))
+}
+
+/// The whole stored pixels of a box of the upright picture; `None` when it lies outside the picture.
+fn stored_area(c: &Capture<'_>, [left, top]: [f64; 2], [width, height]: [f64; 2]) -> Option<Area> {
+    let upright: Orientation = c.found.upright;
+    let size = upright.size((c.picture.pixels.width(), c.picture.pixels.height()));
+    // Casts take negative numbers and NaN to zero.
+    let inside = |begin: f64, length: f64, limit: usize| {
+        let (from, to) = (begin.round() as usize, ((begin + length).round() as usize).min(limit));
+        to.checked_sub(from).filter(|length| *length > 0).map(|length| (from, length))
+    };
+    let (left, width) = inside(left, width, size.0)?;
+    let (top, height) = inside(top, height, size.1)?;
+    Some(upright.inverse().area(Area { left, top, width, height }, size))
+}
