@@ -420,11 +420,12 @@ const EDGE_PIXELS: [f64; 2] = [24.0, 288.0];
 /// Beyond this eye distance in pixels the squares are reduced: finer blur does not matter to a face.
 const FINEST: f64 = 180.0;
 
-/// Standard deviation in eye distances of the blur that is added.
+/// Standard deviation of the blur that is added, in eye distances and at least in pixels.
 const ADDED_BLUR: f64 = 0.02;
+const LEAST_ADDED_BLUR: f64 = 1.0;
 
-/// Edges are where the blurred picture's gradient has at least this many times its mean energy.
-const EDGE: f32 = 4.0;
+/// The share of the pixels, those where the blurred picture is steepest, that counts as edges.
+const EDGES: f64 = 0.1;
 
 /// The largest blur that is told, in eye distances: no feature of a face would be left.
 const MAX_BLUR: f64 = 0.25;
@@ -438,59 +439,74 @@ const MAX_BLUR: f64 = 0.25;
 fn edge_blur(c: &Capture<'_>) -> Option<f64> {
     let eye_distance = c.eye_distance()?;
     let reduction = (eye_distance / FINEST).ceil().max(1.0);
-    let width =
-        2 * (((6.0 * (ADDED_BLUR * eye_distance / reduction).powi(2) + 1.0).sqrt() - 1.0) / 2.0).round() as usize + 1;
-    let width = width.clamp(3, 9);
+    let added = (ADDED_BLUR * eye_distance / reduction).max(LEAST_ADDED_BLUR);
     let side = (EDGE_SQUARE * eye_distance).clamp(EDGE_PIXELS[0], EDGE_PIXELS[1]);
-    let (mut before, mut after) = (0.0, 0.0);
+    let mut energy = [0.0; 2];
     for center in [c.eyes[0], c.eyes[1], c.mouth()] {
         let Some(area) = stored_area(c, [center[0] - side / 2.0, center[1] - side / 2.0], [side, side]) else {
             continue;
         };
         let reduced = |length: usize| (length as f64 / reduction) as usize;
         let (columns, rows) = (reduced(area.width), reduced(area.height));
-        if columns.min(rows) < 4 * width {
+        if columns == 0 || rows == 0 {
             continue;
         }
         let square =
             if reduction > 1.0 { resize(&c.picture.pixels, area, columns, rows) } else { c.picture.pixels.crop(area) };
-        let energy = edge_energy(&Plane::of(&square), width);
-        before += energy[0];
-        after += energy[1];
+        let [before, after] = edge_energy(&Plane::of(&square), added);
+        energy = [energy[0] + before, energy[1] + after];
     }
-    if after <= 0.0 {
-        return None;
-    }
-    let added = ((width * width - 1) as f64 / 6.0).sqrt();
-    let ratio = before / after;
-    let blur = if ratio > 1.0 { added / (ratio - 1.0).sqrt() } else { f64::INFINITY };
-    Some((blur * reduction / eye_distance).min(MAX_BLUR))
+    Some((blur_before(energy, added)? * reduction / eye_distance).min(MAX_BLUR))
 }
 
-/// Ours.
+/// Ours: 50 where the steps are as wide as the blur of a picture with 15 pixels between the eyes.
 fn value_of_blur(blur: f64) -> f64 {
     100.0 * (1.0 - sigmoid(blur, 0.03, 0.007))
 }
 
-/// Energies of the gradient at the edges of a picture before and after a blur of `width` pixels (twice a mean of so
-/// many, in both directions, whose variance is `(width * width - 1) / 6`).
-fn edge_energy(plane: &Plane, width: usize) -> [f64; 2] {
-    let blurred = plane.blurred(width).blurred(width);
-    // The blur sees repeated pixels near the border.
-    let border = width;
-    let (rows, columns) = (border..plane.height.saturating_sub(border), border..plane.width.saturating_sub(border));
-    let mut energies = Vec::with_capacity(rows.len() * columns.len());
-    let mut sum = 0.0;
-    for y in rows {
-        for x in columns.clone() {
-            let energy = [plane.gradient_energy(x, y), blurred.gradient_energy(x, y)];
-            sum += energy[1];
-            energies.push(energy);
+/// The blur of steps whose gradient has these energies before and after a blur by `added` more; infinite when that
+/// changed nothing. `None` without any step.
+fn blur_before([before, after]: [f64; 2], added: f64) -> Option<f64> {
+    if after <= 0.0 {
+        return None;
+    }
+    let excess = before / after - 1.0;
+    Some(if excess > 0.0 { added / excess.sqrt() } else { f64::INFINITY })
+}
+
+/// Energies of the gradient at the edges of a picture before and after a Gaussian blur.
+fn edge_energy(plane: &Plane, blur: f64) -> [f64; 2] {
+    let kernel = Kernel::gaussian(blur);
+    let blurred = plane.blurred(&kernel);
+    // Near the border the blur sees repeated pixels, and the gradient needs the next pixel.
+    let within = |length: usize| kernel.reach..length.saturating_sub(kernel.reach + 1);
+    let mut energies = Vec::with_capacity(plane.data.len());
+    for y in within(plane.height) {
+        for x in within(plane.width) {
+            energies.push([plane.gradient_energy(x, y), blurred.gradient_energy(x, y)]);
         }
     }
-    let least = EDGE * sum / energies.len().max(1) as f32;
-    let edges = energies.iter().filter(|e| e[1] >= least && e[1] > 0.0);
-    edges.fold([0.0; 2], |s, e| [s[0] + f64::from(e[0]), s[1] + f64::from(e[1])])
+    let flat = (energies.len() as f64 * (1.0 - EDGES)) as usize;
+    if flat >= energies.len() {
+        return [0.0; 2];
+    }
+    energies.select_nth_unstable_by(flat, |a, b| a[1].total_cmp(&b[1]));
+    energies[flat..].iter().fold([0.0; 2], |s, e| [s[0] + f64::from(e[0]), s[1] + f64::from(e[1])])
+}
+
+/// Weights of a blur along a line, from `reach` pixels before to `reach` pixels after.
+struct Kernel {
+    reach: usize,
+    weights: Vec<f32>,
+}
+
+impl Kernel {
+    fn gaussian(deviation: f64) -> Self {
+        let reach = (3.0 * deviation).ceil() as usize;
+        let weight = |i: usize| (-0.5 * ((i as f64 - reach as f64) / deviation).powi(2)).exp();
+        let sum: f64 = (0..=2 * reach).map(weight).sum();
+        Self { reach, weights: (0..=2 * reach).map(|i| (weight(i) / sum) as f32).collect() }
+    }
 }
 
 /// Brightness as it is stored (not linear light), 0 to 255.
@@ -511,10 +527,10 @@ impl Plane {
         Self { width: pixels.width(), height: pixels.height(), data }
     }
 
-    /// Means of `width` pixels (an odd number) along rows and columns; pixels at the border repeat.
-    fn blurred(&self, width: usize) -> Self {
-        let rows = mean_along_rows(&self.data, self.width, width);
-        let columns = mean_along_rows(&transposed(&rows, self.width), self.height, width);
+    /// Pixels at the border repeat.
+    fn blurred(&self, kernel: &Kernel) -> Self {
+        let rows = blurred_rows(&self.data, self.width, kernel);
+        let columns = blurred_rows(&transposed(&rows, self.width), self.height, kernel);
         Self { width: self.width, height: self.height, data: transposed(&columns, self.height) }
     }
 
@@ -535,15 +551,17 @@ fn transposed(data: &[f32], width: usize) -> Vec<f32> {
     out
 }
 
-fn mean_along_rows(data: &[f32], row: usize, width: usize) -> Vec<f32> {
-    let (reach, share) = (width / 2, 1.0 / width as f32);
-    let mut out = Vec::with_capacity(data.len());
-    for row in data.chunks_exact(row) {
-        let pixel = |x: usize| row[x.saturating_sub(reach).min(row.len() - 1)];
-        let mut sum = (0..width).map(pixel).sum::<f32>();
-        for x in 0..row.len() {
-            out.push(sum * share);
-            sum += pixel(x + width) - pixel(x);
+fn blurred_rows(data: &[f32], width: usize, kernel: &Kernel) -> Vec<f32> {
+    let mut out = vec![0.0; data.len()];
+    let mut padded = vec![0.0; width + 2 * kernel.reach];
+    for (row, out) in data.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        for (i, value) in padded.iter_mut().enumerate() {
+            *value = row[i.saturating_sub(kernel.reach).min(width - 1)];
+        }
+        for (shift, weight) in kernel.weights.iter().enumerate() {
+            for (sum, value) in out.iter_mut().zip(&padded[shift..]) {
+                *sum += weight * value;
+            }
         }
     }
     out
@@ -554,6 +572,9 @@ const BLOCKS: usize = 24;
 
 /// Side of the blocks in which JPEG codes brightness.
 const BLOCK: usize = 8;
+
+/// A small face is looked at together with what is round it, to this many pixels: too few blocks tell nothing.
+const LEAST_LOOK: f64 = 160.0;
 
 /// Ours: how far the steps at every eighth pixel exceed those at all others, relative to the mean step (in each
 /// direction, plus one level of noise), as the blocks of JPEG leave them.
@@ -566,7 +587,9 @@ fn blocking(c: &Capture<'_>) -> Option<f64> {
     let region = FACE_REGION.map(|i| point(c.landmarks, i));
     let low = region.iter().fold([f64::INFINITY; 2], |s, p| [s[0].min(p[0]), s[1].min(p[1])]);
     let high = region.iter().fold([f64::NEG_INFINITY; 2], |s, p| [s[0].max(p[0]), s[1].max(p[1])]);
-    let area = stored_area(c, low, [high[0] - low[0], high[1] - low[1]])?;
+    let size = [0, 1].map(|i| (high[i] - low[i]).max(LEAST_LOOK));
+    let center = middle([low, high]);
+    let area = stored_area(c, [center[0] - size[0] / 2.0, center[1] - size[1] / 2.0], size)?;
     // Each sample is a block and the first pixels after it, so that each place in the grid is looked at equally often.
     let starts = |from: usize, length: usize| {
         let last = length.checked_sub(BLOCK + 1)?;
@@ -601,7 +624,7 @@ fn excess(mut steps: [f64; BLOCK]) -> f64 {
 
 /// Ours.
 fn value_of_blocking(excess: f64) -> f64 {
-    100.0 * (1.0 - sigmoid(excess, 0.3, 0.07))
+    100.0 * (1.0 - sigmoid(excess, 0.5, 0.12))
 }
 
 /// The whole stored pixels of a box of the upright picture; `None` when it lies outside the picture.
