@@ -1,5 +1,6 @@
 //! The program around the analysis: configuration, commands and the HTTP service.
 
+pub mod annotate;
 pub mod commands;
 pub mod config;
 pub mod models;

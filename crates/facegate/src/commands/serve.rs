@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use face_analysis::FaceAnalyzer;
 use face_models::{Group, ModelStore};
+use image::imageops::FilterType;
 use tokio::net::TcpListener;
 
 use super::CommandError;
@@ -83,8 +84,8 @@ async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), C
         let stop = stop_signal();
         let ready = loading.await.map_err(CommandError::from).and_then(|loaded| loaded);
         let greeted = ready.and_then(|analyzer| {
-            running.install(analyzer);
-            let picture = demo.then(|| store.pictures_dir().join("astronaut.png"));
+            running.install(Arc::new(analyzer));
+            let picture = demo.then(|| demo_picture(&store.pictures_dir())).transpose()?;
             greet(address, config, store, password.as_deref(), picture)
         });
         if let Err(error) = greeted {
@@ -159,6 +160,15 @@ fn greet(
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// A portrait to try the service with: the packaged one twice as large, since its pupils are only 43 pixels apart.
+fn demo_picture(pictures: &Path) -> Result<PathBuf, CommandError> {
+    let portrait = pictures.join("demo-portrait.jpg");
+    let small = image::open(pictures.join("astronaut.png"))?.to_rgb8();
+    let (width, height) = small.dimensions();
+    image::imageops::resize(&small, 2 * width, 2 * height, FilterType::CatmullRom).save(&portrait)?;
+    Ok(portrait)
 }
 
 /// Logs go to standard error. A panic is logged with its place and without its message, which may quote input.

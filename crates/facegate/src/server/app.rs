@@ -62,9 +62,9 @@ impl App {
     }
 
     /// Takes the loaded networks into service: from now on `/readyz` answers 200.
-    pub fn install(&self, analyzer: FaceAnalyzer) {
+    pub fn install(&self, analyzer: Arc<FaceAnalyzer>) {
         // Set once; a second analyzer would be dropped.
-        let _ = self.analyzer.set(Arc::new(analyzer));
+        let _ = self.analyzer.set(analyzer);
     }
 
     /// From now on `/readyz` answers 503, so that no new requests are sent here.

@@ -51,7 +51,10 @@ pub struct RequestError {
 impl<'b> DetectRequest<'b> {
     /// Reads a request. Each field is judged on its own, so that the `sessionId` is known even when another is wrong.
     pub fn parse(body: &'b [u8]) -> Result<Self, RequestError> {
-        let raw: RawRequest<'b> = serde_json::from_slice(body).map_err(|error| RequestError {
+        // serde would also read the fields from an array by their order, which nobody means.
+        let array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+        let read = if array { Err(serde::de::Error::custom("an array")) } else { serde_json::from_slice(body) };
+        let raw: RawRequest<'b> = read.map_err(|error: serde_json::Error| RequestError {
             session_id: None,
             problem: Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -391,7 +394,7 @@ mod tests {
     #[test]
     fn what_is_no_json_object_is_malformed() {
         let nested = "[".repeat(100_000);
-        for bad in ["", "{", "[]", "7", "null", "{\"sessionId\":\"a\"", "\u{feff}{}", nested.as_str()] {
+        for bad in ["", "{", "[]", " [\"a\", \"AAAA\"]", "7", "null", "{\"sessionId\":\"a\"", "\u{feff}{}", nested.as_str()] {
             assert_eq!(problem(bad).problem.code, "json_malformed");
         }
         assert_eq!(DetectRequest::parse(b"\xff\xfe{}").expect_err("no UTF-8").problem.code, "json_malformed");

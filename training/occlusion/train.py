@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Trains the occlusion classifier and writes occlusion.onnx. Fixed seeds; same machine, same library, same file.
+
+    python3 train.py --data FOLDER --detector face_detection_yunet_2023mar.onnx --cache FOLDER --out FOLDER
+"""
+
+import argparse
+import copy
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+import compose
+from augment import augment, plain
+from faces import Faces
+from geometry import CACHE
+from model import Occlusion, Product
+
+# Drawn once and then seen under many augmentations: drawing costs ten times as much as augmenting.
+COVERED, DECORATED, MASKED_DECORATED = 3600, 2600, 500
+# Shares of an epoch: real masked, masked and decorated, covered by drawing, real bare, bare and decorated.
+SHARES = (0.25, 0.04, 0.27, 0.24, 0.20)
+
+
+def draw(faces, indices, weights, count, how, seed):
+    """`count` drawn faces with their points."""
+    pictures, points = np.zeros((count, CACHE, CACHE, 3), np.uint8), np.zeros((count, 5, 2))
+    for n in range(count):
+        rng = np.random.default_rng((seed, n))
+        i = indices[rng.choice(len(indices), p=weights)]
+        face = compose.Face(faces.chips[i], faces.points[i], rng)
+        picture = faces.chips[i].astype(np.float32)
+        if how == "cover":
+            if rng.random() < 0.2:
+                picture = compose.light_decorate(picture, face)
+            picture, _ = compose.cover(picture, face)
+        elif how == "decorate":
+            picture = compose.decorate(picture, face)
+        else:
+            picture = compose.light_decorate(picture, face)
+        pictures[n], points[n] = np.clip(picture, 0, 255), faces.points[i]
+    return pictures, points
+
+
+def fair(faces, indices):
+    """Weights by which a person with many pictures counts as the root of their number."""
+    persons = [faces.rows[i]["person"] or i for i in indices]
+    weights = np.array([1 / np.sqrt(persons.count(p)) for p in persons])
+    return weights / weights.sum()
+
+
+class Epoch(Dataset):
+    """The samples of one epoch; what a sample is depends on the seed, the epoch and its number only."""
+
+    def __init__(self, sources, size, seed):
+        self.sources, self.size, self.seed, self.epoch = sources, size, seed, 0
+        self.ends = np.round(np.cumsum(SHARES) * size).astype(int)
+        self.ends[-1] = size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, n):
+        rng = np.random.default_rng((self.seed, self.epoch, n))
+        kind = int(np.searchsorted(self.ends, n, side="right"))
+        pictures, points, indices, weights, label = self.sources[kind]
+        i = indices[rng.choice(len(indices), p=weights)]
+        chip = augment(pictures[i], points[i], rng)
+        return torch.from_numpy(np.ascontiguousarray(chip[..., ::-1].transpose(2, 0, 1))), np.float32(label)
+
+
+def logits(net, chips):
+    net.eval()
+    out = []
+    with torch.no_grad():
+        for i in range(0, len(chips), 64):
+            batch = np.stack([c[..., ::-1].transpose(2, 0, 1) for c in chips[i:i + 64]])
+            out.append(net(torch.from_numpy(batch.astype(np.float32)))[:, 0].numpy())
+    return np.concatenate(out)
+
+
+def validation(faces):
+    """The product's chip of each validation face, and four seen by a detector and a camera that are a little off."""
+    chips, labels, real = [], [], []
+    for folder in ("bare", "masked"):
+        for i in faces.select("validation", folder):
+            rng = np.random.default_rng((99, i))
+            chips.append(plain(faces.chips[i], faces.points[i]))
+            chips += [augment(faces.chips[i], faces.points[i], rng) for _ in range(4)]
+            labels += [folder == "masked"] * 5
+            real += [True] + [False] * 4
+    return chips, np.array(labels), np.array(real)
+
+
+def calibrate(scores, labels):
+    """The logit that becomes 0.5: one false alarm in a hundred, or the middle of the gap where the classes stand apart."""
+    bare = float(np.quantile(scores[~labels], 0.99))
+    masked = float(np.quantile(scores[labels], 0.02))
+    return (bare + masked) / 2 if masked > bare else bare
+
+
+def export(net, shift, path):
+    product = Product(copy.deepcopy(net).to(memory_format=torch.contiguous_format), -shift).eval()
+    torch.onnx.export(product, torch.zeros(1, 3, 112, 112), str(path), input_names=["input"], output_names=["occlusion"],
+                      opset_version=17, do_constant_folding=True)
+    return product
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--samples", type=int, default=3072)
+    parser.add_argument("--seed", type=int, default=7)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    torch.use_deterministic_algorithms(True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    here = Path(__file__).parent
+    if not (args.cache / "faces.npz").exists():
+        subprocess.run([sys.executable, here / "prepare.py", "--data", args.data, "--detector", args.detector, "--cache", args.cache],
+                       check=True)
+
+    faces = Faces(args.cache)
+    bare, masked = faces.select("train", "bare"), faces.select("train", "masked") + faces.select("train", "bare", "occluded")
+    drawn = args.cache / "drawn.npz"
+    if not drawn.exists():
+        began = time.time()
+        parts = {}
+        for name, indices, count in (("cover", bare, COVERED), ("decorate", bare, DECORATED), ("masked", masked, MASKED_DECORATED)):
+            parts[name], parts[name + "_points"] = draw(faces, indices, fair(faces, indices), count, name, args.seed + len(parts))
+        np.savez(drawn, **parts)
+        print(f"drawn in {time.time() - began:.0f} s", flush=True)
+    drawn = dict(np.load(drawn).items())
+
+    def all_of(name):
+        n = len(drawn[name])
+        return np.arange(n), np.full(n, 1 / n)
+
+    sources = [(faces.chips, faces.points, masked, fair(faces, masked), 1), (drawn["masked"], drawn["masked_points"], *all_of("masked"), 1),
+               (drawn["cover"], drawn["cover_points"], *all_of("cover"), 1), (faces.chips, faces.points, bare, fair(faces, bare), 0),
+               (drawn["decorate"], drawn["decorate_points"], *all_of("decorate"), 0)]
+    data = Epoch(sources, args.samples, args.seed)
+    val_chips, val_labels, val_real = validation(faces)
+    print("train: bare", len(bare), "occluded", len(masked), "validation:", int((val_real & ~val_labels).sum()), int((val_real & val_labels).sum()))
+
+    net = Occlusion().to(memory_format=torch.channels_last)  # half as much time again per step otherwise
+    average = copy.deepcopy(net)
+    print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
+    decay = [p for p in net.parameters() if p.ndim > 1]
+    rest = [p for p in net.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=3e-3)
+    steps = args.epochs * (args.samples // 64)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.1)
+    step = 0
+    for epoch in range(args.epochs):
+        began = time.time()
+        data.epoch = epoch
+        order = torch.Generator().manual_seed(args.seed * 1000 + epoch)
+        net.train()
+        total = 0.0
+        for x, y in DataLoader(data, 64, shuffle=True, drop_last=True, num_workers=1, generator=order):
+            target = (y * 0.96 + 0.02)[:, None]  # soft labels: a confident mistake should not cost everything
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x.float().contiguous(memory_format=torch.channels_last)), target)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+            optimizer.step()
+            schedule.step()
+            step += 1
+            total += loss.item()
+            # A running average of the weights judges more calmly than the last step.
+            keep = min(0.995, step / (step + 20))
+            with torch.no_grad():
+                for a, b in zip(average.state_dict().values(), net.state_dict().values()):
+                    a.copy_(a * keep + b * (1 - keep) if a.is_floating_point() else b)
+        line = f"epoch {epoch + 1}: loss {total / (args.samples // 64):.4f}, {time.time() - began:.0f} s"
+        if epoch % 4 == 3 or epoch == args.epochs - 1:
+            scores = logits(average, val_chips)
+            at = calibrate(scores, val_labels)
+            line += (f"; validation at {at:.2f}: recall {(scores[val_real & val_labels] >= at).mean():.4f} "
+                     f"false alarms {(scores[val_real & ~val_labels] >= at).mean():.4f}, off-camera recall "
+                     f"{(scores[~val_real & val_labels] >= at).mean():.4f} false alarms {(scores[~val_real & ~val_labels] >= at).mean():.4f}")
+            torch.save({"weights": average.state_dict(), "shift": at}, args.cache / "checkpoint.pt")
+            export(average, at, args.out / "occlusion.onnx")
+        print(line, flush=True)
+    (args.cache / "training.json").write_text(json.dumps({"shift": at, "epochs": args.epochs, "samples": args.samples, "seed": args.seed}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
