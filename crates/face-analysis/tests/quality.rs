@@ -219,7 +219,9 @@ fn edge_sharpness_falls_with_blur() {
 #[test]
 fn compression_blocking_falls_with_the_quality_of_a_jpeg() {
     let portrait = portrait();
-    falls("compression_blocking", &[], 5, 80, &[95, 80, 70, 50, 30, 20, 10], |quality| testkit::jpeg(&portrait, quality));
+    falls("compression_blocking", &[], 5, 80, &[95, 80, 70, 50, 30, 20, 10], |quality| {
+        testkit::jpeg(&portrait, quality)
+    });
 }
 
 #[test]
