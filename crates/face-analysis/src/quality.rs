@@ -434,8 +434,10 @@ const MAX_BLUR: f64 = 0.25;
 /// an ideal step so, in eye distances.
 ///
 /// Blurring a step once more weakens its gradient by a factor that tells how blurred it was before, whatever its
-/// contrast (Zhuo and Sim, Defocus map estimation from a single image, 2011). The pixels are those of the picture
-/// itself up to an eye distance of 180.
+/// contrast (Zhuo and Sim, Defocus map estimation from a single image, 2011). Their formula holds for the crest of a
+/// step; here it is applied to the steepest tenth of the pixels, for which a blur of 1 to 3 pixels, added to a
+/// portrait with 83 pixels between the eyes, is found again within an eighth (lone wide steps are read up to half too
+/// wide). Noise looks sharp. The pixels are those of the picture itself up to an eye distance of 180.
 fn edge_blur(c: &Capture<'_>) -> Option<f64> {
     let eye_distance = c.eye_distance()?;
     let reduction = (eye_distance / FINEST).ceil().max(1.0);
@@ -861,14 +863,18 @@ mod tests {
 
     #[test]
     fn the_blur_of_a_step_is_told_whatever_its_contrast() {
-        for contrast in [15.0, 150.0] {
+        let found = [15.0, 150.0].map(|contrast| {
             let data = (0..80 * 80).map(|i| if i % 80 < 40 { 20.0 } else { 20.0 + contrast }).collect();
             let step = Plane { width: 80, height: 80, data };
-            for blur in [1.5, 2.0, 3.0, 4.0] {
-                let found = blur_before(edge_energy(&step.blurred(&Kernel::gaussian(blur)), 2.0), 2.0);
-                assert!(found.is_some_and(|f| (f / blur - 1.0).abs() < 0.2), "{found:?} for {blur}");
-            }
-        }
+            [1.5, 2.0, 3.0, 4.0].map(|blur| {
+                let blurred = step.blurred(&Kernel::gaussian(blur));
+                let found = blur_before(edge_energy(&blurred, 2.0), 2.0).expect("a step");
+                assert!((0.8..1.6).contains(&(found / blur)), "{found} for {blur}");
+                found
+            })
+        });
+        assert!(found[0].is_sorted_by(|a, b| a < b), "{found:?}");
+        assert!(found[0].iter().zip(&found[1]).all(|(a, b)| (a / b - 1.0).abs() < 0.01), "{found:?}");
         assert_eq!(blur_before([0.0, 0.0], 1.0), None);
         assert_eq!(blur_before([1.0, 1.0], 1.0), Some(f64::INFINITY));
     }
