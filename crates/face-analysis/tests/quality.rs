@@ -47,9 +47,9 @@ fn portrait() -> RgbImage {
 }
 
 fn quality(bytes: &[u8]) -> Quality {
-    let details = testkit::analyze(bytes).details.unwrap();
+    let details = testkit::analyze(bytes).details.expect("details were asked for");
     assert!(details.timings.contains_key("quality"));
-    details.quality.unwrap()
+    details.quality.expect("the portrait has landmarks")
 }
 
 /// The picture with every sample changed; the function sees the column too.
