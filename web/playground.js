@@ -476,6 +476,7 @@ function layout() {
   const details = shown.answer?.envelope?.details;
   const size = details ? [details.image.width, details.image.height] : shown.size;
   $('frame').hidden = !size;
+  $('frame').classList.toggle('blank', !shown.seen);
   const name = shown.blob ? 'this file' : 'the picture behind the link';
   show($('unseen'), shown.seen || (!$('image').hidden && !shown.answer) ? '' : size
     ? `The browser does not show ${name}: only what the service returned is drawn.`
@@ -545,13 +546,14 @@ function draw(view, details) {
     brackets(context, accepted ? envelope.face.rectangle : main.extent, colour, px);
   }
   if (layers.keypoints) {
+    const radius = Math.max(2.2, Math.min(4, main.extent.width / px / 26)) * px;
     for (const [x, y] of main.keypoints) {
       context.beginPath();
-      context.arc(x, y, 4 * px, 0, 2 * Math.PI);
+      context.arc(x, y, radius, 0, 2 * Math.PI);
       context.fillStyle = '#3447d4';
       context.fill();
       context.strokeStyle = '#fff';
-      context.lineWidth = 1.8 * px;
+      context.lineWidth = radius * 0.45;
       context.stroke();
     }
   }
@@ -639,7 +641,7 @@ function renderAnswer(picture) {
   offerRetry({});
   const accepted = !envelope.hasError;
   if (accepted) {
-    verdict('good', 'pass', 'Usable: exactly one good face', 'The picture meets every rule.', '');
+    verdict('good', 'pass', 'Usable: exactly one good face', meets(envelope.details?.rules ?? []), '');
     advise(null);
     show($('developer'), '');
   } else {
@@ -655,6 +657,14 @@ function renderAnswer(picture) {
   $('layers').hidden = !envelope.details?.faces?.length;
   layout();
   announce([$('verdict-title').textContent, ...(accepted ? spoken : [`Tell the person: ${$('advice-text').textContent}`])]);
+}
+
+/** How much "usable" says: warnings and rules that were not measured do not reject. */
+function meets(rules) {
+  const warned = rules.filter((rule) => rule.verdict === 'fail').length;
+  if (warned) return `The picture meets every rule that rejects, with ${warned} ${warned === 1 ? 'warning' : 'warnings'}.`;
+  const unmeasured = rules.some((rule) => rule.verdict === 'skipped' && rule.action !== 'off' && rule.rule !== 'max_second_face');
+  return unmeasured ? 'The picture meets every rule that was measured.' : 'The picture meets every rule.';
 }
 
 function renderMeasures(picture, accepted) {

@@ -47,7 +47,7 @@ async function detect(picture) {
 }
 
 /** A page that records what must never happen: outside requests, policy violations, errors of the page's own. */
-async function open(from = browser, options = {}) {
+async function open(from = browser, options = {}, base = url) {
   const context = await from.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
@@ -55,7 +55,7 @@ async function open(from = browser, options = {}) {
   const requests = { now: 0, most: 0, times: [] };
   page.on('request', (request) => {
     const target = request.url();
-    if (!target.startsWith(url) && !/^(blob|data):/.test(target)) problems.push(`outside request ${target}`);
+    if (!target.startsWith(base) && !/^(blob|data):/.test(target)) problems.push(`outside request ${target}`);
     if (target === endpoint) {
       requests.times.push(Date.now());
       requests.most = Math.max(requests.most, ++requests.now);
@@ -70,7 +70,7 @@ async function open(from = browser, options = {}) {
     const expected = /Failed to load resource|willReadFrequently/.test(message.text());
     if (['error', 'warning'].includes(message.type()) && !expected) problems.push(message.text());
   });
-  await page.goto(url);
+  await page.goto(base);
   await page.waitForSelector('#service[data-state="ready"]');
   const close = async () => {
     await context.close();
@@ -236,7 +236,7 @@ describe('an accepted picture', () => {
     for (const layer of ['box', 'keypoints', 'landmarks']) await page.click(`[data-layer="${layer}"]`);
     await page.click('[data-layer="zoom"]');
     const zoomed = await page.evaluate(() => [document.getElementById('image'), document.getElementById('frame')].map((e) => e.getBoundingClientRect().width));
-    assert.ok(zoomed[0] > 1.5 * zoomed[1]);
+    assert.ok(zoomed[0] > 1.1 * zoomed[1]);
     await shot(page, 'zoomed', {});
     await page.click('[data-layer="zoom"]');
     assert.match(await page.textContent('#announce'), /Usable.*Age \d+.*Liveness/);
@@ -478,14 +478,14 @@ describe('the call as code', () => {
 });
 
 describe('the camera', () => {
-  /** A browser whose camera shows the portrait with a face of `height` pixels, its middle at `x`, `y` of 640 by 480. */
-  async function withCamera(height, x = 320, y = 240) {
+  /** A browser whose camera shows the portrait with a face of `side` pixels, its middle at `x`, `y` of 640 by 480. */
+  async function withCamera(side, x = 320, y = 240) {
     const { face } = await detect(portrait);
     const { left, top, width, height: tall } = face.rectangle;
-    const scale = height / tall;
+    const scale = side / Math.min(width, tall);
     const frame = await redrawn(portrait, `canvas.width = 640; canvas.height = 480; context.fillStyle = "#777"; context.fillRect(0, 0, 640, 480);
       context.drawImage(image, ${x - (left + width / 2) * scale}, ${y - (top + tall / 2) * scale}, image.width * ${scale}, image.height * ${scale});`);
-    const file = join(folder, `camera-${height}-${x}-${y}.mjpeg`);
+    const file = join(folder, `camera-${side}-${x}-${y}.mjpeg`);
     await writeFile(file, Buffer.concat([frame, frame, frame]));
     return launch(['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-video-capture=${file}`]);
   }
@@ -495,9 +495,9 @@ describe('the camera', () => {
   }
 
   for (const [name, place, hint] of [
-    ['too far', [110], 'Come closer'],
-    ['too close', [440], 'Move further away'],
-    ['aside', [215, 130, 250], 'Bring your face to the centre'],
+    ['too far', [90], 'Come closer'],
+    ['too close', [350], 'Move further away'],
+    ['aside', [175, 130, 250], 'Bring your face to the centre'],
   ]) {
     test(`tells a person who is ${name} what to change`, async () => {
       const own = await withCamera(...place);
@@ -517,7 +517,7 @@ describe('the camera', () => {
   }
 
   test('says when all fits, never has two requests under way, and takes the picture', async () => {
-    const own = await withCamera(215);
+    const own = await withCamera(175);
     const { page, requests, close } = await openSignedIn(own);
     await page.click('#open-camera');
     await hinted(page, 'Good, hold still');
@@ -545,7 +545,7 @@ describe('the camera', () => {
   });
 
   test('on a phone', async () => {
-    const own = await withCamera(215);
+    const own = await withCamera(175);
     const { page, close } = await openSignedIn(own, { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true });
     await page.tap('#open-camera');
     await hinted(page, 'Good, hold still');
@@ -679,6 +679,28 @@ describe('for everybody', () => {
       assert.ok(reached.includes(id), `${id} is not among ${reached}`);
     }
     await close();
+  });
+
+  test('without HTTPS all but the live camera works', async () => {
+    const own = await launch(['--host-resolver-rules=MAP facegate.test 127.0.0.1']);
+    const base = new URL(url);
+    base.hostname = 'facegate.test';
+    const { page, close } = await open(own, {}, base.href);
+    assert.equal(await page.evaluate(() => isSecureContext), false);
+    await page.click('#account');
+    await signIn(page);
+    await page.waitForSelector('#login', { state: 'hidden' });
+    await check(page, portrait);
+    assert.equal(await page.getAttribute('#verdict', 'data-state'), 'good');
+    await page.click('#copy');
+    await page.waitForFunction(() => document.getElementById('copy-text').textContent === 'Copied');
+    // A phone opens its camera app instead.
+    const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.click('#open-camera')]);
+    assert.match(await page.textContent('#camera-note'), /HTTPS or on localhost/);
+    await chooser.setFiles(FACEGATE_GROUP_PICTURE);
+    await page.waitForSelector('#verdict[data-state="bad"]');
+    await close();
+    await own.close();
   });
 
   test('everything has a name', async () => {

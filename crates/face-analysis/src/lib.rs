@@ -28,6 +28,7 @@ pub use age_gender::{AttributeSettings, Effort};
 pub use decode::{DecodeLimits, PictureError};
 pub use detection::DetectionSettings;
 pub use inference::InferenceError;
+pub use liveness::LivenessSettings;
 pub use models::{LoadError, ModelFiles};
 pub use report::{Analysis, Verdict};
 pub use rules::{Profile, RejectionWord, RuleConfig};
@@ -44,6 +45,8 @@ pub struct Settings {
     pub limits: DecodeLimits,
     /// How faces are looked for.
     pub detection: DetectionSettings,
+    /// How liveness is judged.
+    pub liveness: LivenessSettings,
     /// How age and gender are estimated.
     pub attributes: AttributeSettings,
     /// What a usable picture is.

@@ -88,7 +88,7 @@ impl Engine {
             landmarker: Landmarker::new(network(&files.landmarks)?),
             geometry: FaceGeometry::load(&files.face_geometry)?,
             occlusion: files.occlusion.as_ref().map(network).transpose()?.map(OcclusionDetector::new),
-            liveness: Liveness::new(network(&files.liveness_v2)?, network(&files.liveness_v1se)?),
+            liveness: Liveness::new(network(&files.liveness_v2)?, network(&files.liveness_v1se)?, &settings.liveness),
             attributes: AttributeEstimator::new(
                 network(&files.age)?,
                 network(&files.gender)?,

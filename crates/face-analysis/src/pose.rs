@@ -16,22 +16,51 @@ pub struct GeometryError {
 }
 
 /// MediaPipe's canonical face: vertices in centimetres (x to the person's left, y up, z to the camera) and the
-/// weighted landmarks that hold still when a face moves its mouth and eyes.
+/// weighted landmarks that hold still when a face moves its mouth and eyes. Turned so that a face at zero holds its
+/// Frankfurt plane level.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct FaceGeometry {
     vertices: Vec<[f32; 3]>,
     basis: Vec<(usize, f32)>,
 }
 
+/// Vertices nearest to the notches above the tragi, where the mesh ends in front of the ears.
+const TRAGION: [usize; 2] = [234, 454];
+
+/// Vertices on the lower rims of the eye sockets.
+const ORBITALE: [usize; 2] = [230, 450];
+
 impl FaceGeometry {
     pub(crate) fn load(path: &Path) -> Result<Self, GeometryError> {
         let failed = |reason: String| GeometryError { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-        let geometry: Self = serde_json::from_str(&text).map_err(|e| failed(e.to_string()))?;
+        let mut geometry: Self = serde_json::from_str(&text).map_err(|e| failed(e.to_string()))?;
         if geometry.basis.len() < 4 || geometry.basis.iter().any(|&(index, _)| index >= geometry.vertices.len()) {
             return Err(failed("its basis names vertices that it does not have".into()));
         }
+        geometry.level().ok_or_else(|| failed("it has no cheekbones".into()))?;
         Ok(geometry)
+    }
+
+    /// Turns the face about x until its Frankfurt plane (tragion and orbitale, the anatomical zero of pitch) is level.
+    ///
+    /// As it is stored, the face looks up by 7.4 degrees: portraits of people who look into the camera then have a
+    /// median pitch of -10 degrees (474 pictures of the development set with a yaw under 8 degrees).
+    fn level(&mut self) -> Option<()> {
+        let middle = |pair: [usize; 2]| -> Option<Vector3<f32>> {
+            let [a, b] = pair.map(|index| self.vertices.get(index).map(|v| Vector3::from(*v)));
+            Some((a? + b?) / 2.0)
+        };
+        let up = middle(ORBITALE)? - middle(TRAGION)?;
+        let length = up.y.hypot(up.z);
+        if length < f32::EPSILON {
+            return None;
+        }
+        let (sine, cosine) = (up.y / length, up.z / length);
+        for [_, y, z] in &mut self.vertices {
+            (*y, *z) = (*y * cosine - *z * sine, *y * sine + *z * cosine);
+        }
+        Some(())
     }
 
     /// The head's rotation from landmarks in the picture (x right, y down, z away from the camera, one scale).
@@ -68,9 +97,8 @@ impl FaceGeometry {
     }
 }
 
-/// Intrinsic yaw (about y), pitch (about x), roll (about z) of a rotation `R = Rz * Rx * Ry`-free decomposition:
-/// `R = Ry(yaw) * Rx(-pitch) * Rz(-roll)` with x right, y up, z to the camera, so that yaw is positive to the right side of the picture,
-/// pitch positive upwards and roll positive clockwise as the picture is seen.
+/// Yaw, pitch and roll of `R = Ry(yaw) * Rx(-pitch) * Rz(-roll)` with x right, y up, z to the camera: yaw is positive to
+/// the right side of the picture, pitch upwards, and roll clockwise as the picture is seen.
 fn angles(r: &Matrix3<f32>) -> Pose {
     let pitch = r[(1, 2)].clamp(-1.0, 1.0).asin();
     let yaw = r[(0, 2)].atan2(r[(2, 2)]);

@@ -202,13 +202,13 @@ impl Margins {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LivenessDetails {
-    /// The score that is sent as `passiveLivenessScore`.
+    /// The score that is sent as `passiveLivenessScore`: the mean over the networks and their crops.
     pub score: f32,
     /// The smaller of picture width / face width and picture height / face height: how much surrounding there is.
     pub surrounding: f32,
     /// 0 (no surrounding to judge) to 1 (all the surrounding that the networks were trained with).
     pub reliability: f32,
-    /// Each network's own answer.
+    /// Each network's own answer to the crop that is centred on the face.
     pub models: Vec<LivenessModelScore>,
 }
 

@@ -100,7 +100,11 @@ fn verdict_text(analysis: &Analysis) -> String {
         }
         Verdict::Rejected(rejection) => format!("{}: {}", rejection.word.as_str(), rejection.message),
     };
-    let warned = analysis.details.iter().flat_map(|d| &d.rules).filter(|rule| rule.verdict == RuleVerdict::Fail && rule.action == Action::Warn);
+    let warned = analysis
+        .details
+        .iter()
+        .flat_map(|d| &d.rules)
+        .filter(|rule| rule.verdict == RuleVerdict::Fail && rule.action == Action::Warn);
     for rule in warned {
         // Writing to a string cannot fail.
         let _ = write!(text, "; warning: {}", rule.rule);

@@ -394,7 +394,9 @@ mod tests {
     #[test]
     fn what_is_no_json_object_is_malformed() {
         let nested = "[".repeat(100_000);
-        for bad in ["", "{", "[]", " [\"a\", \"AAAA\"]", "7", "null", "{\"sessionId\":\"a\"", "\u{feff}{}", nested.as_str()] {
+        for bad in
+            ["", "{", "[]", " [\"a\", \"AAAA\"]", "7", "null", "{\"sessionId\":\"a\"", "\u{feff}{}", nested.as_str()]
+        {
             assert_eq!(problem(bad).problem.code, "json_malformed");
         }
         assert_eq!(DetectRequest::parse(b"\xff\xfe{}").expect_err("no UTF-8").problem.code, "json_malformed");

@@ -82,7 +82,7 @@ pub enum LinkError {
     /// A link that may not be followed.
     #[error("the link in faceImageBase is refused: {0}")]
     Refused(&'static str),
-    /// No server answered; also said of servers that may not be reached, so that nobody learns which exist.
+    /// No server answered; also said of names whose servers may not be reached, so that nobody learns which exist.
     #[error("the server of the link in faceImageBase cannot be reached: check that it is public and up")]
     Unreachable,
     /// The certificate or the handshake was wrong.
@@ -211,6 +211,14 @@ impl LinkFetcher {
             Name::Domain(name) => name.clone(),
             Name::Address(address) => address.to_string(),
         };
+        let private = match &host {
+            Name::Address(address) => !address::is_public(*address),
+            // RFC 6761: never anybody else's.
+            Name::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        };
+        if private && !self.settings.allow_private {
+            return refused("it names an address that is not public");
+        }
         let listed = |list: &[String]| list.iter().any(|entry| covers(entry, &text));
         if listed(&self.settings.deny_hosts) {
             return refused("its host is not allowed");
@@ -389,7 +397,7 @@ mod tests {
             "224.0.0.1",
             "localhost.",
         ] {
-            assert_eq!(code(&fetcher, &format!("http://{host}/a.jpg")).await, "link_unreachable", "{host}");
+            assert_eq!(code(&fetcher, &format!("http://{host}/a.jpg")).await, "link_refused", "{host}");
         }
     }
 

@@ -1,0 +1,502 @@
+//! The HTTP contract, over real connections, with the real networks.
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use face_analysis::{FaceAnalyzer, Settings};
+use facegate::server::app::DETECT;
+use facegate::server::contract::FaceImagePlace;
+use serde_json::{Value, json};
+use support::{Answer, PASSWORD, Service, USER, base64, basic, request_bytes};
+use testkit::{jpeg, picture, png, portrait};
+
+/// A portrait that meets every rule.
+fn usable() -> Vec<u8> {
+    jpeg(&portrait(2.0), 92)
+}
+
+fn with(body: Value) -> Value {
+    let mut whole = json!({ "sessionId": "bbbf9002-c3a2", "faceImageBase": base64(&usable()) });
+    whole.as_object_mut().expect("an object").extend(body.as_object().expect("an object").clone());
+    whole
+}
+
+#[test]
+fn a_usable_face_is_answered_with_its_attributes() {
+    let service = Service::start();
+    let answer = service.detect(&with(json!({})));
+    assert_eq!(answer.status, 200);
+    let json = answer.envelope();
+    assert_eq!((&json["sessionId"], &json["hasError"]), (&json!("bbbf9002-c3a2"), &json!(false)));
+    let face = &json["face"];
+    assert!(face["age"].is_u64() && face["gender"].as_i64().is_some_and(|g| (-10_000..=10_000).contains(&g)), "{face}");
+    assert!(face["passiveLivenessScore"].as_f64().is_some_and(|s| (0.0..=1.0).contains(&s)), "{face}");
+    let side = |name: &str| face["rectangle"][name].as_u64().unwrap_or_else(|| panic!("{name} in {face}"));
+    assert_eq!(side("right"), side("left") + side("width"));
+    assert_eq!(side("bottom"), side("top") + side("height"));
+    assert!(json.get("faceImageBase").is_none() && face.get("faceImageBase").is_none());
+    assert!(json.get("details").is_none());
+}
+
+#[test]
+fn a_picture_that_breaks_a_rule_is_a_200_with_its_word() {
+    let service = Service::start();
+    for (bytes, word) in [
+        (picture("coffee.png"), "FACE_NOT_FOUND"),
+        (picture("t1.jpg"), "TOO_MANY_FACES"),
+        (picture("astronaut.png"), "FACE_TOO_SMALL"),
+    ] {
+        let answer = service.picture(&bytes);
+        assert_eq!((answer.status, answer.envelope()["error"].as_str()), (200, Some(word)));
+        assert_eq!(answer.envelope()["sessionId"], "a picture");
+    }
+}
+
+#[test]
+fn every_kind_of_bad_body_is_a_400_that_names_what_is_wrong() {
+    let service = Service::start();
+    let cases = [
+        ("", "json_malformed", None),
+        ("{", "json_malformed", None),
+        ("[\"s\", \"AAAA\"]", "json_malformed", None),
+        ("{\"faceImageBase\": \"AAAA\"}", "session_id_invalid", None),
+        ("{\"sessionId\": 7, \"faceImageBase\": \"AAAA\"}", "session_id_invalid", None),
+        ("{\"sessionId\": \"s\"}", "face_image_base_invalid", Some("s")),
+        ("{\"sessionId\": \"s\", \"faceImageBase\": 7}", "face_image_base_invalid", Some("s")),
+        ("{\"sessionId\": \"s\", \"faceImageBase\": \"%%%\"}", "base64_malformed", Some("s")),
+        ("{\"sessionId\": \"s\", \"faceImageBase\": \"data:image/png,abc\"}", "data_uri_malformed", Some("s")),
+        (
+            "{\"sessionId\": \"s\", \"faceImageBase\": \"AAAA\", \"returnFaceImage\": \"yes\"}",
+            "return_face_image_invalid",
+            Some("s"),
+        ),
+        (
+            "{\"sessionId\": \"s\", \"faceImageBase\": \"AAAA\", \"returnDetails\": 1}",
+            "return_details_invalid",
+            Some("s"),
+        ),
+    ];
+    for (body, code, session_id) in cases {
+        let answer = service.detect_bytes(body.as_bytes());
+        let json = answer.envelope();
+        assert_eq!((answer.status, &*answer.code()), (400, code), "{body}");
+        assert_eq!(
+            (json["error"].as_str(), json["sessionId"].as_str()),
+            (Some("INTERNAL_ERROR"), session_id),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_let_in_without_the_right_password() {
+    let service = Service::start();
+    let body = with(json!({})).to_string();
+    let (wrong, unknown) = (basic(USER, "wrong"), basic("bob", PASSWORD));
+    let headers = [None, Some("Bearer abc"), Some("Basic"), Some(wrong.as_str()), Some(unknown.as_str())];
+    for authorization in headers {
+        let mut sent = vec![("Content-Type", "application/json")];
+        sent.extend(authorization.map(|value| ("Authorization", value)));
+        let answer = service.request("POST", DETECT, &sent, body.as_bytes());
+        assert_eq!(answer.status, 401, "{authorization:?}");
+        assert!(answer.header("www-authenticate").is_some_and(|v| v.starts_with("Basic ")), "{answer:?}");
+        assert_eq!(answer.envelope()["error"], "INTERNAL_ERROR");
+    }
+    // The same name from the same address has to wait after failures, each time longer, and is told how long.
+    let sent = [("Content-Type", "application/json"), ("Authorization", wrong.as_str())];
+    let answers: Vec<_> = (0..6).map(|_| service.request("POST", DETECT, &sent, body.as_bytes())).collect();
+    let told = answers.iter().find(|answer| answer.status == 429).expect("a pause after six wrong passwords");
+    assert_eq!(told.code(), "too_many_failed_logins");
+    assert!(told.header("retry-after").and_then(|v| v.parse::<u64>().ok()).is_some_and(|s| s >= 1), "{told:?}");
+}
+
+#[test]
+fn unknown_paths_and_wrong_methods_are_told_in_the_envelope() {
+    let service = Service::start();
+    for path in ["/api", "/api/v1/face", "/api/v1/face/detect/", "/api/v1/face/detect/x", "/%2e%2e/etc/passwd"] {
+        let answer = service.request("POST", path, &[], b"{}");
+        assert_eq!((answer.status, &*answer.code()), (404, "path_unknown"), "{path}");
+    }
+    for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
+        let answer = service.request(method, DETECT, &[], b"");
+        assert_eq!((answer.status, &*answer.code()), (405, "method_not_allowed"), "{method}");
+        assert_eq!(answer.header("allow"), Some("POST"));
+    }
+    let answer = service.request("POST", "/healthz", &[], b"");
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
+}
+
+#[test]
+fn bodies_and_pictures_over_a_limit_are_413() {
+    let service = Service::with(|config| {
+        config.server.max_body_bytes = 100_000;
+        config.server.max_image_bytes = 50_000;
+    });
+    let long = "A".repeat(150_000);
+    let answer = service.detect(&json!({ "sessionId": "s", "faceImageBase": long }));
+    assert_eq!((answer.status, &*answer.code()), (413, "body_too_large"));
+    let answer = service.detect(&json!({ "sessionId": "s", "faceImageBase": &long[..80_000] }));
+    assert_eq!((answer.status, &*answer.code()), (413, "image_too_large"));
+    // Without a declared length the bytes are counted as they come.
+    let authorization = basic(USER, PASSWORD);
+    let mut chunked = format!(
+        "POST {DETECT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {authorization}\r\n\
+         Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    .into_bytes();
+    for _ in 0..15 {
+        chunked.extend(b"2710\r\n");
+        chunked.extend([b' '; 10_000]);
+        chunked.extend(b"\r\n");
+    }
+    chunked.extend(b"0\r\n\r\n");
+    let answer = service.raw(&chunked);
+    assert_eq!((answer.status, &*answer.code()), (413, "body_too_large"));
+}
+
+#[test]
+fn only_json_is_taken() {
+    let service = Service::start();
+    let authorization = basic(USER, PASSWORD);
+    let body = with(json!({})).to_string();
+    for (name, value) in [
+        ("Content-Type", "text/plain"),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Content-Type", "application/jsonx"),
+        ("X-Nothing", "no content type at all"),
+    ] {
+        let headers = [("Authorization", authorization.as_str()), (name, value)];
+        assert_eq!(service.request("POST", DETECT, &headers, body.as_bytes()).status, 415, "{value}");
+    }
+    let zipped =
+        [("Authorization", authorization.as_str()), ("Content-Type", "application/json"), ("Content-Encoding", "gzip")];
+    let answer = service.request("POST", DETECT, &zipped, body.as_bytes());
+    assert_eq!((answer.status, &*answer.code()), (415, "content_encoding_unsupported"));
+    let charset = [("Authorization", authorization.as_str()), ("Content-Type", "Application/JSON; charset=utf-8")];
+    assert_eq!(service.request("POST", DETECT, &charset, body.as_bytes()).status, 200);
+}
+
+#[test]
+fn what_is_no_usable_picture_is_a_422_that_says_why() {
+    let service = Service::with(|config| config.analysis.limits.max_pixels = 25_000_000);
+    let whole = usable();
+    let cases: [(&[u8], &str); 4] = [
+        (b"hello, this is no picture", "image_format_unknown"),
+        (&whole[..whole.len() / 2], "image_malformed"),
+        (b"\x89PNG\r\n\x1a\n", "image_malformed"),
+        (&png_header(30_000, 30_000), "image_side_too_long"),
+    ];
+    for (bytes, code) in cases {
+        let answer = service.picture(bytes);
+        assert_eq!((answer.status, &*answer.code()), (422, code));
+        assert_eq!(answer.envelope()["sessionId"], "a picture");
+    }
+    let answer = service.picture(&png_header(9_000, 9_000));
+    assert_eq!((answer.status, &*answer.code()), (422, "image_too_many_pixels"));
+    for (link, code) in [
+        ("http://127.0.0.1/a.jpg", "link_refused"),
+        ("http://[::1]/a.jpg", "link_refused"),
+        ("http://169.254.169.254/latest/meta-data", "link_refused"),
+        ("http://0x7f000001/", "link_refused"),
+        ("http://2130706433/", "link_refused"),
+        ("http://user:secret@example.com/a.jpg", "link_refused"),
+        ("http://example.com:22/a.jpg", "link_refused"),
+        ("http://localhost/a.jpg", "link_refused"),
+        ("http://", "link_malformed"),
+        ("http://no-such-host.invalid/a.jpg", "link_unreachable"),
+    ] {
+        let answer = service.detect(&json!({ "sessionId": "s", "faceImageBase": link }));
+        assert_eq!((answer.status, &*answer.code()), (422, code), "{link}: {:?}", answer.envelope());
+    }
+}
+
+/// The first two chunks of a PNG of that size, and nothing after them.
+fn png_header(width: u32, height: u32) -> Vec<u8> {
+    let mut header = Vec::from(*b"IHDR");
+    header.extend(width.to_be_bytes());
+    header.extend(height.to_be_bytes());
+    header.extend([8, 2, 0, 0, 0]);
+    let crc = header.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { 0xedb8_8320 ^ (c >> 1) } else { c >> 1 })
+    });
+    let mut png = Vec::from(*b"\x89PNG\r\n\x1a\n\0\0\0\x0d");
+    png.extend(header);
+    png.extend((!crc).to_be_bytes());
+    png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
+    png
+}
+
+#[test]
+fn a_fault_of_ours_is_a_500_that_tells_nothing_internal_and_harms_nobody_else() {
+    // A wrong network in the place of another fails when it runs: a damaged installation.
+    let mut files = testkit::models();
+    std::mem::swap(&mut files.liveness_v2, &mut files.gender);
+    let broken = FaceAnalyzer::load(&files, Settings::default(), 1).expect("both are networks");
+    let service = Service::with_analyzer(|_| {}, Some(Arc::new(broken)));
+    for _ in 0..3 {
+        let answer = service.picture(&usable());
+        assert_eq!((answer.status, &*answer.code()), (500, "inference_failed"));
+        let text = String::from_utf8(answer.body).expect("text");
+        assert!(!text.contains("onnx") && !text.contains('/'), "{text}");
+        assert_eq!(service.picture(&picture("coffee.png")).status, 200);
+    }
+}
+
+#[test]
+fn every_form_of_face_image_base_gives_the_same_face() {
+    let service = Service::with(|config| {
+        config.links.allow_private = true;
+        config.links.ports.clear();
+        config.links.ports.extend(1..=u16::MAX);
+    });
+    let bytes = usable();
+    let standard = base64(&bytes);
+    let url_safe = standard.replace('+', "-").replace('/', "_");
+    let lines: Vec<&str> = (0..standard.len()).step_by(76).map(|i| &standard[i..standard.len().min(i + 76)]).collect();
+    let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let link = format!("http://{}/portrait?token=secret", server.local_addr().expect("bound"));
+    thread::spawn(move || {
+        let (mut stream, _) = server.accept().expect("a caller");
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).expect("a request");
+        assert!(request[..length].starts_with(b"GET /portrait?token=secret HTTP/1.1\r\n"));
+        // The declared type is wrong: the bytes decide.
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", bytes.len());
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes)).expect("a reader");
+    });
+    let forms = [
+        standard.clone(),
+        standard.trim_end_matches('=').to_owned(),
+        url_safe.clone(),
+        url_safe.trim_end_matches('=').to_owned(),
+        lines.join("\r\n"),
+        lines.join("\n"),
+        format!("data:image/jpeg;base64,{standard}"),
+        format!("data:image/gif;base64,{url_safe}"),
+        link,
+    ];
+    let answers: Vec<Value> =
+        forms.iter().map(|form| service.detect(&with(json!({ "faceImageBase": form }))).envelope()).collect();
+    for answer in &answers {
+        assert_eq!(answer["hasError"], false, "{answer}");
+        assert_eq!(answer["face"], answers[0]["face"]);
+    }
+}
+
+#[test]
+fn the_face_image_stands_where_the_setting_says_and_has_the_rectangles_size() {
+    let places = [
+        (FaceImagePlace::Both, true, true),
+        (FaceImagePlace::Face, true, false),
+        (FaceImagePlace::TopLevel, false, true),
+    ];
+    for (place, inside, beside) in places {
+        let service = Service::with(|config| config.response.face_image = place);
+        let json = service.detect(&with(json!({ "returnFaceImage": true }))).envelope();
+        let (within, outside) = (json["face"]["faceImageBase"].as_str(), json["faceImageBase"].as_str());
+        assert_eq!((within.is_some(), outside.is_some()), (inside, beside));
+        let text = within.or(outside).expect("an image");
+        let crop = base64_simd::STANDARD.decode_to_vec(text).expect("Base64");
+        let crop = image::load_from_memory_with_format(&crop, image::ImageFormat::Jpeg).expect("a JPEG");
+        let rectangle = &json["face"]["rectangle"];
+        assert_eq!(
+            (json!(crop.width()), json!(crop.height())),
+            (rectangle["width"].clone(), rectangle["height"].clone())
+        );
+    }
+}
+
+#[test]
+fn details_come_on_request_also_with_a_rejection() {
+    let service = Service::start();
+    for bytes in [usable(), picture("t1.jpg"), picture("coffee.png")] {
+        let body = json!({ "sessionId": "s", "faceImageBase": base64(&bytes), "returnDetails": true });
+        let details = &service.detect(&body).envelope()["details"];
+        assert_eq!(details["rules"].as_array().map(Vec::len), Some(12), "{details}");
+        assert!(details["image"]["width"].is_u64() && details["models"].is_array() && details["timings"].is_object());
+        if details["faces"].as_array().is_some_and(|faces| !faces.is_empty()) {
+            assert_eq!(details["landmarks"].as_array().map(Vec::len), Some(478));
+            for name in ["yaw", "pitch", "roll"] {
+                assert!(details["pose"][name].is_number(), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn session_ids_are_echoed_unchanged() {
+    let service = Service::start();
+    for id in ["x", "ünï-✓", "a \"quoted\" \\ id", &"9".repeat(128)] {
+        let answer = service.detect(&json!({ "sessionId": id, "faceImageBase": base64(&picture("coffee.png")) }));
+        assert_eq!(answer.envelope()["sessionId"], id);
+    }
+}
+
+#[test]
+fn every_answer_carries_the_security_headers_and_a_request_id() {
+    let service = Service::start();
+    let answers = [
+        service.picture(&picture("coffee.png")),
+        service.detect_bytes(b"{"),
+        service.request("GET", "/nowhere", &[], b""),
+        service.request("GET", "/healthz", &[], b""),
+        service.request("POST", DETECT, &[], b"{}"),
+    ];
+    for answer in answers {
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert!(answer.header("content-security-policy").is_some(), "{answer:?}");
+        assert!(answer.header("x-request-id").is_some_and(|id| id.len() == 16), "{answer:?}");
+        assert!(answer.header("access-control-allow-origin").is_none() && answer.header("server").is_none());
+    }
+    let named = service.request("GET", "/healthz", &[("X-Request-Id", "my-id.7")], b"");
+    assert_eq!(named.header("x-request-id"), Some("my-id.7"));
+    let forged = service.request("GET", "/healthz", &[("X-Request-Id", "a b\tc")], b"");
+    assert_ne!(forged.header("x-request-id"), Some("a b\tc"));
+}
+
+#[test]
+fn it_is_ready_only_when_the_networks_are_loaded() {
+    let loading = Service::with_analyzer(|_| {}, None);
+    assert_eq!(loading.request("GET", "/healthz", &[], b"").status, 200);
+    assert_eq!(loading.request("GET", "/readyz", &[], b"").status, 503);
+    let answer = loading.picture(&usable());
+    assert_eq!((answer.status, &*answer.code(), answer.header("retry-after")), (503, "not_ready", Some("1")));
+    let ready = Service::start();
+    assert_eq!(ready.request("GET", "/readyz", &[], b"").status, 200);
+    assert_eq!(ready.request("HEAD", "/readyz", &[], b"").status, 200);
+}
+
+#[test]
+fn beyond_the_queue_requests_are_shed_at_once_and_the_others_answered() {
+    let service = Service::with(|config| {
+        config.server.workers = 1;
+        config.server.queue = 1;
+    });
+    // Lets the first login pay for Argon2 before the rush.
+    assert_eq!(service.picture(&picture("coffee.png")).status, 200);
+    let large = jpeg(&portrait(6.0), 90);
+    let body = json!({ "sessionId": "rush", "faceImageBase": base64(&large) }).to_string();
+    let answers: Vec<(Answer, Duration)> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..10)
+            .map(|_| {
+                scope.spawn(|| {
+                    let begin = Instant::now();
+                    (service.detect_bytes(body.as_bytes()), begin.elapsed())
+                })
+            })
+            .collect();
+        callers.into_iter().map(|caller| caller.join().expect("answered")).collect()
+    });
+    let (done, shed): (Vec<_>, Vec<_>) = answers.iter().partition(|(answer, _)| answer.status == 200);
+    assert!(!done.is_empty() && !shed.is_empty(), "{} done, {} shed", done.len(), shed.len());
+    for (answer, _) in &shed {
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:?}");
+        answer.envelope();
+    }
+    let slowest_done = done.iter().map(|(_, time)| *time).max().expect("some");
+    let fastest_shed = shed.iter().map(|(_, time)| *time).min().expect("some");
+    assert!(fastest_shed < slowest_done, "{fastest_shed:?}, {slowest_done:?}");
+    assert_eq!(service.picture(&usable()).status, 200);
+}
+
+#[test]
+fn callers_that_vanish_or_dawdle_leave_the_service_to_others() {
+    let service = Service::with(|config| {
+        config.server.workers = 1;
+        config.server.queue = 1;
+        config.server.body_timeout_ms = 500;
+        config.server.header_timeout_ms = 500;
+    });
+    let authorization = basic(USER, PASSWORD);
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let whole = request_bytes("POST", DETECT, &headers, with(json!({})).to_string().as_bytes());
+    for cut in [1, 40, 400, whole.len() / 2, whole.len()] {
+        let mut stream = service.connect();
+        stream.write_all(&whole[..cut]).expect("a listener");
+        stream.shutdown(Shutdown::Both).expect("open");
+    }
+    // Half a body, then silence: an answer after the timeout.
+    let mut stream = service.connect();
+    stream.write_all(&whole[..whole.len() / 2]).expect("a listener");
+    let answer = Answer::read(&mut stream);
+    assert_eq!((answer.status, &*answer.code()), (400, "body_timeout"));
+    // Half a header, then silence: closed after the timeout.
+    let mut stream = service.connect();
+    stream.write_all(&whole[..40]).expect("a listener");
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while service.picture(&usable()).status != 200 {
+        assert!(Instant::now() < deadline, "the places of callers that are gone were never freed");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn what_is_no_http_is_refused_and_forgotten() {
+    let service = Service::start();
+    for garbage in [&b"\0\0\0\0\r\n\r\n"[..], b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00"] {
+        let mut stream = service.connect();
+        stream.write_all(garbage).expect("a listener");
+        stream.shutdown(Shutdown::Write).expect("open");
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+    }
+    assert_eq!(service.request("GET", "/healthz", &[], b"").status, 200);
+}
+
+#[test]
+fn what_has_begun_is_finished_before_the_service_stops() {
+    let mut service = Service::start();
+    let body = json!({ "sessionId": "last", "faceImageBase": base64(&jpeg(&portrait(6.0), 90)) }).to_string();
+    let authorization = basic(USER, PASSWORD);
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let request = request_bytes("POST", DETECT, &headers, body.as_bytes());
+    let mut stream = service.connect();
+    // All but the last byte: the service has begun to read.
+    stream.write_all(&request[..request.len() - 1]).expect("a listener");
+    thread::sleep(Duration::from_millis(200));
+    service.begin_to_stop();
+    thread::sleep(Duration::from_millis(200));
+    stream.write_all(&request[request.len() - 1..]).expect("still open");
+    let answer = Answer::read(&mut stream);
+    assert_eq!((answer.status, &answer.envelope()["sessionId"]), (200, &json!("last")));
+    service.wait_until_stopped();
+}
+
+#[test]
+fn one_connection_carries_many_requests_good_and_bad() {
+    let service = Service::start();
+    let authorization = basic(USER, PASSWORD);
+    let mut stream = service.connect();
+    let bodies = [with(json!({})).to_string(), "{".into(), with(json!({})).to_string()];
+    for (body, status) in bodies.iter().zip(["200", "400", "200"]) {
+        let head = format!(
+            "POST {DETECT} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("open");
+        let mut seen = Vec::new();
+        let mut byte = [0];
+        while !seen.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).expect("a header");
+            seen.push(byte[0]);
+        }
+        let head = String::from_utf8(seen).expect("ASCII").to_ascii_lowercase();
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{head}");
+        let length: usize = head
+            .split_once("content-length: ")
+            .and_then(|(_, rest)| rest.split("\r\n").next()?.parse().ok())
+            .expect("a length");
+        stream.read_exact(&mut vec![0; length]).expect("a body");
+    }
+    let shown = png(&portrait(1.0));
+    assert_eq!(service.picture(&shown).status, 200);
+}
