@@ -59,6 +59,13 @@ impl Similarity {
         Self { a: next.a * self.a - next.b * self.b, b: next.b * self.a + next.a * self.b, c, d }
     }
 
+    /// The transform that undoes this one; without meaning when all points become one.
+    pub(crate) fn inverse(&self) -> Self {
+        let square = self.a * self.a + self.b * self.b;
+        let (a, b) = (self.a / square, -self.b / square);
+        Self { a, b, c: b * self.d - a * self.c, d: -b * self.c - a * self.d }
+    }
+
     /// Factor by which lengths change.
     pub(crate) fn scale(&self) -> f32 {
         self.a.hypot(self.b)
@@ -164,8 +171,18 @@ impl FaceView {
         }
     }
 
+    /// The view itself.
+    pub(crate) fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// Moves a point of the upright picture into the view.
+    pub(crate) fn point(&self, p: [f32; 2]) -> [f32; 2] {
+        [(p[0] - self.left) * self.scale_x, (p[1] - self.top) * self.scale_y]
+    }
+
     /// Bilinear sample at upright picture coordinates.
-    fn at(&self, p: [f32; 2]) -> [f32; 3] {
+    pub(crate) fn at(&self, p: [f32; 2]) -> [f32; 3] {
         let x = (p[0] - self.left) * self.scale_x - 0.5;
         let y = (p[1] - self.top) * self.scale_y - 0.5;
         let (x0, y0) = (x.floor(), y.floor());
@@ -203,6 +220,7 @@ mod tests {
             assert!(close(found.apply(p), known.apply(p)));
         }
         assert!((found.scale() - 0.5).abs() < 1e-5);
+        assert!(close(known.inverse().apply(known.apply([7.0, 9.0])), [7.0, 9.0]));
     }
 
     #[test]

@@ -15,11 +15,11 @@ use crate::models::Engine;
 use crate::occlusion::OcclusionDetector;
 use crate::pixels::Orientation;
 use crate::report::{
-    Analysis, Details, DetectedFace, Extent, Face, ImageDetails, LivenessDetails, MODELS, Margins, Rectangle,
-    Rejection, StageTime, Verdict,
+    Analysis, Details, DetectedFace, Extent, Face, ImageDetails, LivenessDetails, MODELS, Margins, QualityComponent,
+    Rectangle, Rejection, StageTime, Verdict,
 };
 use crate::rules::{Measurements, RejectionWord, Rules};
-use crate::{AnalysisError, Wanted};
+use crate::{AnalysisError, Wanted, quality};
 
 /// The state of one analysis. A stage that cannot change the answer any more does not run.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub(crate) struct Examination<'r> {
     landmarks: Option<Landmarks>,
     liveness: Option<LivenessDetails>,
     attributes: Option<Attributes>,
+    quality: Option<BTreeMap<&'static str, QualityComponent>>,
     timings: Vec<StageTime>,
 }
 
@@ -48,6 +49,7 @@ impl<'r> Examination<'r> {
             landmarks: None,
             liveness: None,
             attributes: None,
+            quality: None,
             timings: Vec::with_capacity(8),
         }
     }
@@ -144,6 +146,20 @@ impl<'r> Examination<'r> {
         Ok(())
     }
 
+    /// Measures the capture quality. Nobody sees it but who wants details.
+    pub(crate) fn quality(&mut self, picture: &Picture) {
+        if !self.wanted.details {
+            return;
+        }
+        let (Some(found), Some(view), Some(landmarks)) = (self.found.take(), self.view.take(), self.landmarks.take())
+        else {
+            return;
+        };
+        let pose = self.measured.pose;
+        self.quality = Some(self.time("quality", || quality::measure(picture, &found, &view, &landmarks, pose)));
+        (self.found, self.view, self.landmarks) = (Some(found), Some(view), Some(landmarks));
+    }
+
     /// Puts the answer together.
     pub(crate) fn finish(mut self, picture: &Picture) -> Result<Analysis, AnalysisError> {
         let verdict = self.verdict(picture)?;
@@ -228,7 +244,7 @@ impl<'r> Examination<'r> {
             occlusion_probability: self.measured.occlusion,
             age: self.attributes.map(|a| a.age),
             female_probability: self.attributes.map(|a| a.female),
-            quality: None,
+            quality: self.quality.clone(),
             models: MODELS.to_vec(),
             timings: self.timings.iter().fold(BTreeMap::new(), |mut stages, stage| {
                 *stages.entry(stage.stage).or_insert(0.0) += stage.time.as_secs_f64() * 1e3;

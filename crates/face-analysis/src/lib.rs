@@ -18,6 +18,7 @@ mod models;
 mod occlusion;
 mod pixels;
 mod pose;
+mod quality;
 pub mod report;
 pub mod rules;
 
@@ -124,6 +125,7 @@ impl FaceAnalyzer {
         examination.liveness(&picture, &mut engine.liveness)?;
         examination.attributes(&mut engine.attributes)?;
         drop(engine);
+        examination.quality(&picture);
         examination.finish(&picture)
     }
 }
