@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything in one command: faces, split, drawn occlusions, training, export, measurement. About half an hour on two cores.
+# Everything in one command: faces, split, drawn occlusions, training, export, measurement. About 40 minutes on two busy cores.
 # Usage: train.sh DATA DETECTOR.onnx [CACHE]     (DATA holds bare/ and masked/; packages: requirements.txt)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         age_gender: folder.join("age_gender.onnx"),
         landmarks: folder.join("landmarks.onnx"),
         face_geometry: folder.join("face_geometry.json"),
-        occlusion: Some(folder.join("occlusion.onnx")).filter(|path| path.exists()),
+        occlusion: folder.join("occlusion.onnx"),
     };
     let analyzer = FaceAnalyzer::load(&files, Settings::default(), 1)?;
     analyzer.warm_up()?;

@@ -14,6 +14,9 @@ use crate::report::Extent;
 pub struct DetectionSettings {
     /// Detections below this score are no faces, 0 to 1.
     pub min_score: f32,
+    /// From this score on a detection that is too weak to count is looked at once more, closely. Masks and hands lower
+    /// the score of a face; things that merely look like one from afar seldom gain by a closer look.
+    pub weak_score: f32,
     /// Longer side in pixels of what the detector sees first: fast, and best for faces that fill the picture.
     pub coarse_size: u32,
     /// Longer side in pixels of the second look, for small faces and when the first finds none.
@@ -33,6 +36,7 @@ impl Default for DetectionSettings {
     fn default() -> Self {
         Self {
             min_score: 0.6,
+            weak_score: 0.4,
             coarse_size: 320,
             fine_size: 640,
             border: 0.15,
@@ -125,16 +129,24 @@ impl Detector {
         let upright = picture.orientation;
         let coarse = Reduced::new(picture, self.settings.coarse_size, self.settings.border);
         let mut found = Found { upright, rotation: 0, faces: self.look(picture, &coarse, upright)? };
+        let mut weak = self.take_weak(&mut found.faces);
         let needs_fine = found.faces.first().is_none_or(|face| {
             let scale = coarse.pixels.width() as f32 / picture.pixels.width() as f32;
             face.extent.height * scale < COARSE_FACE
         });
         let fine = needs_fine.then(|| Reduced::new(picture, self.settings.fine_size, FINE_BORDER));
         if let Some(fine) = &fine {
-            let again = self.look(picture, fine, upright)?;
+            let mut again = self.look(picture, fine, upright)?;
+            weak.extend(self.take_weak(&mut again));
             if !again.is_empty() {
                 found.faces = again;
             }
+        }
+        if found.faces.is_empty()
+            && let Some(best) = weak.into_iter().max_by(|a, b| a.score.total_cmp(&b.score))
+        {
+            let closer = self.look_closer(picture, upright, best)?;
+            found.faces.extend(closer.filter(|face| face.score >= self.settings.min_score));
         }
         let score = best_score(&found.faces);
         if score < self.settings.confident_score && self.settings.try_rotations {
@@ -147,7 +159,7 @@ impl Detector {
             }
         }
         if let Some(main) = found.faces.first_mut() {
-            *main = self.refine(picture, found.upright, *main)?;
+            *main = self.look_closer(picture, found.upright, *main)?.unwrap_or(*main);
         }
         Ok(found)
     }
@@ -158,7 +170,8 @@ impl Detector {
         let turns = [(90, Orientation::QUARTER), (270, Orientation::THREE_QUARTERS), (180, Orientation::HALF)];
         for (rotation, turn) in turns {
             let upright = picture.orientation.then(turn);
-            let faces = self.look(picture, reduced, upright)?;
+            let mut faces = self.look(picture, reduced, upright)?;
+            self.take_weak(&mut faces);
             if best_score(&faces) > best_score(&best.faces) {
                 best = Found { upright, rotation, faces };
             }
@@ -166,7 +179,15 @@ impl Detector {
         Ok(best)
     }
 
-    /// One look at the whole picture: faces that matter, the largest first, in coordinates of the upright picture.
+    /// Takes the detections out that are too weak to count.
+    fn take_weak(&self, faces: &mut Vec<Detection>) -> Vec<Detection> {
+        let (counting, weak) = std::mem::take(faces).into_iter().partition(|f| f.score >= self.settings.min_score);
+        *faces = counting;
+        weak
+    }
+
+    /// One look at the whole picture: faces that matter, the weak ones too, the largest first, in coordinates of the
+    /// upright picture.
     fn look(
         &mut self,
         picture: &Picture,
@@ -184,23 +205,23 @@ impl Detector {
             pixels,
         };
         let smallest = self.settings.min_face_share * width.min(height) as f32;
-        let mut faces = self.run(&window, self.settings.min_score)?;
+        let mut faces = self.run(&window)?;
         faces.retain(|face| face.extent.height >= smallest && face.reaches_into(width, height));
         faces.sort_by(|a, b| area(&b.extent).total_cmp(&area(&a.extent)));
         Ok(faces)
     }
 
-    /// Looks once more at one face alone, at the picture's own scale unless it is larger than `REFINED_FACE`.
+    /// Looks once more at one face alone, the weak ones included, at the picture's own scale unless it is larger than `REFINED_FACE`.
     ///
     /// The first look sees the picture at about a third of its size and its box jitters by several per cent, which
     /// moves the liveness crops. The window starts at a multiple of the detector's largest stride, so that the
     /// answer is the one that the detector would give on the whole picture.
-    fn refine(
+    fn look_closer(
         &mut self,
         picture: &Picture,
         upright: Orientation,
         face: Detection,
-    ) -> Result<Detection, InferenceError> {
+    ) -> Result<Option<Detection>, InferenceError> {
         let stored = (picture.pixels.width(), picture.pixels.height());
         let size = upright.size(stored);
         let e = face.extent;
@@ -233,13 +254,13 @@ impl Detector {
             scale: [width as f32 / small_width as f32, height as f32 / small_height as f32],
             pixels,
         };
-        let again = self.run(&window, self.settings.min_score)?;
+        let again = self.run(&window)?;
         let same = again.into_iter().filter(|other| overlap(&other.extent, &e) > SAME_FACE);
-        Ok(same.max_by(|a, b| overlap(&a.extent, &e).total_cmp(&overlap(&b.extent, &e))).unwrap_or(face))
+        Ok(same.max_by(|a, b| overlap(&a.extent, &e).total_cmp(&overlap(&b.extent, &e))))
     }
 
     /// One run of the network: all faces of a window, in coordinates of the upright picture.
-    fn run(&mut self, window: &Window, min_score: f32) -> Result<Vec<Detection>, InferenceError> {
+    fn run(&mut self, window: &Window) -> Result<Vec<Detection>, InferenceError> {
         let [width, height] = window.canvas;
         let outputs = self.network.run([1, 3, height, width], &window.planar_bgr())?;
         let mut candidates = Vec::new();
@@ -247,7 +268,12 @@ impl Detector {
             let output = |name: &str| outputs.get(&format!("{name}_{stride}"));
             let level =
                 Level { class: output("cls")?, object: output("obj")?, boxes: output("bbox")?, points: output("kps")? };
-            level.collect(stride, width / stride, min_score, &mut candidates);
+            level.collect(
+                stride,
+                width / stride,
+                self.settings.weak_score.min(self.settings.min_score),
+                &mut candidates,
+            );
         }
         Ok(distinct(candidates).into_iter().map(|face| window.to_picture(face)).collect())
     }

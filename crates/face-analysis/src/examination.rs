@@ -106,11 +106,11 @@ impl<'r> Examination<'r> {
     }
 
     /// Measures whether something covers the face.
-    pub(crate) fn occlusion(&mut self, detector: &mut Option<OcclusionDetector>) -> Result<(), InferenceError> {
+    pub(crate) fn occlusion(&mut self, detector: &mut OcclusionDetector) -> Result<(), InferenceError> {
         if self.decided() || !self.rules.wants(RejectionWord::FaceIsOccluded) {
             return Ok(());
         }
-        let (Some((_, face)), Some(detector)) = (self.main_face(), detector) else { return Ok(()) };
+        let Some((_, face)) = self.main_face() else { return Ok(()) };
         let Some(view) = self.view.take() else { return Ok(()) };
         self.measured.occlusion = Some(self.time("occlusion", || detector.run(&view, &face))?);
         self.view = Some(view);

@@ -75,8 +75,10 @@ impl Network {
         let session = Session::builder(&runtime.environment)
             .map_err(|e| failed(e.to_string()))?
             .with_intra_threads(1)
-            .and_then(|b| b.with_inter_threads(1))
-            .and_then(|b| b.with_optimization_level(GraphOptimizationLevel::Level3))
+            .map_err(|e| failed(e.to_string()))?
+            .with_inter_threads(1)
+            .map_err(|e| failed(e.to_string()))?
+            .with_optimization_level(GraphOptimizationLevel::Level3)
             .map_err(|e| failed(e.to_string()))?
             .commit_from_file(path)
             .map_err(|e| failed(e.to_string()))?;

@@ -295,7 +295,7 @@ mod tests {
     fn several_crops_change_the_score_and_not_the_networks_own_answers() {
         let picture = decode(&testkit::picture("astronaut.png"), &DecodeLimits::default()).expect("a picture");
         let face = extent(178.8, 63.3, 89.3, 112.8);
-        let mut judge = |crops| liveness(crops).judge(&picture.pixels, picture.orientation, face, 4.5).expect("judged");
+        let judge = |crops| liveness(crops).judge(&picture.pixels, picture.orientation, face, 4.5).expect("judged");
         let (one, three) = (judge(1), judge(3));
         assert_eq!(one.models[1].live, three.models[1].live);
         assert_ne!(one.score, three.score);

@@ -40,7 +40,7 @@ pub struct ModelFiles {
     /// Canonical face mesh for the pose.
     pub face_geometry: PathBuf,
     /// Our own occlusion network.
-    pub occlusion: Option<PathBuf>,
+    pub occlusion: PathBuf,
 }
 
 /// The networks could not be loaded.
@@ -63,7 +63,7 @@ pub(crate) struct Engine {
     pub(crate) detector: Detector,
     pub(crate) landmarker: Landmarker,
     pub(crate) geometry: FaceGeometry,
-    pub(crate) occlusion: Option<OcclusionDetector>,
+    pub(crate) occlusion: OcclusionDetector,
     pub(crate) liveness: Liveness,
     pub(crate) attributes: AttributeEstimator,
 }
@@ -75,7 +75,7 @@ impl Engine {
             detector: Detector::new(network(&files.detector)?, settings.detection.clone()),
             landmarker: Landmarker::new(network(&files.landmarks)?),
             geometry: FaceGeometry::load(&files.face_geometry)?,
-            occlusion: files.occlusion.as_ref().map(network).transpose()?.map(OcclusionDetector::new),
+            occlusion: OcclusionDetector::new(network(&files.occlusion)?),
             liveness: Liveness::new(network(&files.liveness_v2)?, network(&files.liveness_v1se)?, &settings.liveness),
             attributes: AttributeEstimator::new(
                 network(&files.age)?,
@@ -97,9 +97,7 @@ impl Engine {
         let face = Detection { score: 1.0, extent, keypoints };
         let view = FaceView::cut(&picture.pixels, upright, extent);
         let landmarks = self.landmarker.run(&view, &face)?;
-        if let Some(occlusion) = &mut self.occlusion {
-            occlusion.run(&view, &face)?;
-        }
+        self.occlusion.run(&view, &face)?;
         self.liveness.judge(&picture.pixels, upright, extent, 2.4)?;
         self.attributes.run(&view, &landmarks)?;
         Ok(())

@@ -7,8 +7,8 @@ use crate::inference::{InferenceError, Network};
 /// Side of the network's square input in pixels.
 const INPUT: usize = 112;
 
-/// Where the chip has the eyes, the nose and the corners of the mouth, in pixels.
-const CHIP_POINTS: [[f32; 2]; 5] = [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]];
+/// Where the chip has the eyes, the nose and the corners of the mouth, in pixels: as in training/occlusion/geometry.py.
+const CHIP_POINTS: [[f32; 2]; 5] = [[41.84, 54.16], [70.00, 54.00], [56.00, 70.16], [44.40, 86.72], [67.76, 86.56]];
 
 /// The network.
 #[derive(Debug)]

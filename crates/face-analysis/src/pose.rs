@@ -30,6 +30,9 @@ const TRAGION: [usize; 2] = [234, 454];
 /// Vertices on the lower rims of the eye sockets.
 const ORBITALE: [usize; 2] = [230, 450];
 
+/// A vertex, the landmark that belongs to it, and its weight.
+type Pair = (Vector3<f32>, Vector3<f32>, f32);
+
 impl FaceGeometry {
     pub(crate) fn load(path: &Path) -> Result<Self, GeometryError> {
         let failed = |reason: String| GeometryError { path: path.to_owned(), reason };
@@ -68,7 +71,7 @@ impl FaceGeometry {
     /// Weighted orthogonal Procrustes (Kabsch 1976) under weak perspective. `None` when there are too few or
     /// degenerate landmarks.
     pub(crate) fn pose(&self, landmarks: &[[f32; 3]]) -> Option<Pose> {
-        let pairs: Vec<(Vector3<f32>, Vector3<f32>, f32)> = self
+        let pairs: Vec<Pair> = self
             .basis
             .iter()
             .filter_map(|&(index, weight)| {
@@ -80,7 +83,7 @@ impl FaceGeometry {
         if pairs.len() < 4 || total <= 0.0 {
             return None;
         }
-        let mean = |pick: fn(&(Vector3<f32>, Vector3<f32>, f32)) -> Vector3<f32>| {
+        let mean = |pick: fn(&Pair) -> Vector3<f32>| {
             pairs.iter().fold(Vector3::zeros(), |s: Vector3<f32>, p| s + pick(p) * p.2) / total
         };
         let (model_mean, seen_mean) = (mean(|p| p.0), mean(|p| p.1));

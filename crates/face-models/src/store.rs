@@ -42,7 +42,7 @@ const PARALLEL_DOWNLOADS: usize = 3;
 type Bundle = &'static [(&'static str, &'static [u8])];
 
 /// Weights of our own, small enough to be part of the repository.
-const BUNDLE: Bundle = &[];
+const BUNDLE: Bundle = &[("weights/occlusion.onnx", include_bytes!("../weights/occlusion.onnx"))];
 
 /// The model folder cannot be filled or read.
 #[derive(Debug, thiserror::Error)]
@@ -129,8 +129,8 @@ pub struct ModelPaths {
     pub landmarks: PathBuf,
     /// MediaPipe's canonical face mesh.
     pub face_geometry: PathBuf,
-    /// Our occlusion network, once the manifest has one.
-    pub occlusion: Option<PathBuf>,
+    /// Our occlusion network.
+    pub occlusion: PathBuf,
 }
 
 /// What [`ModelStore::verify`] found out about one file.
@@ -235,7 +235,7 @@ impl ModelStore {
             age_gender: path("age_gender")?,
             landmarks: path("landmarks")?,
             face_geometry: path("face_geometry")?,
-            occlusion: find("occlusion"),
+            occlusion: path("occlusion")?,
         })
     }
 

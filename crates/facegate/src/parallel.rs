@@ -59,7 +59,7 @@ mod tests {
         let items: Vec<u64> = (0..200).collect();
         let mut seen = Vec::new();
         let slow_first = |item: &u64| {
-            thread::sleep(std::time::Duration::from_micros(if item % 7 == 0 { 500 } else { 5 }));
+            thread::sleep(std::time::Duration::from_micros(if item.is_multiple_of(7) { 500 } else { 5 }));
             item * 2
         };
         let done: Result<(), ()> = in_order(&items, 4, slow_first, |item, result| {

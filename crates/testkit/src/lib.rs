@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
 
-use std::io::{Cursor, Write as _};
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -62,7 +62,7 @@ pub fn shared_sample(name: &str) -> Option<Vec<u8>> {
     match std::fs::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            writeln!(std::io::stderr(), "SKIPPED: {} is not here ({error})", path.display()).unwrap();
+            eprintln!("SKIPPED: {} is not here ({error})", path.display());
             None
         }
     }

@@ -221,7 +221,7 @@ impl App {
         let body = self.read(body).await?;
         let request = DetectRequest::parse(&body).map_err(|error| {
             trail.session_id = error.session_id;
-            error.problem
+            *error.problem
         })?;
         trail.session_id = Some(request.session_id.clone().into_owned());
         let mut fetched = None;

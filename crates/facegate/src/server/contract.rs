@@ -45,7 +45,7 @@ pub struct RequestError {
     /// The caller's `sessionId`.
     pub session_id: Option<String>,
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 impl<'b> DetectRequest<'b> {
@@ -56,7 +56,7 @@ impl<'b> DetectRequest<'b> {
         let read = if array { Err(serde::de::Error::custom("an array")) } else { serde_json::from_slice(body) };
         let raw: RawRequest<'b> = read.map_err(|error: serde_json::Error| RequestError {
             session_id: None,
-            problem: Problem::new(
+            problem: Box::new(Problem::new(
                 StatusCode::BAD_REQUEST,
                 "json_malformed",
                 format!(
@@ -65,9 +65,10 @@ impl<'b> DetectRequest<'b> {
                     error.line(),
                     error.column()
                 ),
-            ),
+            )),
         })?;
-        let session_id = session_id(raw.session_id).map_err(|problem| RequestError { session_id: None, problem })?;
+        let session_id = session_id(raw.session_id)
+            .map_err(|problem| RequestError { session_id: None, problem: Box::new(problem) })?;
         let rest = || -> Result<(Cow<'b, str>, bool, bool), Problem> {
             let face_image = text(raw.face_image_base, "faceImageBase")?;
             if face_image.is_empty() {
@@ -83,7 +84,7 @@ impl<'b> DetectRequest<'b> {
             Ok((face_image, return_face_image, return_details)) => {
                 Ok(Self { session_id, face_image, return_face_image, return_details })
             }
-            Err(problem) => Err(RequestError { session_id: Some(session_id.into_owned()), problem }),
+            Err(problem) => Err(RequestError { session_id: Some(session_id.into_owned()), problem: Box::new(problem) }),
         }
     }
 }

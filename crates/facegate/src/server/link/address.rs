@@ -36,11 +36,14 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let s = address.segments();
     // Global unicast is 2000::/3; everything else (loopback, mapped, NAT64, ULA, link-local, multicast) is not.
     let global_unicast = s[0] & 0xe000 == 0x2000;
-    let special = (s[0] == 0x2001 && s[1] < 0x0200) // IETF assignments: Teredo, ORCHID, benchmarks
-        || (s[0] == 0x2001 && s[1] == 0x0db8) // documentation
-        || s[0] == 0x2002 // 6to4
-        || (s[0] == 0x2620 && s[1] == 0x004f && s[2] == 0x8000) // AS112
-        || (s[0] == 0x3fff && s[1] < 0x1000); // documentation (RFC 9637)
+    let special = matches!(
+        (s[0], s[1], s[2]),
+        (0x2001, 0x0000..=0x01ff, _) // IETF assignments: Teredo, ORCHID, benchmarks
+            | (0x2001, 0x0db8, _) // documentation
+            | (0x2002, ..) // 6to4
+            | (0x2620, 0x004f, 0x8000) // AS112
+            | (0x3fff, 0x0000..=0x0fff, _) // documentation (RFC 9637)
+    );
     global_unicast && !special
 }
 
