@@ -17,7 +17,6 @@ const FACE_HEIGHT: f32 = 150.0;
 const COMPONENTS: [&str; 18] = [
     "compression_artifacts",
     "dynamic_range",
-    "sharpness",
     "head_pose_pitch",
     "head_pose_roll",
     "head_pose_yaw",
@@ -31,6 +30,7 @@ const COMPONENTS: [&str; 18] = [
     "margin_below",
     "over_exposure_prevention",
     "rightward_crop",
+    "sharpness",
     "single_face_present",
     "under_exposure_prevention",
 ];
