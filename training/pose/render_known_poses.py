@@ -2,9 +2,9 @@
 """Renders a textured 3D head at known angles and compares them with the pose that facegate reports.
 
 The head is MediaPipe's canonical face mesh (out of facegate's model folder) with the packaged portrait as its texture,
-carried on into a rounded rim for hair and ears. Its rotation is known by construction, so this shows whether the
-reported angles grow as the head turns, with which gain, with which sign, and with which offset for a face whose mesh
-looks straight ahead. It cannot show errors of the mesh itself (it is both what is drawn and what is fitted), what a
+carried on into a rounded rim for hair and ears. As in facegate, the mesh is first levelled at its Frankfurt plane, the
+anatomical zero of pitch. Its rotation is then known by construction, so this shows whether the reported angles grow as
+the head turns, with which gain, with which sign, and with which offset for a head that is held level. It cannot show errors of the mesh itself (it is both what is drawn and what is fitted), what a
 turned head hides and reveals (the texture is one photograph), lenses, light or expressions.
 
     python3 render_known_poses.py --facegate ../../target/release/facegate [--keep DIR]
@@ -31,6 +31,18 @@ def rotation(yaw, pitch, roll):
     about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
     about_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
     return about_y @ about_x @ about_z
+
+
+# Vertices of the Frankfurt plane, as in crates/face-analysis/src/pose.rs: notches above the tragi, lower rims of the sockets.
+TRAGION, ORBITALE = (234, 454), (230, 450)
+
+
+def level(mesh):
+    """The mesh turned about x until tragion and orbitale are level, and by how many degrees it looked up before."""
+    up = mesh[list(ORBITALE)].mean(0) - mesh[list(TRAGION)].mean(0)
+    angle = np.arctan2(up[1], up[2])
+    about_x = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    return mesh @ about_x.T, np.degrees(angle)
 
 
 def details(facegate, paths):
@@ -99,6 +111,8 @@ def main():
     path = subprocess.run([options.facegate, "models", "path"], check=True, capture_output=True, text=True).stdout
     models = pathlib.Path(path.strip())
     mesh = np.array(json.loads((models / "face_geometry.json").read_text())["vertices"], float)
+    mesh, raised = level(mesh)
+    print("mesh levelled at the Frankfurt plane, by %.1f degrees" % raised)
     picture = cv2.imread(options.portrait or str(models / "pictures" / "astronaut.png"))
     picture = cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     with tempfile.TemporaryDirectory() as folder:

@@ -204,6 +204,8 @@ impl FaceView {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn close(a: [f32; 2], b: [f32; 2]) -> bool {
@@ -242,6 +244,34 @@ mod tests {
             view.sample(&Similarity::around([0.0, 0.0], [20.0, 10.0], 1.0, 0.0), 4, 3, &mut chip);
             assert_eq!(&chip[..4], [80.0, 84.0, 88.0, 92.0], "orientation {number}");
             assert_eq!(chip[12], 60.0);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_fit_there_and_back_is_where_it_began(
+            x in -2_000.0_f32..2_000.0, y in -2_000.0_f32..2_000.0, scale in 0.05_f32..20.0, angle in -3.2_f32..3.2,
+        ) {
+            let there = Similarity::around([0.0, 0.0], [x, y], scale, angle);
+            let from = [[0.0, 0.0], [100.0, 0.0], [100.0, 80.0], [20.0, 60.0]];
+            let back = Similarity::fit(&from.map(|p| there.apply(p)), &from);
+            for p in from {
+                let again = there.then(&back).apply(p);
+                prop_assert!((again[0] - p[0]).abs() < 0.5 && (again[1] - p[1]).abs() < 0.5, "{p:?}, {again:?}");
+            }
+        }
+
+        #[test]
+        fn views_of_faces_anywhere_can_be_sampled(
+            left in -500.0_f32..500.0, top in -500.0_f32..500.0, width in 0.0_f32..900.0, height in 0.0_f32..900.0,
+            orientation in 1_u8..=8,
+        ) {
+            let stored = Pixels::black(60, 40);
+            let view = FaceView::cut(&stored, Orientation::from_exif(orientation), Extent { left, top, width, height });
+            let mut chip = Vec::new();
+            view.sample(&Similarity::around([0.0, 0.0], [left, top], 1.0 + width, 0.7), 8, 8, &mut chip);
+            prop_assert_eq!(chip.len(), 3 * 8 * 8);
+            prop_assert!(chip.iter().all(|v| v.is_finite()));
         }
     }
 }

@@ -287,3 +287,37 @@ fn rectangle(extent: Extent, size: (usize, usize)) -> Rectangle {
     let (top, bottom) = span(extent.top, extent.height, size.1);
     Rectangle { top, left, width: right - left, height: bottom - top, right, bottom }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Any number that arithmetic on a network's answer may give.
+    fn any_number() -> impl Strategy<Value = f32> {
+        prop_oneof![-1e4_f32..1e4, Just(f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY), Just(f32::MAX)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_rectangle_has_pixels_and_lies_inside_the_picture(
+            left in any_number(), top in any_number(), width in any_number(), height in any_number(),
+            size in (1_usize..5_000, 1_usize..5_000),
+        ) {
+            let r = rectangle(Extent { left, top, width, height }, size);
+            prop_assert!(r.width > 0 && r.height > 0, "{r:?}");
+            prop_assert!(r.right as usize <= size.0 && r.bottom as usize <= size.1, "{r:?}");
+            prop_assert_eq!((r.left + r.width, r.top + r.height), (r.right, r.bottom));
+        }
+
+        #[test]
+        fn a_rectangle_inside_the_picture_is_the_box_to_the_pixel(
+            left in 0.0_f32..500.0, top in 0.0_f32..500.0, width in 1.0_f32..400.0, height in 1.0_f32..400.0,
+        ) {
+            let r = rectangle(Extent { left, top, width, height }, (1_000, 1_000));
+            prop_assert!((r.left as f32 - left).abs() <= 0.5 && (r.top as f32 - top).abs() <= 0.5);
+            prop_assert!((r.right as f32 - left - width).abs() <= 0.51 && (r.bottom as f32 - top - height).abs() <= 0.51);
+        }
+    }
+}

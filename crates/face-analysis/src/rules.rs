@@ -511,6 +511,8 @@ pub enum RuleVerdict {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A picture that meets every rule of the default profile.
@@ -661,5 +663,35 @@ mod tests {
         let rejection = Rules::of_profile(Profile::Default).reject(&measured).expect("too small");
         assert_eq!(rejection.code, "interpupillary_distance_too_small");
         assert!(rejection.message.contains("31.3 px") && rejection.message.contains("at least 50 px"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_measured_value_makes_the_rules_panic(
+            values in proptest::collection::vec(
+                prop_oneof![any::<f32>(), Just(f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY)], 13,
+            ),
+            faces in 0_usize..5,
+        ) {
+            let measured = Measurements {
+                faces,
+                second_face: Some(values[0]),
+                interpupillary_distance: Some(values[1]),
+                face_side: Some(values[2]),
+                face_area: Some(values[3]),
+                margins: Some(Margins { left: values[4], top: values[5], right: values[6], bottom: values[7] }),
+                surrounding: Some(values[8]),
+                pose: Some(Pose { yaw: values[9], pitch: values[10], roll: values[11] }),
+                occlusion: Some(values[12]),
+            };
+            for profile in Profile::ALL {
+                let rules = Rules::of_profile(profile);
+                let rejection = rules.reject(&measured);
+                prop_assert!(faces > 0 || rejection.is_some_and(|r| r.word == RejectionWord::FaceNotFound));
+                let report = rules.judge(&measured);
+                // What goes into an answer must be JSON, which has no NaN.
+                prop_assert!(serde_json::to_string(&report).is_ok());
+            }
+        }
     }
 }

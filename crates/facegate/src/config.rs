@@ -24,6 +24,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Who may call it.
     pub auth: AuthConfig,
+    /// Who asked when.
+    pub audit: AuditConfig,
     /// What answers look like.
     pub response: ResponseConfig,
     /// Pictures behind links.
@@ -62,6 +64,14 @@ pub struct ServerConfig {
     pub body_timeout_ms: u64,
     /// Milliseconds after which a request that still waits for a worker is answered 503.
     pub queue_timeout_ms: u64,
+    /// Milliseconds after which a request is answered 503 wherever it stands, links and waiting included.
+    pub deadline_ms: u64,
+    /// PEM certificate chain, for HTTPS; read again when it changes. Belongs to `server.tls_key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM private key of the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
     /// Seconds that requests may take to finish after SIGTERM.
     pub shutdown_timeout_s: u64,
 }
@@ -80,6 +90,9 @@ impl Default for ServerConfig {
             header_timeout_ms: 10_000,
             body_timeout_ms: 20_000,
             queue_timeout_ms: 10_000,
+            deadline_ms: 30_000,
+            tls_certificate: None,
+            tls_key: None,
             shutdown_timeout_s: 30,
         }
     }
@@ -98,6 +111,27 @@ pub struct AuthConfig {
     /// The single user's password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// Requests that each user may send in a minute, and in one burst; more are answered 429. 0 is no limit.
+    pub requests_per_minute: u32,
+}
+
+/// The audit log: time, user, session and outcome of each request, nothing about the face.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// Where it is written; without it there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Size in bytes at which the file is moved aside.
+    pub max_bytes: u64,
+    /// Files that are kept beside the current one.
+    pub keep: usize,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { file: None, max_bytes: 64 << 20, keep: 5 }
+    }
 }
 
 /// What answers look like.
@@ -219,7 +253,15 @@ pub struct Loaded {
 }
 
 /// Settings without a built-in value.
-const OPTIONAL: [&str; 4] = ["auth.users_file", "auth.user", "auth.password", "models.dir"];
+const OPTIONAL: [&str; 7] = [
+    "auth.users_file",
+    "auth.user",
+    "auth.password",
+    "models.dir",
+    "server.tls_certificate",
+    "server.tls_key",
+    "audit.file",
+];
 
 /// Short names in the environment, from the issue and for what is set most often.
 const SHORT: [(&str, &str); 5] = [

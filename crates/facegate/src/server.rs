@@ -2,14 +2,18 @@
 
 pub mod admission;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod contract;
 pub mod link;
 pub mod page;
+pub mod rate_limit;
 pub mod source;
+pub mod tls;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +22,13 @@ use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_service::Service;
+
+use self::tls::Tls;
 
 /// The largest header section of a request in bytes; hyper answers 431 beyond it.
 const MAX_HEADERS: usize = 32 << 10;
@@ -41,6 +48,7 @@ pub struct Connections {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<Arc<Tls>>,
     connections: Connections,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -66,24 +74,17 @@ pub async fn serve(
         };
         // Answers are one write each; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().call(request.map(axum::body::Body::new))
-        });
-        let connection = graceful.watch(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(connections.header_timeout)
-                .max_buf_size(MAX_HEADERS)
-                .serve_connection(TokioIo::new(stream), service),
-        );
+        let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
         tokio::spawn(async move {
-            // A connection ends with an error when its caller vanishes or sends what is no HTTP.
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            let _place = place;
+            let limit = connections.header_timeout;
+            match tls {
+                None => answer(stream, peer, router, limit, watcher).await,
+                Some(tls) => match tokio::time::timeout(limit, tls.acceptor().accept(stream)).await {
+                    Ok(Ok(stream)) => answer(stream, peer, router, limit, watcher).await,
+                    _ => tracing::debug!("a connection ended before it was encrypted"),
+                },
             }
-            drop(place);
         });
     }
     drop(listener);
@@ -91,4 +92,24 @@ pub async fn serve(
         tracing::warn!("some requests did not finish within the shutdown timeout");
     }
     Ok(())
+}
+
+/// Answers the requests of one connection, one after the other.
+async fn answer<S>(stream: S, peer: SocketAddr, router: Router, header_timeout: Duration, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().call(request.map(axum::body::Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    // A connection ends with an error when its caller vanishes or sends what is no HTTP.
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
 }

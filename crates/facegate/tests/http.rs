@@ -376,6 +376,83 @@ fn the_playground_is_served_with_a_policy_of_its_own_and_can_be_switched_off() {
 }
 
 #[test]
+fn a_user_beyond_the_agreed_rate_is_told_when_to_come_back() {
+    let service = Service::with(|config| config.auth.requests_per_minute = 2);
+    let body = with(json!({}));
+    assert_eq!((service.detect(&body).status, service.detect(&body).status), (200, 200));
+    let answer = service.detect(&body);
+    assert_eq!((answer.status, &*answer.code()), (429, "rate_limited"));
+    assert!(answer.header("retry-after").and_then(|v| v.parse::<u64>().ok()).is_some_and(|s| (1..=30).contains(&s)));
+}
+
+#[test]
+fn a_request_that_takes_too_long_is_answered_all_the_same() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = server.local_addr().expect("bound").port();
+    let service = Service::with(|config| {
+        config.server.deadline_ms = 300;
+        config.links.allow_private = true;
+        config.links.ports = vec![port];
+    });
+    let begin = Instant::now();
+    let link = format!("http://127.0.0.1:{port}/never");
+    let answer = service.detect(&json!({ "sessionId": "slow", "faceImageBase": link }));
+    assert_eq!((answer.status, &*answer.code(), answer.header("retry-after")), (503, "deadline_exceeded", Some("1")));
+    assert_eq!(answer.envelope()["sessionId"], "slow");
+    assert!(begin.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn the_audit_log_has_who_when_and_what_and_nothing_about_the_face() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("audit.jsonl");
+    let service = Service::with(|config| config.audit.file = Some(path.clone()));
+    service.detect(&with(json!({ "returnDetails": true })));
+    service.detect_bytes(b"{");
+    service.request("POST", DETECT, &[], b"{}");
+    let text = std::fs::read_to_string(&path).expect("an audit log");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [good, bad, nobody] = lines.try_into().expect("three lines");
+    assert_eq!(
+        (&good["user"], &good["sessionId"], &good["outcome"]),
+        (&json!(USER), &json!("bbbf9002-c3a2"), &json!("OK"))
+    );
+    assert_eq!((&bad["status"], &bad["code"]), (&json!(400), &json!("json_malformed")));
+    assert_eq!((&nobody["status"], nobody.get("user")), (&json!(401), None));
+    let allowed = ["time", "user", "sessionId", "status", "outcome", "code", "version", "models"];
+    for line in [good, bad, nobody] {
+        for key in line.as_object().expect("an object").keys() {
+            assert!(allowed.contains(&key.as_str()), "{key}");
+        }
+    }
+}
+
+#[test]
+fn with_a_certificate_only_encrypted_requests_are_answered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(&certificate, made.cert.pem()).expect("writes");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
+    let service = Service::with(|config| {
+        config.server.tls_certificate = Some(certificate.clone());
+        config.server.tls_key = Some(key);
+    });
+    let port = service.address.port();
+    let curl = |scheme: &str, trusted: &std::path::Path| {
+        let mut command = std::process::Command::new("curl");
+        command.args(["-sS", "--max-time", "10", "--cacert"]).arg(trusted);
+        command.arg(format!("{scheme}://localhost:{port}/readyz")).output().expect("curl runs")
+    };
+    assert_eq!(curl("https", &certificate).stdout, b"ready\n");
+    assert!(!curl("http", &certificate).status.success());
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let stranger = folder.path().join("other.pem");
+    std::fs::write(&stranger, other.cert.pem()).expect("writes");
+    assert!(!curl("https", &stranger).status.success());
+}
+
+#[test]
 fn it_is_ready_only_when_the_networks_are_loaded() {
     let loading = Service::with_analyzer(|_| {}, None);
     assert_eq!(loading.request("GET", "/healthz", &[], b"").status, 200);

@@ -16,10 +16,11 @@ use tokio::net::TcpListener;
 
 use super::CommandError;
 use super::models::fetch_with_progress;
-use crate::config::{AuthConfig, Config, LogConfig, LogFormat};
+use crate::config::{AuthConfig, Config, LogConfig, LogFormat, ServerConfig};
 use crate::models;
 use crate::server::app::{App, DETECT};
 use crate::server::auth::{Authenticator, random_password};
+use crate::server::tls::Tls;
 use crate::server::{Connections, serve};
 
 /// Arguments of `facegate serve`.
@@ -60,10 +61,17 @@ async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), C
         workers => workers,
     };
     let files = models::files(store)?;
-    let app = Arc::new(App::new(config, Arc::clone(&users), workers));
+    let app = App::new(config, Arc::clone(&users), workers)
+        .map_err(|error| CommandError::new(format!("the audit log cannot be opened: {error}")))?;
+    let app = Arc::new(app);
+    let tls = tls(&config.server)?;
     let address = listener.local_addr()?;
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "serving plain HTTP on an address that others reach: put a TLS proxy in front");
+    if !address.ip().is_loopback() && tls.is_none() {
+        tracing::warn!(
+            %address,
+            "passwords and pictures cross the network in the clear: set server.tls_certificate and server.tls_key, or \
+             put a proxy that encrypts in front"
+        );
     }
     let settings = config.analysis.clone();
     let loading = tokio::task::spawn_blocking(move || -> Result<FaceAnalyzer, CommandError> {
@@ -71,7 +79,7 @@ async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), C
         analyzer.warm_up()?;
         Ok(analyzer)
     });
-    tokio::spawn(reload_users(users));
+    tokio::spawn(reload(users, tls.clone()));
     let server = &config.server;
     let connections = Connections {
         max: server.max_connections,
@@ -96,12 +104,22 @@ async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), C
         tracing::info!("stopping: requests that have begun may finish");
         running.stop();
     };
-    serve(listener, app.router(), connections, stop).await?;
+    serve(listener, app.router(), tls, connections, stop).await?;
     if let Some(error) = failed {
         return Err(error);
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+fn tls(config: &ServerConfig) -> Result<Option<Arc<Tls>>, CommandError> {
+    match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => Ok(Some(Arc::new(Tls::load(certificate, key)?))),
+        (None, None) => Ok(None),
+        _ => {
+            Err(CommandError::new("server.tls_certificate and server.tls_key belong together: one of them is missing"))
+        }
+    }
 }
 
 /// The users, and the password that was made up when none are configured.
@@ -131,7 +149,8 @@ fn greet(
     password: Option<&str>,
     picture: Option<PathBuf>,
 ) -> Result<(), CommandError> {
-    let mut text = format!("\nfacegate listens on http://{address}\n");
+    let scheme = if config.server.tls_certificate.is_some() { "https" } else { "http" };
+    let mut text = format!("\nfacegate listens on {scheme}://{address}\n");
     writeln!(text, "models:   {}", store.dir().display())?;
     let login = match (password, &config.auth.user) {
         (Some(password), _) => {
@@ -154,7 +173,7 @@ fn greet(
     )?;
     writeln!(
         text,
-        "  curl -sS -u {login} -H 'Content-Type: application/json' --data-binary @- http://{address}{DETECT}\n"
+        "  curl -sS -u {login} -H 'Content-Type: application/json' --data-binary @- {scheme}://{address}{DETECT}\n"
     )?;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -215,13 +234,14 @@ async fn stop_signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// Reads the users file again when it changes and on SIGHUP.
-async fn reload_users(users: Arc<Authenticator>) {
-    /// How often the file's time of change is looked at.
+/// Reads the users file and the certificate again when they change, and both on SIGHUP.
+async fn reload(users: Arc<Authenticator>, tls: Option<Arc<Tls>>) {
+    /// How often the files' times of change are looked at.
     const EVERY: Duration = Duration::from_secs(2);
-    let Some(path) = users.file().map(ToOwned::to_owned) else { return };
-    let changed = || std::fs::metadata(&path).and_then(|m| m.modified()).ok();
-    let mut seen = changed();
+    let users_changed =
+        || users.file().and_then(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok());
+    let tls_changed = || tls.as_ref().map(|tls| tls.changed());
+    let (mut users_seen, mut tls_seen) = (users_changed(), tls_changed());
     #[cfg(unix)]
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
     loop {
@@ -240,14 +260,21 @@ async fn reload_users(users: Arc<Authenticator>) {
             () = asked => true,
             () = tokio::time::sleep(EVERY) => false,
         };
-        let now = changed();
-        if !forced && now == seen {
-            continue;
+        let now = users_changed();
+        if users.file().is_some() && (forced || now != users_seen) {
+            users_seen = now;
+            match users.reload() {
+                Ok(count) => tracing::info!(count, "the users file was read again"),
+                Err(error) => tracing::error!(%error, "the users file cannot be used; the users stay as they were"),
+            }
         }
-        seen = now;
-        match users.reload() {
-            Ok(count) => tracing::info!(count, "the users file was read again"),
-            Err(error) => tracing::error!(%error, "the users file cannot be used; the users stay as they were"),
+        let now = tls_changed();
+        if let Some(tls) = tls.as_ref().filter(|_| forced || now != tls_seen) {
+            tls_seen = now;
+            match tls.reload() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!(%error, "the certificate cannot be used; the old one stays"),
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The routes and what happens to a detect request, in order: who, how large, what, which picture, analysis.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,10 +19,12 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tracing::Instrument;
 
 use super::admission::Admission;
+use super::audit::{Audit, Entry};
 use super::auth::Authenticator;
 use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome};
 use super::link::LinkFetcher;
 use super::page;
+use super::rate_limit::RateLimit;
 use super::source::Source;
 use crate::config::Config;
 
@@ -36,7 +39,10 @@ pub struct App {
     stopping: AtomicBool,
     links: LinkFetcher,
     users: Arc<Authenticator>,
+    rate: RateLimit,
+    audit: Option<Audit>,
     admission: Admission,
+    deadline: Duration,
     max_body: usize,
     max_image: usize,
     body_timeout: Duration,
@@ -46,22 +52,26 @@ pub struct App {
 
 impl App {
     /// The service before its networks are loaded; it may run `workers` analyses side by side.
-    pub fn new(config: &Config, users: Arc<Authenticator>, workers: usize) -> Self {
+    pub fn new(config: &Config, users: Arc<Authenticator>, workers: usize) -> io::Result<Self> {
         let server = &config.server;
         let queue = if server.queue == 0 { workers * 2 } else { server.queue };
         let queue_timeout = Duration::from_millis(server.queue_timeout_ms);
-        Self {
+        let audit = &config.audit;
+        Ok(Self {
             analyzer: OnceLock::new(),
             stopping: AtomicBool::new(false),
             links: LinkFetcher::new(config.links.clone()),
             users,
+            rate: RateLimit::new(config.auth.requests_per_minute),
+            audit: audit.file.as_ref().map(|path| Audit::open(path, audit.max_bytes, audit.keep)).transpose()?,
+            deadline: Duration::from_millis(server.deadline_ms),
             admission: Admission::new(workers, queue, server.max_buffered_bytes, queue_timeout),
             max_body: server.max_body_bytes,
             max_image: server.max_image_bytes,
             body_timeout: Duration::from_millis(server.body_timeout_ms),
             face_image: config.response.face_image,
             playground: server.playground,
-        }
+        })
     }
 
     /// Takes the loaded networks into service: from now on `/readyz` answers 200.
@@ -173,7 +183,10 @@ async fn detect(
 ) -> Response<Body> {
     let begin = Instant::now();
     let mut trail = Trail::default();
-    let result = app.answer(peer, request, &mut trail).await;
+    let result = match tokio::time::timeout(app.deadline, app.answer(peer, request, &mut trail)).await {
+        Ok(result) => result,
+        Err(_) => Err(too_late(app.deadline)),
+    };
     let (response, word, code) = match result {
         Ok((response, word)) => (response, word, ""),
         Err(problem) => {
@@ -192,6 +205,18 @@ async fn detect(
         total_ms = (begin.elapsed().as_secs_f64() * 1e4).round() / 1e1,
         "detect"
     );
+    if let Some(audit) = &app.audit {
+        let entry = Entry {
+            user: trail.user.as_deref(),
+            session_id: trail.session_id.as_deref(),
+            status: response.status().as_u16(),
+            outcome: word,
+            code,
+        };
+        if let Err(error) = audit.write(entry) {
+            tracing::error!(%error, "the audit log cannot be written");
+        }
+    }
     response
 }
 
@@ -205,19 +230,19 @@ impl App {
         let (parts, body) = request.into_parts();
         let entry = async {
             let user = self.users.authenticate(&parts.headers, &peer.ip().to_string()).await?;
+            self.rate.admit(trail.user.insert(user))?;
             let length = self.check_headers(&parts.headers)?;
             let analyzer = self.analyzer()?;
             self.admission.check()?;
-            Ok((user, analyzer, self.admission.reserve(length)?))
+            Ok((analyzer, self.admission.reserve(length)?))
         };
-        let (user, analyzer, reserved) = match entry.await {
+        let (analyzer, reserved) = match entry.await {
             Ok(admitted) => admitted,
             Err(problem) => {
                 self.drain(body).await;
                 return Err(problem);
             }
         };
-        trail.user = Some(user);
         let body = self.read(body).await?;
         let request = DetectRequest::parse(&body).map_err(|error| {
             trail.session_id = error.session_id;
@@ -309,6 +334,12 @@ impl App {
         let reading = async { while let Some(Ok(_)) = body.frame().await {} };
         let _ = tokio::time::timeout(self.body_timeout.min(Duration::from_secs(5)), reading).await;
     }
+}
+
+fn too_late(deadline: Duration) -> Problem {
+    let message = format!("the request was not done within {} ms: try again in a moment", deadline.as_millis());
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(1))
 }
 
 fn fault(code: &'static str) -> Problem {

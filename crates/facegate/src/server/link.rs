@@ -130,6 +130,28 @@ impl From<LinkError> for Problem {
 pub struct LinkFetcher {
     settings: LinkSettings,
     tls: TlsConnector,
+    network: Network,
+}
+
+/// Which addresses are public, and what names stand for. Tests bring a network of their own.
+#[derive(Clone)]
+struct Network {
+    is_public: fn(IpAddr) -> bool,
+    /// The answers to the next lookups instead of the system's.
+    #[cfg(test)]
+    answers: Option<Arc<std::sync::Mutex<std::collections::VecDeque<Vec<IpAddr>>>>>,
+}
+
+impl Network {
+    async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        #[cfg(test)]
+        if let Some(answers) = &self.answers {
+            let next = answers.lock().map_err(|_| io::Error::other("a test failed"))?.pop_front();
+            let addresses = next.ok_or_else(|| io::Error::other("no such name"))?;
+            return Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
+        }
+        Ok(tokio::net::lookup_host((name, port)).await?.collect())
+    }
 }
 
 impl std::fmt::Debug for LinkFetcher {
@@ -148,7 +170,13 @@ impl LinkFetcher {
             .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
             .map(|config| TlsConnector::from(Arc::new(config)));
         #[expect(clippy::expect_used, reason = "the ring provider supports the default protocol versions")]
-        Self { settings, tls: tls.expect("default protocol versions") }
+        let tls = tls.expect("default protocol versions");
+        let network = Network {
+            is_public: address::is_public,
+            #[cfg(test)]
+            answers: None,
+        };
+        Self { settings, tls, network }
     }
 
     /// The bytes behind a link, at most `max_bytes`.
@@ -212,7 +240,7 @@ impl LinkFetcher {
             Name::Address(address) => address.to_string(),
         };
         let private = match &host {
-            Name::Address(address) => !address::is_public(*address),
+            Name::Address(address) => !(self.network.is_public)(*address),
             // RFC 6761: never anybody else's.
             Name::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
         };
@@ -233,12 +261,9 @@ impl LinkFetcher {
     async fn connect(&self, target: &Target) -> Result<TcpStream, LinkError> {
         let resolved: Vec<SocketAddr> = match &target.host {
             Name::Address(address) => vec![SocketAddr::new(*address, target.port)],
-            Name::Domain(name) => tokio::net::lookup_host((name.as_str(), target.port))
-                .await
-                .map_err(|_| LinkError::Unreachable)?
-                .collect(),
+            Name::Domain(name) => self.network.resolve(name, target.port).await.map_err(|_| LinkError::Unreachable)?,
         };
-        let may = |address: &SocketAddr| self.settings.allow_private || address::is_public(address.ip());
+        let may = |address: &SocketAddr| self.settings.allow_private || (self.network.is_public)(address.ip());
         for address in resolved.iter().filter(|a| may(a)).take(4) {
             if let Ok(stream) = TcpStream::connect(address).await {
                 // The peer is the address just checked; said again because everything hangs on it.
@@ -424,5 +449,151 @@ mod tests {
         let problem: Problem = LinkError::Refused("its port is not allowed").into();
         assert_eq!(problem.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(!problem.message.contains("http"));
+    }
+
+    /// In these tests 127.0.0.2 plays a public server and 127.0.0.1 a private one.
+    fn pretended(answers: &[&[&str]], change: impl FnOnce(&mut LinkSettings)) -> LinkFetcher {
+        let mut fetcher = fetcher(|settings| {
+            settings.ports = (1..=u16::MAX).collect();
+            settings.connect_timeout_ms = 500;
+            settings.timeout_ms = 1_500;
+            change(settings);
+        });
+        let address = |text: &&str| text.parse().expect("an address");
+        let answers = answers.iter().map(|list| list.iter().map(address).collect()).collect();
+        fetcher.network = Network {
+            is_public: |address| address == IpAddr::from([127, 0, 0, 2]),
+            answers: Some(Arc::new(std::sync::Mutex::new(answers))),
+        };
+        fetcher
+    }
+
+    /// Serves each of `answers` to one connection after the other, and counts the connections.
+    fn server(ip: &str, answers: Vec<Vec<u8>>) -> (u16, Arc<std::sync::atomic::AtomicUsize>) {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind((ip, 0)).expect("a loopback address");
+        let port = listener.local_addr().expect("bound").port();
+        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        std::thread::spawn(move || {
+            for answer in answers {
+                let Ok((mut stream, _)) = listener.accept() else { return };
+                counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(&answer);
+                if answer.is_empty() {
+                    // Silence: the connection stays open and nothing comes.
+                    std::thread::sleep(Duration::from_secs(5));
+                }
+            }
+        });
+        (port, count)
+    }
+
+    fn found(body: &[u8]) -> Vec<u8> {
+        let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        answer.extend(body);
+        answer
+    }
+
+    fn moved(to: &str) -> Vec<u8> {
+        format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    }
+
+    #[tokio::test]
+    async fn fetches_what_a_public_server_has_also_after_redirects() {
+        let (port, _) = server("127.0.0.2", vec![found(b"one"), moved("/two"), found(b"two")]);
+        let fetcher = pretended(&[&["127.0.0.2"]], |_| ());
+        assert_eq!(fetcher.fetch(&format!("http://pictures.test:{port}/a"), 10).await.expect("found"), b"one");
+        assert_eq!(fetcher.fetch(&format!("http://127.0.0.2:{port}/a"), 10).await.expect("found"), b"two");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_to_a_private_address_is_refused_before_anything_connects() {
+        let (inside, touched) = server("127.0.0.1", vec![found(b"secret")]);
+        let targets = [
+            format!("http://127.0.0.1:{inside}/"),
+            format!("http://localhost:{inside}/"),
+            format!("http://2130706433:{inside}/"),
+            format!("http://[::ffff:127.0.0.1]:{inside}/"),
+            "file:///etc/passwd".to_owned(),
+            "gopher://127.0.0.2/".to_owned(),
+            format!("http://user:word@127.0.0.2:{inside}/"),
+        ];
+        let (outside, _) = server("127.0.0.2", targets.iter().map(|to| moved(to)).collect());
+        let fetcher = pretended(&[], |_| ());
+        for target in &targets {
+            assert_eq!(code(&fetcher, &format!("http://127.0.0.2:{outside}/")).await, "link_refused", "{target}");
+        }
+        assert_eq!(touched.load(std::sync::atomic::Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_stands_for_a_private_address_reaches_nothing() {
+        let (port, touched) = server("127.0.0.1", vec![found(b"secret")]);
+        let fetcher = pretended(&[&["127.0.0.1"], &["::1", "127.0.0.1", "10.0.0.1"], &[]], |_| ());
+        for _ in 0..3 {
+            assert_eq!(code(&fetcher, &format!("http://inside.test:{port}/")).await, "link_unreachable");
+        }
+        assert_eq!(touched.load(std::sync::atomic::Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_its_answer_gains_nothing() {
+        // The first lookup is public, every later one private: whoever looks up again to connect is lost.
+        let (port, touched) = server("127.0.0.1", vec![found(b"secret"); 3]);
+        let fetcher = pretended(&[&["127.0.0.2"], &["127.0.0.1"], &["127.0.0.1"]], |_| ());
+        // Nobody listens on 127.0.0.2 at this port, so nothing is reached.
+        assert_eq!(code(&fetcher, &format!("http://rebind.test:{port}/")).await, "link_unreachable");
+        // And a redirect to the same name, which is private by then.
+        let (outside, _) = server("127.0.0.2", vec![moved(&format!("http://rebind.test:{port}/"))]);
+        let fetcher = pretended(&[&["127.0.0.2"], &["127.0.0.1"]], |_| ());
+        assert_eq!(code(&fetcher, &format!("http://rebind.test:{outside}/")).await, "link_unreachable");
+        assert_eq!(touched.load(std::sync::atomic::Ordering::SeqCst), 0);
+        // Of several addresses only the public ones are tried.
+        let (both, _) = server("127.0.0.2", vec![found(b"public")]);
+        let fetcher = pretended(&[&["127.0.0.1", "127.0.0.2"]], |_| ());
+        assert_eq!(fetcher.fetch(&format!("http://both.test:{both}/"), 10).await.expect("found"), b"public");
+    }
+
+    #[tokio::test]
+    async fn servers_that_misbehave_cost_little_and_are_told_apart() {
+        let endless_header = [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'a'; 64 << 10]].concat();
+        let endless_body = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![0; 5_000]].concat();
+        let announced = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec();
+        let zipped = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc".to_vec();
+        let short = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc".to_vec();
+        let cases = [
+            (b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(), "link_answer_unusable"),
+            (endless_header, "link_answer_unusable"),
+            (endless_body, "image_too_large"),
+            (announced, "image_too_large"),
+            (zipped, "link_answer_unusable"),
+            (short, "link_answer_unusable"),
+            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(), "link_status"),
+            (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".to_vec(), "link_answer_unusable"),
+            (Vec::new(), "link_timeout"),
+        ];
+        for (answer, expected) in cases {
+            let (port, _) = server("127.0.0.2", vec![answer]);
+            let begin = std::time::Instant::now();
+            assert_eq!(code(&pretended(&[], |_| ()), &format!("http://127.0.0.2:{port}/")).await, expected);
+            assert!(begin.elapsed() < Duration::from_secs(3), "{expected}");
+        }
+        let (port, visits) = server("127.0.0.2", vec![moved("/again"); 10]);
+        assert_eq!(
+            code(&pretended(&[], |_| ()), &format!("http://127.0.0.2:{port}/")).await,
+            "link_too_many_redirects"
+        );
+        assert_eq!(visits.load(std::sync::atomic::Ordering::SeqCst), 4, "the link itself and three redirects");
+    }
+
+    #[tokio::test]
+    async fn an_encrypted_link_needs_a_certificate_that_is_trusted() {
+        let (port, _) = server("127.0.0.2", vec![found(b"plain")]);
+        assert_eq!(code(&pretended(&[], |_| ()), &format!("https://127.0.0.2:{port}/")).await, "link_tls_failed");
+        let (port, _) = server("127.0.0.2", vec![moved("http://127.0.0.2/")]);
+        // From http to https and back would be a downgrade; here the first step already is plain.
+        assert_eq!(code(&pretended(&[], |_| ()), &format!("http://127.0.0.2:{port}/")).await, "link_unreachable");
     }
 }

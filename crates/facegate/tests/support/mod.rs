@@ -11,6 +11,7 @@ use face_analysis::FaceAnalyzer;
 use facegate::config::Config;
 use facegate::server::app::{App, DETECT};
 use facegate::server::auth::Authenticator;
+use facegate::server::tls::Tls;
 use facegate::server::{Connections, serve};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -46,7 +47,9 @@ impl Service {
         config.server.workers = 2;
         change(&mut config);
         let users = Arc::new(Authenticator::single(USER, PASSWORD).expect("hashes"));
-        let app = Arc::new(App::new(&config, users, config.server.workers));
+        let app = Arc::new(App::new(&config, users, config.server.workers).expect("an audit log"));
+        let tls = config.server.tls_certificate.as_ref().zip(config.server.tls_key.as_ref());
+        let tls = tls.map(|(certificate, key)| Arc::new(Tls::load(certificate, key).expect("a certificate")));
         if let Some(analyzer) = analyzer {
             app.install(analyzer);
         }
@@ -67,7 +70,7 @@ impl Service {
                 let _ = stopping.await;
                 app.stop();
             };
-            serve(listener, Arc::clone(&app).router(), connections, stop).await.expect("serves");
+            serve(listener, Arc::clone(&app).router(), tls, connections, stop).await.expect("serves");
             let _ = done.send(());
         });
         Self { address, runtime: Some(runtime), stop: Some(stop), stopped }

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Checks the manifests against Kubernetes' own schemas, offline: the PyPI package kubernetes-validate carries them.
+#
+#   deploy/kubernetes/validate.sh [VERSION...]     versions of Kubernetes, such as 1.31
+#
+# Uses kubernetes-validate from the PATH, or installs it into a temporary virtual environment with pip.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+tool=$(command -v kubernetes-validate || true)
+if [ -z "$tool" ]; then
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
+    tool=$folder/bin/kubernetes-validate
+fi
+
+[ $# -gt 0 ] || set -- 1.31 1.34 1.37
+for version in "$@"; do
+    "$tool" --strict --kubernetes-version "$version" ./*.yaml
+done
+
+# What no schema knows: everything must select the same pods, and refer to what exists.
+if "${tool%/*}/python3" -c 'import yaml' 2>/dev/null; then python=${tool%/*}/python3; else python=python3; fi
+"$python" - ./*.yaml <<'PYTHON'
+import sys, yaml
+
+objects = [o for path in sys.argv[1:] for o in yaml.safe_load_all(open(path)) if o]
+by = {(o["kind"], o["metadata"]["name"]): o for o in objects}
+assert len(by) == len(objects), "two objects share kind and name"
+deployment = by["Deployment", "facegate"]["spec"]
+pod = deployment["template"]
+labels = pod["metadata"]["labels"].items()
+container, = pod["spec"]["containers"]
+ports = {p["name"]: p["containerPort"] for p in container["ports"]}
+
+
+def selects(selector):
+    return selector.items() <= labels
+
+
+assert selects(deployment["selector"]["matchLabels"])
+assert selects(by["Service", "facegate"]["spec"]["selector"])
+assert by["Service", "facegate"]["spec"]["ports"][0]["targetPort"] in ports
+assert selects(by["PodDisruptionBudget", "facegate"]["spec"]["selector"]["matchLabels"])
+assert selects(by["NetworkPolicy", "facegate"]["spec"]["podSelector"]["matchLabels"])
+assert by["NetworkPolicy", "facegate"]["spec"]["ingress"][0]["ports"][0]["port"] in ports
+target = by["HorizontalPodAutoscaler", "facegate"]["spec"]["scaleTargetRef"]
+assert (target["kind"], target["name"]) in by and "replicas" not in deployment
+assert ("ServiceAccount", pod["spec"]["serviceAccountName"]) in by
+volume, = pod["spec"]["volumes"]
+secret = by["Secret", volume["secret"]["secretName"]]
+mount, = container["volumeMounts"]
+users = {e["name"]: e.get("value") for e in container["env"]}["FACEGATE_USERS_FILE"]
+assert mount["name"] == volume["name"] and users.removeprefix(mount["mountPath"] + "/") in secret["stringData"]
+assert pod["spec"]["enableServiceLinks"] is False
+for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+    assert container[probe]["httpGet"]["port"] in ports
+print("references: consistent")
+PYTHON
