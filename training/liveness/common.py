@@ -54,18 +54,24 @@ def word(answer):
     return answer.get("error", "OK")
 
 
-def scan(options, crops):
-    """The answer for each picture of the bare folder; kept in the scratch folder."""
+def scan(options, crops, folder=None):
+    """Picture and answer for each picture of a folder (the bare one), copies left out; kept in the scratch folder."""
+    folder = folder or options.bare
     options.work.mkdir(parents=True, exist_ok=True)
-    kept = options.work / f"bare-crops{crops}.jsonl"
-    paths = sorted(p for p in options.bare.iterdir() if p.is_file())
+    kept = options.work / f"{folder.name}-crops{crops}.jsonl"
+    paths = sorted(p for p in folder.iterdir() if p.is_file())
     if not kept.exists():
         answers = analyze(options.facegate, paths, "--set", f"analysis.liveness.crops={crops}")
         kept.write_text("".join(json.dumps(a) + "\n" for a in answers))
     answers = [json.loads(line) for line in kept.read_text().splitlines()]
     if len(answers) != len(paths):
         raise SystemExit(f"{kept} belongs to another folder: remove it")
-    return list(zip(paths, answers))
+    # The folders hold copies under other names: same size, same box, same score.
+    first = {}
+    for path, answer in zip(paths, answers):
+        face = answer["details"]["faces"][0]["extent"] if answer["details"].get("faces") else {}
+        first.setdefault((tuple(face.values()), score(answer)) if face else path, (path, answer))
+    return list(first.values())
 
 
 def astronaut(facegate):

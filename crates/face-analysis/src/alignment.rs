@@ -1,5 +1,7 @@
 //! Geometry between a picture and what a network sees of it: resizing, similarity transforms, face chips.
 
+use std::cell::RefCell;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -93,13 +95,24 @@ pub(crate) fn resize(pixels: &Pixels, area: Area, width: usize, height: usize) -
 /// The surroundings of a face, upright and reduced: all chips of a request are cut from this one small picture.
 #[derive(Debug)]
 pub(crate) struct FaceView {
-    pixels: Pixels,
-    /// Upright picture coordinates to view coordinates.
+    /// Upper left corner in the upright picture.
     left: f32,
     top: f32,
-    scale_x: f32,
-    scale_y: f32,
+    full: Level,
+    /// Further reductions of `full`, made when a chip needs them, by the logarithm of their reduction.
+    reduced: RefCell<Vec<(i32, Level)>>,
 }
+
+/// The view in one size.
+#[derive(Debug)]
+struct Level {
+    pixels: Pixels,
+    /// View pixels per pixel of the upright picture.
+    scale: [f32; 2],
+}
+
+/// Reductions are made in steps of this power of two, so that slightly different chips share one.
+const LEVELS_PER_OCTAVE: f32 = 4.0;
 
 /// The view spans this many times the longer side of the face box: enough for a landmark chip of 1.5 times the
 /// box at any turn of the head in the plane (1.5 * sqrt 2 = 2.1).
@@ -132,71 +145,94 @@ impl FaceView {
         } else {
             resize(stored, area, raw_width, raw_height)
         };
-        Self {
-            pixels: upright.apply(reduced),
-            left: left as f32,
-            top: top as f32,
-            scale_x: view_width as f32 / seen.width as f32,
-            scale_y: view_height as f32 / seen.height as f32,
-        }
+        let scale = [view_width as f32 / seen.width as f32, view_height as f32 / seen.height as f32];
+        let full = Level { pixels: upright.apply(reduced), scale };
+        Self { left: left as f32, top: top as f32, full, reduced: RefCell::default() }
     }
 
     /// Samples a chip of `width` x `height` into planar RGB floats 0 to 255 (`[3, height, width]`), appended to `out`.
     ///
-    /// `from_chip` maps chip coordinates to upright picture coordinates. Strong reductions average several samples
-    /// per chip pixel so that they do not alias. Outside the picture its edge pixels repeat.
+    /// `from_chip` maps chip coordinates to upright picture coordinates. A chip that is smaller than the view is sampled
+    /// from the view reduced to about its scale, so that it does not alias. Outside the picture its edge pixels repeat.
     pub(crate) fn sample(&self, from_chip: &Similarity, width: usize, height: usize, out: &mut Vec<f32>) {
+        let reduction = from_chip.scale() * self.full.scale[0].max(self.full.scale[1]);
+        // NaN and what is no reduction become zero.
+        let step = (reduction.log2() * LEVELS_PER_OCTAVE).round().max(0.0) as i32;
+        if step < 2 {
+            return self.sample_level(&self.full, from_chip, width, height, out);
+        }
+        let mut levels = self.reduced.borrow_mut();
+        let index = levels.iter().position(|(made, _)| *made == step).unwrap_or_else(|| {
+            levels.push((step, self.full.reduced((step as f32 / LEVELS_PER_OCTAVE).exp2())));
+            levels.len() - 1
+        });
+        self.sample_level(&levels[index].1, from_chip, width, height, out);
+    }
+
+    fn sample_level(&self, level: &Level, from_chip: &Similarity, width: usize, height: usize, out: &mut Vec<f32>) {
         let plane = width * height;
         let start = out.len();
         out.resize(start + 3 * plane, 0.0);
-        let chip = &mut out[start..];
-        let reduction = from_chip.scale() * self.scale_x.max(self.scale_y);
-        let taps = (reduction.round() as usize).clamp(1, 8);
-        let share = 1.0 / (taps * taps) as f32;
-        let step = 1.0 / taps as f32;
+        let (red, rest) = out[start..].split_at_mut(plane);
+        let (green, blue) = rest.split_at_mut(plane);
         for y in 0..height {
             for x in 0..width {
-                let mut sum = [0.0_f32; 3];
-                for ty in 0..taps {
-                    for tx in 0..taps {
-                        let at = [x as f32 + (tx as f32 + 0.5) * step, y as f32 + (ty as f32 + 0.5) * step];
-                        let value = self.at(from_chip.apply(at));
-                        sum = [sum[0] + value[0], sum[1] + value[1], sum[2] + value[2]];
-                    }
-                }
-                for (channel, value) in sum.iter().enumerate() {
-                    chip[channel * plane + y * width + x] = value * share;
-                }
+                let p = from_chip.apply([x as f32 + 0.5, y as f32 + 0.5]);
+                let value = level.at([(p[0] - self.left) * level.scale[0], (p[1] - self.top) * level.scale[1]]);
+                let at = y * width + x;
+                (red[at], green[at], blue[at]) = (value[0], value[1], value[2]);
             }
         }
     }
 
     /// The view itself.
     pub(crate) fn pixels(&self) -> &Pixels {
-        &self.pixels
+        &self.full.pixels
     }
 
     /// Moves a point of the upright picture into the view.
     pub(crate) fn point(&self, p: [f32; 2]) -> [f32; 2] {
-        [(p[0] - self.left) * self.scale_x, (p[1] - self.top) * self.scale_y]
+        [(p[0] - self.left) * self.full.scale[0], (p[1] - self.top) * self.full.scale[1]]
     }
 
     /// Bilinear sample at upright picture coordinates.
     pub(crate) fn at(&self, p: [f32; 2]) -> [f32; 3] {
-        let x = (p[0] - self.left) * self.scale_x - 0.5;
-        let y = (p[1] - self.top) * self.scale_y - 0.5;
-        let (x0, y0) = (x.floor(), y.floor());
-        let (fx, fy) = (x - x0, y - y0);
-        let (last_x, last_y) = (self.pixels.width() - 1, self.pixels.height() - 1);
-        // The cast takes negative numbers and NaN to zero.
-        let pixel = |x: f32, y: f32| self.pixels.at((x as usize).min(last_x), (y as usize).min(last_y)).map(f32::from);
-        let corners = [pixel(x0, y0), pixel(x0 + 1.0, y0), pixel(x0, y0 + 1.0), pixel(x0 + 1.0, y0 + 1.0)];
-        let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
+        self.full.at(self.point(p))
+    }
+}
+
+impl Level {
+    /// The same, smaller by `factor`.
+    fn reduced(&self, factor: f32) -> Self {
+        let (width, height) = (self.pixels.width(), self.pixels.height());
+        let side = |length: usize| ((length as f32 / factor).round() as usize).max(1);
+        let (small_width, small_height) = (side(width), side(height));
+        let pixels = resize(&self.pixels, Area { left: 0, top: 0, width, height }, small_width, small_height);
+        let scale =
+            [self.scale[0] * small_width as f32 / width as f32, self.scale[1] * small_height as f32 / height as f32];
+        Self { pixels, scale }
+    }
+
+    /// Bilinear sample at view coordinates; outside, and at NaN, the edge repeats.
+    fn at(&self, p: [f32; 2]) -> [f32; 3] {
+        // Clamped first: then truncation is the floor, and both neighbours exist.
+        let place = |at: f32, length: usize| {
+            let last = length - 1;
+            let at = (at - 0.5).max(0.0).min(last as f32);
+            let near = at as u32 as usize;
+            (near, (near + 1).min(last), at - near as f32)
+        };
+        let (x0, x1, fx) = place(p[0], self.pixels.width());
+        let (y0, y1, fy) = place(p[1], self.pixels.height());
+        let (upper, lower) = (self.pixels.row(y0), self.pixels.row(y1));
         let mut sum = [0.0; 3];
-        for (corner, weight) in corners.iter().zip(weights) {
-            for channel in 0..3 {
-                sum[channel] += corner[channel] * weight;
-            }
+        for (channel, value) in sum.iter_mut().enumerate() {
+            let along = |row: &[u8]| {
+                let (near, far) = (f32::from(row[3 * x0 + channel]), f32::from(row[3 * x1 + channel]));
+                near + (far - near) * fx
+            };
+            let (above, below) = (along(upper), along(lower));
+            *value = above + (below - above) * fy;
         }
         sum
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ort::environment::Environment;
+use ort::ep::CPU;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
@@ -79,6 +80,8 @@ impl Network {
             .with_inter_threads(1)
             .map_err(|e| failed(e.to_string()))?
             .with_optimization_level(GraphOptimizationLevel::Level3)
+            .map_err(|e| failed(e.to_string()))?
+            .with_execution_providers([CPU::default().with_arena_allocator(false).build()])
             .map_err(|e| failed(e.to_string()))?
             .commit_from_file(path)
             .map_err(|e| failed(e.to_string()))?;

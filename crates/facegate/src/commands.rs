@@ -1,12 +1,14 @@
 //! One file for each subcommand.
 
 pub mod analyze;
+pub mod bench;
 pub mod config;
 pub mod evaluate;
 pub mod hash_password;
 pub mod models;
 pub mod serve;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +26,8 @@ pub enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Measure error rates on labelled pictures.
     Evaluate(evaluate::EvaluateArgs),
+    /// Measure what a request costs on this machine.
+    Bench(bench::BenchArgs),
     /// Fetch, check and list the networks.
     Models(models::ModelsArgs),
     /// Make a line for the users file.
@@ -38,6 +42,7 @@ pub fn run(command: &Command) -> Result<(), CommandError> {
         Command::Serve(args) => serve::run(args),
         Command::Analyze(args) => analyze::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Models(args) => models::run(args),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Config(args) => config::run(args),
@@ -68,6 +73,17 @@ impl ConfigArgs {
         flags.extend(self.listen.map(|address| format!("server.listen={address}")));
         flags.extend(self.profile.as_ref().map(|profile| format!("analysis.rules.profile={profile}")));
         Config::load(self.config.as_deref(), std::env::vars(), &flags)
+    }
+
+    /// The same flags for another process, but for the address.
+    fn as_flags(&self) -> Vec<OsString> {
+        let mut flags: Vec<OsString> = Vec::new();
+        if let Some(config) = &self.config {
+            flags.extend(["--config".into(), config.into()]);
+        }
+        flags.extend(self.set.iter().flat_map(|setting| ["--set".into(), setting.into()]));
+        flags.extend(self.profile.iter().flat_map(|profile| ["--profile".into(), profile.into()]));
+        flags
     }
 }
 

@@ -28,6 +28,9 @@ use super::rate_limit::RateLimit;
 use super::source::Source;
 use crate::config::Config;
 
+/// How many times the largest body is read and thrown away, so that a caller who sent too much gets to see the answer.
+const MOST_DRAINED: usize = 4;
+
 /// The path of the one call.
 pub const DETECT: &str = "/api/v1/face/detect";
 
@@ -330,7 +333,7 @@ impl App {
     /// Reads what the caller still sends, within limits, so that it gets to see the answer: closing a connection
     /// with unread data resets it.
     async fn drain(&self, body: Body) {
-        let mut body = Limited::new(body, self.max_body);
+        let mut body = Limited::new(body, self.max_body.saturating_mul(MOST_DRAINED));
         let reading = async { while let Some(Ok(_)) = body.frame().await {} };
         let _ = tokio::time::timeout(self.body_timeout.min(Duration::from_secs(5)), reading).await;
     }

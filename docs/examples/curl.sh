@@ -1,0 +1,16 @@
+#!/bin/sh
+# Sends a picture to facegate and prints the answer.
+#
+#   FACEGATE_USER=ann FACEGATE_PASSWORD=… ./curl.sh portrait.jpg
+set -eu
+url=${FACEGATE_URL:-http://127.0.0.1:8080}
+
+# The picture goes through a pipe: as an argument it would be too long for the command line. The password goes through a
+# file descriptor: arguments can be read by other users of the machine.
+{ printf '{"sessionId":"%s","faceImageBase":"' "curl-$$"; base64 <"$1" | tr -d '\n'; printf '"}'; } |
+    curl --silent --show-error --max-time 60 --retry 3 --data-binary @- \
+        --header 'Content-Type: application/json' \
+        --config /dev/fd/3 "$url/api/v1/face/detect" 3<<CONFIG
+user = "$FACEGATE_USER:$FACEGATE_PASSWORD"
+CONFIG
+echo
