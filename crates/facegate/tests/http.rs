@@ -363,7 +363,9 @@ fn every_answer_carries_the_security_headers_and_a_request_id() {
 #[test]
 fn the_playground_is_served_with_a_policy_of_its_own_and_can_be_switched_off() {
     let service = Service::start();
-    for (path, media) in [("/", "text/html"), ("/playground.js", "text/javascript"), ("/playground.css", "text/css")] {
+    for (path, media) in
+        [("/", "text/html"), ("/playground/main.js", "text/javascript"), ("/playground/style.css", "text/css")]
+    {
         let answer = service.request("GET", path, &[], b"");
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.header("content-type").is_some_and(|v| v.starts_with(media)), "{answer:?}");

@@ -8,12 +8,27 @@ use bytes::Bytes;
 
 use super::app::read_only;
 
-/// Path, media type and content of each file.
-const FILES: [(&str, &str, &[u8]); 4] = [
+/// A file of the folder `web` under its own path: path, media type, content.
+macro_rules! file {
+    ($path:literal, $media:literal) => {
+        (concat!("/", $path), $media, include_bytes!(concat!("../../../../web/", $path)))
+    };
+}
+
+const FILES: [(&str, &str, &[u8]); 13] = [
     ("/", "text/html; charset=utf-8", include_bytes!("../../../../web/index.html")),
-    ("/playground.css", "text/css; charset=utf-8", include_bytes!("../../../../web/playground.css")),
-    ("/playground.js", "text/javascript; charset=utf-8", include_bytes!("../../../../web/playground.js")),
-    ("/favicon.svg", "image/svg+xml", include_bytes!("../../../../web/favicon.svg")),
+    file!("favicon.svg", "image/svg+xml"),
+    file!("playground/style.css", "text/css; charset=utf-8"),
+    file!("playground/call.js", "text/javascript; charset=utf-8"),
+    file!("playground/camera.js", "text/javascript; charset=utf-8"),
+    file!("playground/dom.js", "text/javascript; charset=utf-8"),
+    file!("playground/drawing.js", "text/javascript; charset=utf-8"),
+    file!("playground/guide.js", "text/javascript; charset=utf-8"),
+    file!("playground/main.js", "text/javascript; charset=utf-8"),
+    file!("playground/picture.js", "text/javascript; charset=utf-8"),
+    file!("playground/result.js", "text/javascript; charset=utf-8"),
+    file!("playground/service.js", "text/javascript; charset=utf-8"),
+    file!("playground/words.js", "text/javascript; charset=utf-8"),
 ];
 
 /// The page talks to this service alone: no scripts but its own file, nothing from elsewhere, nobody frames it.
