@@ -1,7 +1,7 @@
 //! dlib's age and gender networks, which their package ships as ONNX files already.
 
 use super::ConvertError;
-use super::onnx::{self, Extent, Node, Tensor, ValueInfo};
+use super::onnx::{self, Extent, FLOAT, Node, Tensor, ValueInfo};
 use prost::Message;
 
 /// Mean of red, green and blue that dlib subtracts (`input_rgb_image_sized`).
@@ -35,8 +35,8 @@ pub fn gender(onnx: &[u8]) -> Result<Vec<u8>, ConvertError> {
     normalised(onnx, 32, 2)
 }
 
-/// Prepends `(input - mean) / 256` and names the input `input`; everything else stays as it is. The sums are done in
-/// the order of the original, so the results are the same to the last bit.
+/// Prepends `(input - mean) / 256`, names the input `input` and sets subnormal weights to zero; everything else stays as
+/// it is. The sums are done in the order of the original, so the results are the same to the last bit or nearly so.
 fn normalised(onnx: &[u8], side: i64, classes: i64) -> Result<Vec<u8>, ConvertError> {
     let (mut model, mut graph) = onnx::read(onnx)?;
     let input = onnx::only_input(&graph)?;
@@ -70,6 +70,9 @@ fn normalised(onnx: &[u8], side: i64, classes: i64) -> Result<Vec<u8>, ConvertEr
     let steps =
         [node("Sub", "input", "input_mean", "input_centred"), node("Mul", "input_centred", "input_scale", &input.name)];
     graph.node.splice(0..0, steps);
+    for weights in &mut graph.initializer {
+        zero_subnormals(weights)?;
+    }
     graph.initializer.push(Tensor::floats("input_mean", &[1, 3, 1, 1], &MEAN_RGB).encode_to_vec());
     graph.initializer.push(Tensor::floats("input_scale", &[1], &[SCALE]).encode_to_vec());
     let side = Extent::Fixed(side);
@@ -78,6 +81,28 @@ fn normalised(onnx: &[u8], side: i64, classes: i64) -> Result<Vec<u8>, ConvertEr
     graph.value_info.clear();
     model.graph = Some(graph);
     Ok(model.encode_to_vec())
+}
+
+/// Sets the subnormal weights of an encoded tensor (below 1.2e-38, far too small to matter) to zero.
+///
+/// The age network has 6,667 of them, left by its training in the first two convolutions. A processor multiplies by
+/// them in microcode: the network took 8.4 ms instead of 1.2 ms.
+fn zero_subnormals(encoded: &mut Vec<u8>) -> Result<(), ConvertError> {
+    let mut tensor = Tensor::decode(encoded.as_slice())?;
+    if tensor.data_type != FLOAT {
+        return Ok(());
+    }
+    let mut changed = false;
+    for bytes in tensor.raw_data.as_chunks_mut::<4>().0 {
+        if f32::from_le_bytes(*bytes).is_subnormal() {
+            *bytes = [0; 4];
+            changed = true;
+        }
+    }
+    if changed {
+        *encoded = tensor.encode_to_vec();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -94,7 +119,9 @@ mod tests {
         let graph = Graph {
             node: vec![b"opaque".to_vec()],
             name: "dlib".to_owned(),
-            initializer: vec![b"weights".to_vec()],
+            initializer: vec![
+                Tensor::floats("weights", &[4], &[1e-38, -1e-40, 0.5, f32::MIN_POSITIVE]).encode_to_vec(),
+            ],
             input: vec![ValueInfo::floats("images", &shape(&[3, side, side])).encode_to_vec()],
             output: vec![ValueInfo::floats("probabilities", &shape(&[classes])).encode_to_vec()],
             value_info: Vec::new(),
@@ -114,6 +141,13 @@ mod tests {
         assert_eq!((sub.op_type.as_str(), sub.input[0].as_str()), ("Sub", "input"));
         assert_eq!((mul.op_type.as_str(), mul.output[0].as_str()), ("Mul", "images"));
         assert_eq!(mul.input[0], sub.output[0]);
+    }
+
+    #[test]
+    fn subnormal_weights_become_zero_and_no_others() {
+        let converted = Model::decode(age(&published(64, 81)).unwrap().as_slice()).unwrap();
+        let weights = Tensor::decode(converted.graph.unwrap().initializer[0].as_slice()).unwrap();
+        assert_eq!(weights, Tensor::floats("weights", &[4], &[0.0, 0.0, 0.5, f32::MIN_POSITIVE]));
     }
 
     #[test]
