@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Checks the manifests against Kubernetes' own schemas, offline: the PyPI package kubernetes-validate carries them.
 #
-#   deploy/kubernetes/validate.sh [VERSION...]     versions of Kubernetes, such as 1.31
+#   deploy/kubernetes/validate.sh PROGRAM      the built facegate, which must know every setting that a pod is given
 #
 # Uses kubernetes-validate from the PATH, or installs it into a temporary virtual environment with pip.
 set -euo pipefail
+program=$(realpath "$1")
 cd "$(dirname "$0")"
 
 tool=$(command -v kubernetes-validate || true)
@@ -16,17 +17,17 @@ if [ -z "$tool" ]; then
     tool=$folder/bin/kubernetes-validate
 fi
 
-[ $# -gt 0 ] || set -- 1.31 1.34 1.37
-for version in "$@"; do
-    "$tool" --strict --kubernetes-version "$version" ./*.yaml
+for version in 1.31 1.34 1.37; do
+    "$tool" --strict --quiet --kubernetes-version "$version" ./*.yaml
+    echo "schemas of Kubernetes $version: valid"
 done
 
 # What no schema knows: everything must select the same pods, and refer to what exists.
 if "${tool%/*}/python3" -c 'import yaml' 2>/dev/null; then python=${tool%/*}/python3; else python=python3; fi
-"$python" - ./*.yaml <<'PYTHON'
-import sys, yaml
+"$python" - "$program" ./*.yaml <<'PYTHON'
+import subprocess, sys, yaml
 
-objects = [o for path in sys.argv[1:] for o in yaml.safe_load_all(open(path)) if o]
+objects = [o for path in sys.argv[2:] for o in yaml.safe_load_all(open(path)) if o]
 by = {(o["kind"], o["metadata"]["name"]): o for o in objects}
 assert len(by) == len(objects), "two objects share kind and name"
 deployment = by["Deployment", "facegate"]["spec"]
@@ -45,7 +46,8 @@ assert selects(by["Service", "facegate"]["spec"]["selector"])
 assert by["Service", "facegate"]["spec"]["ports"][0]["targetPort"] in ports
 assert selects(by["PodDisruptionBudget", "facegate"]["spec"]["selector"]["matchLabels"])
 assert selects(by["NetworkPolicy", "facegate"]["spec"]["podSelector"]["matchLabels"])
-assert by["NetworkPolicy", "facegate"]["spec"]["ingress"][0]["ports"][0]["port"] in ports
+for rule in by["NetworkPolicy", "facegate"]["spec"]["ingress"]:
+    assert rule["ports"][0]["port"] in ports
 target = by["HorizontalPodAutoscaler", "facegate"]["spec"]["scaleTargetRef"]
 assert (target["kind"], target["name"]) in by and "replicas" not in deployment
 assert ("ServiceAccount", pod["spec"]["serviceAccountName"]) in by
@@ -58,4 +60,11 @@ assert pod["spec"]["enableServiceLinks"] is False
 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
     assert container[probe]["httpGet"]["port"] in ports
 print("references: consistent")
+
+# facegate refuses FACEGATE_ variables that are no settings, and values that it cannot read.
+for o in objects:
+    for c in o.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+        settings = {e["name"]: e["value"] for e in c.get("env", []) if "value" in e}
+        subprocess.run([sys.argv[1], "config"], env=settings, check=True, stdout=subprocess.DEVNULL)
+print("settings: known to the program")
 PYTHON

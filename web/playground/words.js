@@ -58,7 +58,8 @@ export function ruleWords({ rule, measured, threshold, unit }) {
 
 /** -10000 (certainly male) to 10000 (certainly female) in words. */
 export function genderWords(gender) {
-  const sure = Math.floor((10_000 + Math.abs(gender)) / 200);
+  // Never quite certain.
+  const sure = Math.min(99, Math.round((10_000 + Math.abs(gender)) / 200));
   if (sure < 60) return { word: 'Undecided', certainty: 'neither is likelier by much' };
   return { word: gender < 0 ? 'Male' : 'Female', certainty: `${sure} % certain` };
 }

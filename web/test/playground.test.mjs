@@ -13,6 +13,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import axe from 'axe-core';
 import { chromium } from 'playwright-core';
+import { WORDS } from '../playground/words.js';
 
 const run = promisify(execFile);
 const { FACEGATE_URL, FACEGATE_USER, FACEGATE_PASSWORD, FACEGATE_PICTURE, FACEGATE_GROUP_PICTURE, SHOTS } = process.env;
@@ -26,6 +27,7 @@ const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 let browser;
 let folder;
 const portrait = await readFile(FACEGATE_PICTURE);
+const group = await readFile(FACEGATE_GROUP_PICTURE);
 
 async function launch(more = []) {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: [...flags, ...more] });
@@ -328,9 +330,15 @@ describe('an accepted picture', () => {
 });
 
 describe('a picture that cannot be used', () => {
+  test('is explained with the words of the API guide', async () => {
+    const guide = await readFile(new URL('../../docs/api.md', import.meta.url), 'utf8');
+    assert.equal(Object.keys(WORDS).length, 8);
+    for (const [word, [, tell]] of Object.entries(WORDS)) assert.ok(guide.includes(`| \`${word}\` | "${tell}"`), word);
+  });
+
   test('says why, what to tell the person, and which rules are broken', async () => {
     const { page, close } = await openSignedIn();
-    await check(page, await readFile(FACEGATE_GROUP_PICTURE), 'group.jpg');
+    await check(page, group, 'group.jpg');
     assert.equal(await page.getAttribute('#verdict', 'data-state'), 'bad');
     assert.equal(await page.textContent('#verdict-title'), 'More than one face');
     assert.match(await page.textContent('#verdict-word'), /^TOO_MANY_FACES · second_face$/);
@@ -512,14 +520,18 @@ describe('the call as code', () => {
 });
 
 describe('the camera', () => {
-  /** A browser whose camera shows the portrait with a face of `side` pixels, its middle at `x`, `y` of 640 by 480. */
-  async function withCamera(side, x = 320, y = 240) {
-    const { face } = await detect(portrait);
-    const { left, top, width, height: tall } = face.rectangle;
+  /**
+   * A browser whose camera shows a picture's main face with `side` pixels, its middle at `x`, `y` of 640 by 480; nothing
+   * is seen further from that middle than `reach` times the face's size.
+   */
+  async function withCamera(side, { x = 320, y = 240, picture = portrait, reach = Infinity } = {}) {
+    const { left, top, width, height: tall } = (await detect(picture)).details.faces[0].extent;
     const scale = side / Math.min(width, tall);
-    const frame = await redrawn(portrait, `canvas.width = 640; canvas.height = 480; context.fillStyle = "#777"; context.fillRect(0, 0, 640, 480);
+    const seen = Math.min(2000, reach * side);
+    const frame = await redrawn(picture, `canvas.width = 640; canvas.height = 480; context.fillStyle = "#777"; context.fillRect(0, 0, 640, 480);
+      context.rect(${x} - ${seen}, ${y} - ${seen}, 2 * ${seen}, 2 * ${seen}); context.clip();
       context.drawImage(image, ${x - (left + width / 2) * scale}, ${y - (top + tall / 2) * scale}, image.width * ${scale}, image.height * ${scale});`);
-    const file = join(folder, `camera-${side}-${x}-${y}.mjpeg`);
+    const file = join(await mkdtemp(join(folder, 'camera-')), 'video.mjpeg');
     await writeFile(file, Buffer.concat([frame, frame, frame]));
     return launch(['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-video-capture=${file}`]);
   }
@@ -528,13 +540,15 @@ describe('the camera', () => {
     await page.waitForFunction((hint) => document.getElementById('hint-main').textContent === hint, hint);
   }
 
-  for (const [name, place, hint] of [
-    ['too far', [90], 'Come closer'],
-    ['too close', [350], 'Move further away'],
-    ['aside', [175, 130, 250], 'Bring your face to the centre'],
+  for (const [name, side, hint, place = {}] of [
+    ['too far', 90, 'Come closer'],
+    ['too close', 350, 'Move further away'],
+    ['aside', 175, 'Bring your face to the centre', { x: 130, y: 250 }],
+    // The largest face of the group is turned by 48 degrees.
+    ['turned', 170, 'Turn to the camera', { picture: group, reach: 0.8 }],
   ]) {
     test(`tells a person who is ${name} what to change`, async () => {
-      const own = await withCamera(...place);
+      const own = await withCamera(side, place);
       const { page, close } = await openSignedIn(own);
       await page.click('#open-camera');
       await hinted(page, hint);
@@ -658,7 +672,7 @@ describe('for everybody', () => {
   for (const scheme of ['light', 'dark']) {
     test(`axe finds nothing to object to when it is ${scheme}`, async () => {
       const { page, close } = await openSignedIn(browser, { colorScheme: scheme });
-      for (const picture of [null, portrait, await readFile(FACEGATE_GROUP_PICTURE), Buffer.from('no picture')]) {
+      for (const picture of [null, portrait, group, Buffer.from('no picture')]) {
         if (picture) await check(page, picture);
         await accessible(page);
         if (picture === portrait) await shot(page, `accepted-${scheme}`);
@@ -674,7 +688,7 @@ describe('for everybody', () => {
     for (const width of [390, 320]) {
       const { page, close } = await openSignedIn(browser, { viewport: { width, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true });
       await shot(page, `phone-${width}-empty`);
-      for (const picture of [portrait, await readFile(FACEGATE_GROUP_PICTURE)]) {
+      for (const picture of [portrait, group]) {
         await check(page, picture);
         const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
         assert.ok(content <= width && window <= width, `${content} in ${width}`);
