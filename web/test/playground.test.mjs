@@ -723,6 +723,7 @@ describe('for everybody', () => {
       if (id) {
         reached.push(id);
         assert.ok(outlined, `the focus on ${id} is not seen`);
+        if (id === 'file') await shot(page, 'focus', {});
       }
     }
     for (const id of ['skip', 'account', 'box', 'keypoints', 'landmarks', 'file', 'open-camera', 'link', 'tab-response', 'copy', 'code']) {
