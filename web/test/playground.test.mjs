@@ -599,6 +599,7 @@ describe('the camera', () => {
     await hinted(page, 'Good, hold still');
     await page.locator('#picture-title').scrollIntoViewIfNeeded();
     await shot(page, 'camera-phone', {});
+    await accessible(page);
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
     await close();
     await own.close();
