@@ -8,12 +8,16 @@ let picture = null;
 
 /** The same value with long texts and long lists of points shortened. */
 function shorten(value) {
-  if (typeof value === 'string') return value.length > 120 && !/\s/.test(value.slice(0, 120)) ? `${value.slice(0, 48)}… (${round(value.length)} characters)` : value;
+  if (typeof value === 'string')
+    return value.length > 120 && !/\s/.test(value.slice(0, 120))
+      ? `${value.slice(0, 48)}… (${round(value.length)} characters)`
+      : value;
   if (Array.isArray(value)) {
     const short = value.length > 20 ? [...value.slice(0, 2), `… ${value.length - 2} more`] : value;
     return short.map(shorten);
   }
-  if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shorten(each)]));
+  if (value && typeof value === 'object')
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shorten(each)]));
   return value;
 }
 
@@ -75,8 +79,12 @@ EOF`
 EOF`;
   const python = `import base64, json, urllib.request, uuid
 
-${link ? `picture = ${text(link)}` : `with open("${file}", "rb") as file:
-    picture = base64.b64encode(file.read()).decode()`}
+${
+  link
+    ? `picture = ${text(link)}`
+    : `with open("${file}", "rb") as file:
+    picture = base64.b64encode(file.read()).decode()`
+}
 
 request = urllib.request.Request(
     "${ENDPOINT}",

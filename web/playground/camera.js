@@ -18,7 +18,8 @@ let owner = null;
 async function openCamera(facing = 'user') {
   if (!navigator.mediaDevices?.getUserMedia) {
     // Without HTTPS the browser gives no live camera, but a phone's own camera app is still there.
-    $('camera-note').textContent = 'Browsers give the live camera to pages over HTTPS or on localhost only. On a phone the camera app opens instead.';
+    $('camera-note').textContent =
+      'Browsers give the live camera to pages over HTTPS or on localhost only. On a phone the camera app opens instead.';
     $('snap').click();
     return;
   }
@@ -115,7 +116,11 @@ async function look(session, canvas) {
     }
     if (!envelope?.details) {
       session.good = 0;
-      tell({ state: 'wait', main: 'One moment…', more: sentence(envelope?.errorDetail?.message) || 'The service did not answer.' });
+      tell({
+        state: 'wait',
+        main: 'One moment…',
+        more: sentence(envelope?.errorDetail?.message) || 'The service did not answer.',
+      });
       return Math.max(2_000, (retryAfter ?? 0) * 1_000);
     }
     const scale = $('video').videoWidth / canvas.width;
@@ -187,7 +192,12 @@ export function drawGuide() {
     arrow(context, [mirror(nose[0]), nose[1]], [advice.turn[0] * flip, advice.turn[1]], 58 * px, HINT, px);
   }
   if (advice.zoom) {
-    for (const [dx, dy] of [[-1, -0.8], [1, -0.8], [1, 0.8], [-1, 0.8]]) {
+    for (const [dx, dy] of [
+      [-1, -0.8],
+      [1, -0.8],
+      [1, 0.8],
+      [-1, 0.8],
+    ]) {
       const inner = [oval.x + dx * oval.rx * 0.8, oval.y + dy * oval.ry];
       const from = advice.zoom > 0 ? inner : [inner[0] + dx * 32 * px, inner[1] + dy * 32 * px];
       arrow(context, from, [dx * advice.zoom, dy * advice.zoom], 34 * px, HINT, px);

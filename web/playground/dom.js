@@ -32,6 +32,7 @@ export const round = (value, digits = 0) => number.format(Number(value.toFixed(d
 export const percent = (value, digits = 0) => `${round(value * 100, digits)} %`;
 
 /** With a capital and a full stop. */
-export const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}` : '');
+export const sentence = (text) =>
+  text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}` : '';
 
 export const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));

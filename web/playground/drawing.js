@@ -30,7 +30,10 @@ export function prepare(canvas, width, height, left = 0, top = 0) {
 /** Strokes the path with a dark edge, to be seen on every picture. Widths are in CSS pixels of the size `px`. */
 function strokeOutlined(context, colour, width, edge, px) {
   context.lineCap = context.lineJoin = 'round';
-  for (const [style, size] of [['rgb(0 0 0 / 55%)', width + edge], [colour, width]]) {
+  for (const [style, size] of [
+    ['rgb(0 0 0 / 55%)', width + edge],
+    [colour, width],
+  ]) {
     context.strokeStyle = style;
     context.lineWidth = size * px;
     context.stroke();
@@ -41,7 +44,12 @@ function strokeOutlined(context, colour, width, edge, px) {
 export function brackets(context, { left, top, width, height }, colour, px) {
   const arm = Math.min(width, height) * 0.2;
   context.beginPath();
-  for (const [x, y, dx, dy] of [[left, top, 1, 1], [left + width, top, -1, 1], [left + width, top + height, -1, -1], [left, top + height, 1, -1]]) {
+  for (const [x, y, dx, dy] of [
+    [left, top, 1, 1],
+    [left + width, top, -1, 1],
+    [left + width, top + height, -1, -1],
+    [left, top + height, 1, -1],
+  ]) {
     context.moveTo(x + dx * arm, y);
     context.lineTo(x, y);
     context.lineTo(x, y + dy * arm);
@@ -85,6 +93,10 @@ export function scaledCanvas(source, width, height, longest = Infinity) {
 
 export function jpeg(canvas, quality) {
   return new Promise((resolve, reject) =>
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('The browser could not make a picture.'))), 'image/jpeg', quality),
+    canvas.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error('The browser could not make a picture.'))),
+      'image/jpeg',
+      quality,
+    ),
   );
 }

@@ -43,12 +43,16 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
     const across = Math.abs(x) > 0.06 ? `to your ${x < 0 ? 'left' : 'right'}` : '';
     const along = Math.abs(y) > 0.08 ? (y < 0 ? 'down' : 'up') : '';
     const where = [across, along].filter(Boolean).join(' and ');
-    return say('centre', 'Bring your face to the centre', selfie && where ? `A little ${where}.` : '', { move: [-x, -y] });
+    return say('centre', 'Bring your face to the centre', selfie && where ? `A little ${where}.` : '', {
+      move: [-x, -y],
+    });
   }
 
   const liveness = details.liveness;
   if (liveness && liveness.reliability < 0.25) {
-    return say('distance', 'A little further away', 'The liveness check needs to see what is around you.', { zoom: -1 });
+    return say('distance', 'A little further away', 'The liveness check needs to see what is around you.', {
+      zoom: -1,
+    });
   }
 
   const pose = details.pose;
@@ -57,11 +61,18 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
     checks.pose = 'pass';
     if (Math.abs(pose.yaw) > 0.7 * limit('max_yaw')) {
       const way = pose.yaw > 0 ? 'right' : 'left';
-      return say('pose', 'Turn to the camera', `Turn your head a little to your ${way}.`, { turn: [pose.yaw > 0 ? -1 : 1, 0] });
+      return say('pose', 'Turn to the camera', `Turn your head a little to your ${way}.`, {
+        turn: [pose.yaw > 0 ? -1 : 1, 0],
+      });
     }
     if (Math.abs(pose.pitch) > 0.8 * limit('max_pitch')) {
       const up = pose.pitch > 0;
-      return say('pose', 'Turn to the camera', up ? 'Lower your chin a little.' : 'Raise your chin a little, or hold the camera lower.', { turn: [0, up ? 1 : -1] });
+      return say(
+        'pose',
+        'Turn to the camera',
+        up ? 'Lower your chin a little.' : 'Raise your chin a little, or hold the camera lower.',
+        { turn: [0, up ? 1 : -1] },
+      );
     }
     if (Math.abs(pose.roll) > 25) return say('pose', 'Hold your head upright');
   }

@@ -106,7 +106,7 @@ async function analyse(picture) {
 
 /** The service's answer; null when nobody signs in. */
 async function ask(picture, signal, stale) {
-  for (let problem = ''; ; ) {
+  for (let problem = ''; ;) {
     if (!isSignedIn() && !(await signIn(problem))) return null;
     if (stale()) return null;
     busy(true);

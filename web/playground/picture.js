@@ -42,9 +42,14 @@ export function layout() {
   $('frame').hidden = !size;
   $('frame').classList.toggle('blank', !seen);
   const name = picture.blob ? 'this file' : 'the picture behind the link';
-  show($('unseen'), seen || (!$('image').hidden && !picture.answer) ? '' : size
-    ? `The browser does not show ${name}: only what the service returned is drawn.`
-    : `The browser does not show ${name}. The service looks at it all the same.`);
+  show(
+    $('unseen'),
+    seen || (!$('image').hidden && !picture.answer)
+      ? ''
+      : size
+        ? `The browser does not show ${name}: only what the service returned is drawn.`
+        : `The browser does not show ${name}. The service looks at it all the same.`,
+  );
   if (!size) return;
   const view = viewOf(size, details?.faces[0]);
   fit($('frame'), view.width, view.height);

@@ -67,7 +67,11 @@ export function showProblem(title, more, { word, tell = '', ...offer } = {}) {
 export function showAnswer(picture) {
   const { status, envelope } = picture.answer;
   if (!envelope) {
-    showProblem(`Unexpected answer (HTTP ${status})`, 'This did not come from the service. Is there a proxy in between?', { retry: true });
+    showProblem(
+      `Unexpected answer (HTTP ${status})`,
+      'This did not come from the service. Is there a proxy in between?',
+      { retry: true },
+    );
   } else if (envelope.hasError && !(envelope.error in WORDS)) {
     showFault(picture);
   } else {
@@ -95,7 +99,8 @@ function showJudgement({ answer: { envelope, millis } }) {
   const { face, error, errorDetail, details } = envelope;
   const values = face ?? {
     age: details.age && Math.round(details.age),
-    gender: details.femaleProbability === undefined ? undefined : Math.round(10_000 * (2 * details.femaleProbability - 1)),
+    gender:
+      details.femaleProbability === undefined ? undefined : Math.round(10_000 * (2 * details.femaleProbability - 1)),
     passiveLivenessScore: details.liveness?.score,
   };
   if (!face) {
@@ -108,7 +113,12 @@ function showJudgement({ answer: { envelope, millis } }) {
       verdict('good', 'pass', 'Usable: exactly one good face', meeting);
     } else {
       // The score never rejects: the caller decides.
-      verdict('caution', 'warn', 'Usable, but it may not be a live person', `${meeting} The liveness score is under the threshold of ${LIVE}.`);
+      verdict(
+        'caution',
+        'warn',
+        'Usable, but it may not be a live person',
+        `${meeting} The liveness score is under the threshold of ${LIVE}.`,
+      );
     }
     advise('', '');
   }
@@ -156,7 +166,10 @@ function showPerson({ age, gender }) {
   const half = Math.abs(gender) / 200;
   $('balance-fill').style.left = `${gender < 0 ? 50 - half : 50}%`;
   $('balance-fill').style.width = `${half}%`;
-  $('balance').setAttribute('aria-label', `${round(gender)} on the scale from −10,000, certainly male, to 10,000, certainly female`);
+  $('balance').setAttribute(
+    'aria-label',
+    `${round(gender)} on the scale from −10,000, certainly male, to 10,000, certainly female`,
+  );
   $('balance').title = `${round(gender)} of −10,000 … 10,000`;
   return [`Age ${age}`, `${word}, ${certainty}`];
 }
@@ -193,11 +206,19 @@ function showFacts({ image, faces, pose, interpupillaryDistance, timings }, mill
   }
   facts.push(['Analysis', `${round(Object.values(timings).reduce((sum, time) => sum + time, 0))} ms`]);
   facts.push(['Answer after', `${round(millis)} ms`]);
-  $('facts').replaceChildren(...facts.map(([name, value]) => make('div', '', make('dt', '', name), make('dd', '', value))));
+  $('facts').replaceChildren(
+    ...facts.map(([name, value]) => make('div', '', make('dt', '', name), make('dd', '', value))),
+  );
 }
 
 /** How a rule came out: the state's style, its icon and its name. */
-const STATES = { pass: ['pass', 'Passed'], fail: ['fail', 'Not met'], warn: ['warn', 'Warning'], skip: ['skip', 'Not measured'], off: ['skip', 'Switched off'] };
+const STATES = {
+  pass: ['pass', 'Passed'],
+  fail: ['fail', 'Not met'],
+  warn: ['warn', 'Warning'],
+  skip: ['skip', 'Not measured'],
+  off: ['skip', 'Switched off'],
+};
 
 function stateOf({ verdict, action }) {
   if (action === 'off') return 'off';
@@ -212,7 +233,9 @@ function showRules(rules) {
   $('rules-note').textContent = [
     failed ? `${failed} of ${rules.length} not met; the first one decides` : 'No rule is broken',
     warned ? warnings(warned) : '',
-  ].filter(Boolean).join(' · ');
+  ]
+    .filter(Boolean)
+    .join(' · ');
   $('rule-list').replaceChildren(...rules.map(ruleItem));
 }
 
@@ -232,7 +255,11 @@ function scale(value = 0, span, limit) {
 function ruleItem(rule, index, rules) {
   let state = stateOf(rule);
   let { name, value, limit } = ruleWords(rule);
-  if (rule.rule === 'max_second_face' && state === 'skip' && rules.find((each) => each.rule === 'min_faces').measured === 1) {
+  if (
+    rule.rule === 'max_second_face' &&
+    state === 'skip' &&
+    rules.find((each) => each.rule === 'min_faces').measured === 1
+  ) {
     // Nothing to measure is the best that can be said.
     [state, value] = ['pass', 'No second face'];
   }
@@ -256,7 +283,13 @@ function showQuality(quality) {
   $('quality-list').replaceChildren(
     ...entries.map(([name, { value }]) => {
       const words = name.replaceAll('_', ' ');
-      return make('div', '', make('dt', '', words[0].toUpperCase() + words.slice(1)), make('dd', '', String(value)), scale(value, 100));
+      return make(
+        'div',
+        '',
+        make('dt', '', words[0].toUpperCase() + words.slice(1)),
+        make('dd', '', String(value)),
+        scale(value, 100),
+      );
     }),
   );
 }

@@ -78,7 +78,10 @@ function basic(user, password) {
 
 function remember(header, user) {
   authorization = header;
-  $('account').replaceChildren(header ? 'Sign out' : 'Sign in', ...(header ? [make('span', 'account-user', ` ${user}`)] : []));
+  $('account').replaceChildren(
+    header ? 'Sign out' : 'Sign in',
+    ...(header ? [make('span', 'account-user', ` ${user}`)] : []),
+  );
 }
 
 export const isSignedIn = () => authorization !== null;
@@ -110,7 +113,9 @@ async function submitLogin(event) {
     const header = basic(user, password);
     const answer = await post(JSON.stringify({ sessionId: sessionId() }), { header });
     if (answer.status === 401 || answer.status === 429) {
-      $('login-error').textContent = sentence(answer.envelope?.errorDetail?.message ?? 'The service did not accept this.');
+      $('login-error').textContent = sentence(
+        answer.envelope?.errorDetail?.message ?? 'The service did not accept this.',
+      );
       $('password').select();
       return;
     }

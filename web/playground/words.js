@@ -13,7 +13,10 @@ export const WORDS = {
   FACE_TOO_CLOSE: ['The face is too close to the camera', 'Please move a little further away from the camera.'],
   FACE_CLOSE_TO_BORDER: ['The face is too close to the border', 'Please bring your face to the centre of the picture.'],
   FACE_ANGLE_TOO_LARGE: ['The head is turned away', 'Please turn your face to the camera and hold it at eye level.'],
-  FACE_IS_OCCLUDED: ['Something covers the face', 'Please take off masks, dark glasses and scarves, and keep your hands away from your face.'],
+  FACE_IS_OCCLUDED: [
+    'Something covers the face',
+    'Please take off masks, dark glasses and scarves, and keep your hands away from your face.',
+  ],
 };
 
 /** Answers that are not about the picture's face, by HTTP status: title, what to tell the person. */
@@ -26,24 +29,59 @@ export const STATUSES = {
   415: ['The service did not accept this type of request', ''],
   422: ['The picture cannot be read', 'This file does not open as a picture. Please choose a JPEG or PNG.'],
   429: ['Too many requests', 'Please wait a moment and try again.'],
-  500: ['The service failed on this picture', 'Something went wrong on our side. Please try again with another picture.'],
+  500: [
+    'The service failed on this picture',
+    'Something went wrong on our side. Please try again with another picture.',
+  ],
   503: ['The service is busy', 'Please wait a moment and try again.'],
 };
 
 /** Each rule in plain words: its name, the measured value, the limit. */
 const RULES = {
   min_faces: ['A face is in the picture', (v) => `${v} ${v === 1 ? 'face' : 'faces'} found`, (t) => `at least ${t}`],
-  max_second_face: ['Nobody else is in the picture', (v) => `Second face has ${percent(v)} of the main face’s height`, (t) => `less than ${percent(t)}`],
-  min_interpupillary_distance: ['The eyes are far enough apart', (v) => `${round(v)} px between the pupils`, (t) => `at least ${round(t)} px`],
+  max_second_face: [
+    'Nobody else is in the picture',
+    (v) => `Second face has ${percent(v)} of the main face’s height`,
+    (t) => `less than ${percent(t)}`,
+  ],
+  min_interpupillary_distance: [
+    'The eyes are far enough apart',
+    (v) => `${round(v)} px between the pupils`,
+    (t) => `at least ${round(t)} px`,
+  ],
   min_face_side: ['The face is large enough', (v) => `Shorter side ${round(v)} px`, (t) => `at least ${round(t)} px`],
-  min_face_area: ['The face fills enough of the picture', (v) => `${percent(v, 1)} of the picture`, (t) => `at least ${percent(t, 1)}`],
-  max_outside: ['The whole face is in the picture', (v) => (v > 0 ? `${round(v)} px are outside` : 'Nothing is outside'), (t) => `at most ${round(t)} px`],
-  min_surrounding: ['There is room around the face', (v) => `Picture is ${round(v, 1)} times the face`, (t) => `at least ${round(t, 1)} times`],
-  min_opposite_margins: ['The face does not fill the picture', (v) => `${round(v)} px on the roomier side`, (t) => `at least ${round(t)} px`],
-  min_margin: ['The face keeps off the border', (v) => (v < 0 ? `${round(-v)} px beyond the border` : `${round(v)} px to the nearest border`), (t) => `at least ${round(t)} px`],
+  min_face_area: [
+    'The face fills enough of the picture',
+    (v) => `${percent(v, 1)} of the picture`,
+    (t) => `at least ${percent(t, 1)}`,
+  ],
+  max_outside: [
+    'The whole face is in the picture',
+    (v) => (v > 0 ? `${round(v)} px are outside` : 'Nothing is outside'),
+    (t) => `at most ${round(t)} px`,
+  ],
+  min_surrounding: [
+    'There is room around the face',
+    (v) => `Picture is ${round(v, 1)} times the face`,
+    (t) => `at least ${round(t, 1)} times`,
+  ],
+  min_opposite_margins: [
+    'The face does not fill the picture',
+    (v) => `${round(v)} px on the roomier side`,
+    (t) => `at least ${round(t)} px`,
+  ],
+  min_margin: [
+    'The face keeps off the border',
+    (v) => (v < 0 ? `${round(-v)} px beyond the border` : `${round(v)} px to the nearest border`),
+    (t) => `at least ${round(t)} px`,
+  ],
   max_yaw: ['The head is not turned sideways', (v) => `Turned by ${round(v)}°`, (t) => `at most ${round(t)}°`],
   max_pitch: ['The head is not tilted up or down', (v) => `Tilted by ${round(v)}°`, (t) => `at most ${round(t)}°`],
-  max_occlusion: ['Nothing covers the face', (v) => `${percent(v)} sure that something covers it`, (t) => `less than ${percent(t)}`],
+  max_occlusion: [
+    'Nothing covers the face',
+    (v) => `${percent(v)} sure that something covers it`,
+    (t) => `less than ${percent(t)}`,
+  ],
 };
 
 /** A rule's name, measured value (null when it was not measured) and limit. */
@@ -68,7 +106,8 @@ export function genderWords(gender) {
 export function livenessWords({ reliability, surrounding }) {
   const size = `: the picture is ${round(surrounding, 1)} times the face`;
   if (reliability >= 0.67) return `High reliability (${percent(reliability)})${size}, enough to judge by.`;
-  if (reliability >= 0.34) return `Medium reliability (${percent(reliability)})${size}. More room around the face makes it firmer.`;
+  if (reliability >= 0.34)
+    return `Medium reliability (${percent(reliability)})${size}. More room around the face makes it firmer.`;
   return `Low reliability (${percent(reliability)})${size}. Step back: the check needs to see what is around the face.`;
 }
 
@@ -77,4 +116,3 @@ export const angle = (degrees, positive, negative) => {
   const whole = Math.round(Math.abs(degrees));
   return whole === 0 ? '0°' : `${whole}° ${degrees > 0 ? positive : negative}`;
 };
-

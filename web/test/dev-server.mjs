@@ -8,14 +8,22 @@ import { createServer, request } from 'node:http';
 const [port = '8191', service = 'http://127.0.0.1:8190'] = process.argv.slice(2);
 
 createServer((incoming, outgoing) => {
-  const passed = request(new URL(incoming.url, service), { method: incoming.method, headers: incoming.headers }, async (answer) => {
-    const path = new URL(incoming.url, service).pathname;
-    const file = await readFile(new URL(`..${path === '/' ? '/index.html' : path}`, import.meta.url)).catch(() => null);
-    const headers = { ...answer.headers, ...(file && { 'content-length': file.length }) };
-    outgoing.writeHead(answer.statusCode, headers);
-    if (file) outgoing.end(file);
-    else answer.pipe(outgoing);
-  });
-  passed.on('error', () => outgoing.writeHead(502, { 'Content-Type': 'text/plain' }).end('the service does not answer\n'));
+  const passed = request(
+    new URL(incoming.url, service),
+    { method: incoming.method, headers: incoming.headers },
+    async (answer) => {
+      const path = new URL(incoming.url, service).pathname;
+      const file = await readFile(new URL(`..${path === '/' ? '/index.html' : path}`, import.meta.url)).catch(
+        () => null,
+      );
+      const headers = { ...answer.headers, ...(file && { 'content-length': file.length }) };
+      outgoing.writeHead(answer.statusCode, headers);
+      if (file) outgoing.end(file);
+      else answer.pipe(outgoing);
+    },
+  );
+  passed.on('error', () =>
+    outgoing.writeHead(502, { 'Content-Type': 'text/plain' }).end('the service does not answer\n'),
+  );
   incoming.pipe(passed);
 }).listen(Number(port), '127.0.0.1', () => console.log(`http://127.0.0.1:${port}`));

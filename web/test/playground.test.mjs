@@ -17,12 +17,26 @@ import { WORDS } from '../playground/words.js';
 
 const run = promisify(execFile);
 const { FACEGATE_URL, FACEGATE_USER, FACEGATE_PASSWORD, FACEGATE_PICTURE, FACEGATE_GROUP_PICTURE, SHOTS } = process.env;
-for (const [name, value] of Object.entries({ FACEGATE_URL, FACEGATE_USER, FACEGATE_PASSWORD, FACEGATE_PICTURE, FACEGATE_GROUP_PICTURE })) {
+for (const [name, value] of Object.entries({
+  FACEGATE_URL,
+  FACEGATE_USER,
+  FACEGATE_PASSWORD,
+  FACEGATE_PICTURE,
+  FACEGATE_GROUP_PICTURE,
+})) {
   assert.ok(value, `set ${name}`);
 }
 const url = new URL('/', FACEGATE_URL).href;
 const endpoint = new URL('/api/v1/face/detect', url).href;
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 
 let browser;
 let folder;
@@ -30,7 +44,11 @@ const portrait = await readFile(FACEGATE_PICTURE);
 const group = await readFile(FACEGATE_GROUP_PICTURE);
 
 async function launch(more = []) {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: [...flags, ...more] });
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: [...flags, ...more],
+  });
 }
 
 /** Calls the service without the page. */
@@ -41,7 +59,11 @@ async function detect(picture) {
       'Content-Type': 'application/json',
       Authorization: `Basic ${Buffer.from(`${FACEGATE_USER}:${FACEGATE_PASSWORD}`).toString('base64')}`,
     },
-    body: JSON.stringify({ sessionId: 'playground-test', faceImageBase: picture.toString('base64'), returnDetails: true }),
+    body: JSON.stringify({
+      sessionId: 'playground-test',
+      faceImageBase: picture.toString('base64'),
+      returnDetails: true,
+    }),
   });
   return response.json();
 }
@@ -129,7 +151,34 @@ async function redrawn(buffer, draw) {
 
 /** Puts an EXIF orientation into a JPEG. */
 function withOrientation(jpeg, orientation) {
-  const tiff = Buffer.from([0x4d, 0x4d, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0]);
+  const tiff = Buffer.from([
+    0x4d,
+    0x4d,
+    0,
+    42,
+    0,
+    0,
+    0,
+    8,
+    0,
+    1,
+    0x01,
+    0x12,
+    0,
+    3,
+    0,
+    0,
+    0,
+    1,
+    0,
+    orientation,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+  ]);
   const body = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), tiff]);
   const head = Buffer.from([0xff, 0xe1, 0, body.length + 2]);
   return Buffer.concat([jpeg.subarray(0, 2), head, body, jpeg.subarray(2)]);
@@ -140,7 +189,10 @@ async function accessible(page) {
   await page.waitForTimeout(300);
   if (!(await page.evaluate('typeof axe === "object"'))) await page.evaluate(axe.source);
   const { violations, passes } = await page.evaluate('axe.run()');
-  assert.deepEqual(violations.map(({ id, help, nodes }) => [id, help, ...nodes.map((node) => node.html)]), []);
+  assert.deepEqual(
+    violations.map(({ id, help, nodes }) => [id, help, ...nodes.map((node) => node.html)]),
+    [],
+  );
   // Contrast was really computed: texts over pictures or gradients would be left undecided.
   assert.ok(passes.some(({ id, nodes }) => id === 'color-contrast' && nodes.length > 3));
 }
@@ -173,10 +225,14 @@ describe('sign-in', () => {
     const devtools = await page.context().newCDPSession(page);
     let boxes = 0;
     await devtools.send('Fetch.enable', { handleAuthRequests: true, patterns: [{ urlPattern: '*' }] });
-    devtools.on('Fetch.requestPaused', ({ requestId }) => devtools.send('Fetch.continueRequest', { requestId }).catch(() => {}));
+    devtools.on('Fetch.requestPaused', ({ requestId }) =>
+      devtools.send('Fetch.continueRequest', { requestId }).catch(() => {}),
+    );
     devtools.on('Fetch.authRequired', ({ requestId }) => {
       boxes += 1;
-      devtools.send('Fetch.continueWithAuth', { requestId, authChallengeResponse: { response: 'CancelAuth' } }).catch(() => {});
+      devtools
+        .send('Fetch.continueWithAuth', { requestId, authChallengeResponse: { response: 'CancelAuth' } })
+        .catch(() => {});
     });
     await shot(page, 'empty');
     await page.setInputFiles('#file', FACEGATE_PICTURE);
@@ -190,7 +246,12 @@ describe('sign-in', () => {
     assert.equal(await page.getAttribute('#verdict', 'data-state'), 'good');
     assert.equal(boxes, 0, "the browser's own login box");
     assert.equal(await page.inputValue('#password'), '');
-    const kept = await page.evaluate(async () => [localStorage.length, sessionStorage.length, document.cookie, (await indexedDB.databases()).length]);
+    const kept = await page.evaluate(async () => [
+      localStorage.length,
+      sessionStorage.length,
+      document.cookie,
+      (await indexedDB.databases()).length,
+    ]);
     assert.deepEqual(kept, [0, 0, '', 0]);
     // A request with the browser's credentials would have opened the box: the check above can fail.
     await page.evaluate(() => fetch('/api/v1/face/detect', { method: 'POST', credentials: 'include' }));
@@ -232,12 +293,13 @@ describe('an accepted picture', () => {
       assert.equal(await page.getAttribute(`.rule[data-rule="${rule.rule}"]`, 'data-state'), 'pass', rule.rule);
     }
     assert.match(await page.textContent('.rule[data-rule="min_face_side"]'), /Shorter side \d+ px.*at least 150 px/);
-    assert.ok(await page.evaluate(() => document.getElementById('crop').naturalWidth) > 0);
+    assert.ok((await page.evaluate(() => document.getElementById('crop').naturalWidth)) > 0);
     const { rectangle } = expected.face;
     const size = [expected.details.image.width, expected.details.image.height];
     assert.ok(await painted(page, rectangle.left, rectangle.top, size), 'box');
     assert.ok(await painted(page, rectangle.right, rectangle.bottom, size), 'box');
-    for (const point of expected.details.faces[0].keypoints) assert.ok((await painted(page, ...point, size)) > 60, 'key point');
+    for (const point of expected.details.faces[0].keypoints)
+      assert.ok((await painted(page, ...point, size)) > 60, 'key point');
     const landmark = expected.details.landmarks[10];
     assert.ok(await painted(page, landmark[0], landmark[1], size), 'landmark');
     for (const layer of ['box', 'keypoints', 'landmarks']) await page.click(`[data-layer="${layer}"]`);
@@ -245,7 +307,9 @@ describe('an accepted picture', () => {
     assert.equal(await painted(page, landmark[0], landmark[1], size), 0);
     for (const layer of ['box', 'keypoints', 'landmarks']) await page.click(`[data-layer="${layer}"]`);
     await page.click('[data-layer="zoom"]');
-    const zoomed = await page.evaluate(() => [document.getElementById('image'), document.getElementById('frame')].map((e) => e.getBoundingClientRect().width));
+    const zoomed = await page.evaluate(() =>
+      [document.getElementById('image'), document.getElementById('frame')].map((e) => e.getBoundingClientRect().width),
+    );
     assert.ok(zoomed[0] > 1.1 * zoomed[1]);
     await shot(page, 'zoomed', {});
     await page.click('[data-layer="zoom"]');
@@ -281,8 +345,11 @@ describe('an accepted picture', () => {
 
   test('is drawn upright when EXIF turns it', async () => {
     const turned = withOrientation(
-      await redrawn(portrait, `canvas.width = image.height; canvas.height = image.width;
-        context.translate(0, canvas.height); context.rotate(-Math.PI / 2); context.drawImage(image, 0, 0);`),
+      await redrawn(
+        portrait,
+        `canvas.width = image.height; canvas.height = image.width;
+        context.translate(0, canvas.height); context.rotate(-Math.PI / 2); context.drawImage(image, 0, 0);`,
+      ),
       6,
     );
     const [straight, expected] = [await detect(portrait), await detect(turned)];
@@ -293,7 +360,10 @@ describe('an accepted picture', () => {
     const size = [expected.details.image.width, expected.details.image.height];
     const frame = await page.locator('#frame').boundingBox();
     assert.ok(Math.abs(frame.width / frame.height - size[0] / size[1]) < 0.02);
-    const shownSize = await page.evaluate(() => [document.getElementById('image').naturalWidth, document.getElementById('image').naturalHeight]);
+    const shownSize = await page.evaluate(() => [
+      document.getElementById('image').naturalWidth,
+      document.getElementById('image').naturalHeight,
+    ]);
     assert.deepEqual(shownSize, size);
     assert.ok(await painted(page, expected.face.rectangle.left, expected.face.rectangle.top, size));
     assert.match(await page.textContent('#facts'), /Orientation 6/);
@@ -311,7 +381,9 @@ describe('an accepted picture', () => {
           transfer.items.add(new File([bytes], `${type}.jpg`, { type: 'image/jpeg' }));
           const init = { bubbles: true, cancelable: true };
           document.body.dispatchEvent(
-            type === 'paste' ? new ClipboardEvent(type, { ...init, clipboardData: transfer }) : new DragEvent(type, { ...init, dataTransfer: transfer }),
+            type === 'paste'
+              ? new ClipboardEvent(type, { ...init, clipboardData: transfer })
+              : new DragEvent(type, { ...init, dataTransfer: transfer }),
           );
         },
         [type, portrait.toString('base64')],
@@ -347,7 +419,10 @@ describe('a picture that cannot be used', () => {
     assert.equal(await page.getAttribute('.rule[data-rule="max_second_face"]', 'data-state'), 'fail');
     assert.ok(await page.isVisible('#anyway'));
     await shot(page, 'rejected');
-    const empty = await redrawn(portrait, 'canvas.width = 640; canvas.height = 480; context.fillStyle = "#89a"; context.fillRect(0, 0, 640, 480);');
+    const empty = await redrawn(
+      portrait,
+      'canvas.width = 640; canvas.height = 480; context.fillStyle = "#89a"; context.fillRect(0, 0, 640, 480);',
+    );
     await check(page, empty);
     await page.waitForFunction(() => document.getElementById('verdict-title').textContent === 'No face was found');
     assert.ok(await page.isHidden('#person'));
@@ -366,7 +441,9 @@ describe('a picture that cannot be used', () => {
     await page.waitForFunction(() => document.getElementById('link-error').textContent === 'This file is empty.');
     // A body just over the default limit of 16 MiB.
     await check(page, Buffer.concat([portrait, Buffer.alloc((12 << 20) + 64 - portrait.length)]), 'large.jpg');
-    await page.waitForFunction(() => document.getElementById('verdict-title').textContent === 'The picture is too large');
+    await page.waitForFunction(
+      () => document.getElementById('verdict-title').textContent === 'The picture is too large',
+    );
     assert.match(await page.textContent('#verdict-word'), /HTTP 413/);
     await shot(page, 'too-large');
     await page.click('#smaller-button');
@@ -409,7 +486,10 @@ describe('a link', () => {
     const { face, details } = await detect(portrait);
     const { left, top, width, height } = face.rectangle;
     await page.waitForTimeout(200);
-    assert.ok((await painted(page, left + width / 3, top + height / 4, [details.image.width, details.image.height])) > 60, 'the crop');
+    assert.ok(
+      (await painted(page, left + width / 3, top + height / 4, [details.image.width, details.image.height])) > 60,
+      'the crop',
+    );
     await page.click('[data-tab="curl"]');
     assert.match(await page.textContent('#code'), /"faceImageBase": "https:\/\/example\.org\/portrait\.jpg"/);
     await shot(page, 'link');
@@ -419,11 +499,19 @@ describe('a link', () => {
 
 describe('answers that a healthy service does not give', () => {
   const answers = [
-    [415, { code: 'content_type_unsupported', message: 'send JSON' }, 'The service did not accept this type of request'],
+    [
+      415,
+      { code: 'content_type_unsupported', message: 'send JSON' },
+      'The service did not accept this type of request',
+    ],
     [429, { code: 'rate_limited', message: 'slow down' }, 'Too many requests'],
     [503, { code: 'overloaded', message: 'too many requests are waiting' }, 'The service is busy'],
     [503, { code: 'not_ready', message: 'the networks are still being loaded' }, 'The service is still starting'],
-    [500, { code: 'inference_failed', message: 'the service failed on this picture' }, 'The service failed on this picture'],
+    [
+      500,
+      { code: 'inference_failed', message: 'the service failed on this picture' },
+      'The service failed on this picture',
+    ],
     [502, null, 'Unexpected answer (HTTP 502)'],
     [200, { code: 'new', message: 'a word of tomorrow' }, 'The service answered with HTTP 200'],
   ];
@@ -436,12 +524,18 @@ describe('answers that a healthy service does not give', () => {
           status,
           headers: status === 429 || status === 503 ? { 'Retry-After': '2' } : {},
           contentType: errorDetail ? 'application/json' : 'text/html',
-          body: errorDetail ? JSON.stringify({ sessionId: 's', hasError: true, error: 'INTERNAL_ERROR', errorDetail }) : '<h1>Bad gateway</h1>',
+          body: errorDetail
+            ? JSON.stringify({ sessionId: 's', hasError: true, error: 'INTERNAL_ERROR', errorDetail })
+            : '<h1>Bad gateway</h1>',
         }),
       );
       await page.setInputFiles('#file', FACEGATE_PICTURE);
       await page.waitForFunction((title) => document.getElementById('verdict-title').textContent === title, title);
-      if (errorDetail) assert.match((await page.textContent('#verdict-more')).toLowerCase(), new RegExp(errorDetail.message.toLowerCase()));
+      if (errorDetail)
+        assert.match(
+          (await page.textContent('#verdict-more')).toLowerCase(),
+          new RegExp(errorDetail.message.toLowerCase()),
+        );
       if (status === 429) {
         assert.ok(await page.isDisabled('#retry-button'));
         assert.match(await page.textContent('#retry-button'), /in \d s/);
@@ -465,7 +559,11 @@ describe('answers that a healthy service does not give', () => {
     await page.route('**/api/v1/face/detect', (route) => {
       if (refused) return route.continue();
       refused = true;
-      const envelope = { hasError: true, error: 'INTERNAL_ERROR', errorDetail: { code: 'credentials_wrong', message: 'the password was changed' } };
+      const envelope = {
+        hasError: true,
+        error: 'INTERNAL_ERROR',
+        errorDetail: { code: 'credentials_wrong', message: 'the password was changed' },
+      };
       return route.fulfill({ status: 401, json: envelope });
     });
     await page.setInputFiles('#file', FACEGATE_PICTURE);
@@ -528,12 +626,19 @@ describe('the camera', () => {
     const { left, top, width, height: tall } = (await detect(picture)).details.faces[0].extent;
     const scale = side / Math.min(width, tall);
     const seen = Math.min(2000, reach * side);
-    const frame = await redrawn(picture, `canvas.width = 640; canvas.height = 480; context.fillStyle = "#777"; context.fillRect(0, 0, 640, 480);
+    const frame = await redrawn(
+      picture,
+      `canvas.width = 640; canvas.height = 480; context.fillStyle = "#777"; context.fillRect(0, 0, 640, 480);
       context.rect(${x} - ${seen}, ${y} - ${seen}, 2 * ${seen}, 2 * ${seen}); context.clip();
-      context.drawImage(image, ${x - (left + width / 2) * scale}, ${y - (top + tall / 2) * scale}, image.width * ${scale}, image.height * ${scale});`);
+      context.drawImage(image, ${x - (left + width / 2) * scale}, ${y - (top + tall / 2) * scale}, image.width * ${scale}, image.height * ${scale});`,
+    );
     const file = join(await mkdtemp(join(folder, 'camera-')), 'video.mjpeg');
     await writeFile(file, Buffer.concat([frame, frame, frame]));
-    return launch(['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-video-capture=${file}`]);
+    return launch([
+      '--use-fake-ui-for-media-stream',
+      '--use-fake-device-for-media-stream',
+      `--use-file-for-fake-video-capture=${file}`,
+    ]);
   }
 
   async function hinted(page, hint) {
@@ -594,7 +699,12 @@ describe('the camera', () => {
 
   test('on a phone', async () => {
     const own = await withCamera(175);
-    const { page, close } = await openSignedIn(own, { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true });
+    const { page, close } = await openSignedIn(own, {
+      viewport: { width: 390, height: 844 },
+      deviceScaleFactor: 2,
+      hasTouch: true,
+      isMobile: true,
+    });
     await page.tap('#open-camera');
     await hinted(page, 'Good, hold still');
     await page.locator('#picture-title').scrollIntoViewIfNeeded();
@@ -630,7 +740,10 @@ describe('the camera', () => {
         small: main_(small),
         // The picture to be taken has twice the frame's pixels.
         smallFrame: main_(small, { scale: 2 }),
-        warned: main_((d, rule) => { small(d, rule); rule('min_interpupillary_distance').action = 'warn'; }),
+        warned: main_((d, rule) => {
+          small(d, rule);
+          rule('min_interpupillary_distance').action = 'warn';
+        }),
         yaw: more((d) => (d.pose.yaw = 35)),
         otherYaw: more((d) => (d.pose.yaw = -35)),
         pitch: more((d) => (d.pose.pitch = 35)),
@@ -687,7 +800,12 @@ describe('for everybody', () => {
 
   test('a phone shows all without scrolling sideways', async () => {
     for (const width of [390, 320]) {
-      const { page, close } = await openSignedIn(browser, { viewport: { width, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true });
+      const { page, close } = await openSignedIn(browser, {
+        viewport: { width, height: 844 },
+        deviceScaleFactor: 2,
+        hasTouch: true,
+        isMobile: true,
+      });
       await shot(page, `phone-${width}-empty`);
       for (const picture of [portrait, group]) {
         await check(page, picture);
@@ -698,10 +816,17 @@ describe('for everybody', () => {
       }
       // Everything that is touched is large enough for a finger (WCAG 2.5.8).
       const small = await page.evaluate(() =>
-        [...document.querySelectorAll('button, a, label.button, input:not(.sr)')].filter((element) => {
-          const { width, height } = element.getBoundingClientRect();
-          return element.checkVisibility() && !element.classList.contains('skip') && element.type !== 'checkbox' && (width < 24 || height < 24);
-        }).map((element) => element.id || element.textContent),
+        [...document.querySelectorAll('button, a, label.button, input:not(.sr)')]
+          .filter((element) => {
+            const { width, height } = element.getBoundingClientRect();
+            return (
+              element.checkVisibility() &&
+              !element.classList.contains('skip') &&
+              element.type !== 'checkbox' &&
+              (width < 24 || height < 24)
+            );
+          })
+          .map((element) => element.id || element.textContent),
       );
       assert.deepEqual(small, []);
       await close();
@@ -718,7 +843,10 @@ describe('for everybody', () => {
       const [id, outlined] = await page.evaluate(() => {
         const element = document.activeElement;
         const seen = element.id === 'file' ? document.getElementById('choose') : element;
-        return [element.id || element.dataset.layer || element.className, getComputedStyle(seen).outlineStyle !== 'none'];
+        return [
+          element.id || element.dataset.layer || element.className,
+          getComputedStyle(seen).outlineStyle !== 'none',
+        ];
       });
       if (reached.includes(id)) break;
       if (id) {
@@ -727,7 +855,19 @@ describe('for everybody', () => {
         if (id === 'file') await shot(page, 'focus', {});
       }
     }
-    for (const id of ['skip', 'account', 'box', 'keypoints', 'landmarks', 'file', 'open-camera', 'link', 'tab-response', 'copy', 'code']) {
+    for (const id of [
+      'skip',
+      'account',
+      'box',
+      'keypoints',
+      'landmarks',
+      'file',
+      'open-camera',
+      'link',
+      'tab-response',
+      'copy',
+      'code',
+    ]) {
       assert.ok(reached.includes(id), `${id} is not among ${reached}`);
     }
     await close();

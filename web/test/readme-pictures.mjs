@@ -8,8 +8,15 @@ import { chromium } from 'playwright-core';
 
 const [out] = process.argv.slice(2);
 const { FACEGATE_URL, FACEGATE_USER, FACEGATE_PASSWORD, FACEGATE_PICTURE } = process.env;
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
-const page = await browser.newPage({ viewport: { width: 1280, height: 940 }, deviceScaleFactor: 1.25, reducedMotion: 'reduce' });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu'],
+});
+const page = await browser.newPage({
+  viewport: { width: 1280, height: 940 },
+  deviceScaleFactor: 1.25,
+  reducedMotion: 'reduce',
+});
 await page.goto(FACEGATE_URL);
 await page.click('#account');
 await page.fill('#user', FACEGATE_USER);
