@@ -10,7 +10,7 @@ fuzz_target!(|body: &[u8]| {
         Ok(request) => {
             let characters = request.session_id.chars().count();
             assert!((1..=128).contains(&characters) && !request.session_id.contains(['\n', '\r', '\0']));
-            if let Ok(Source::Bytes(bytes)) = Source::read(&request.face_image, 1 << 16) {
+            if let Ok(Source::Bytes(bytes)) = Source::read(&request.face_image_base, 1 << 16) {
                 assert!(bytes.len() <= 1 << 16);
             }
         }

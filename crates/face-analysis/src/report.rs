@@ -99,35 +99,45 @@ pub struct Details {
     pub faces: Vec<DetectedFace>,
     /// 478 points `[x, y, z]` of the main face, z in the scale of x with smaller values nearer to the camera.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub landmarks: Option<Vec<[f32; 3]>>,
     /// The landmark network's confidence that it sees a face.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub landmark_confidence: Option<f32>,
     /// Distance of the pupils in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub interpupillary_distance: Option<f32>,
     /// Rotation of the head.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub pose: Option<Pose>,
     /// Distances of the face's extent to the picture's borders; negative where it reaches beyond them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub margins: Option<Margins>,
     /// Each rule with its measured value, threshold and verdict, in the order in which rejections are sent.
     pub rules: Vec<RuleReport>,
     /// How the liveness score came about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub liveness: Option<LivenessDetails>,
     /// Probability that something covers the face.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub occlusion_probability: Option<f32>,
     /// Age before rounding, in years.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub age: Option<f32>,
     /// Probability that the person is female.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub female_probability: Option<f32>,
     /// Capture-quality components named and scaled (0 to 100, higher is better) as in ISO/IEC 29794-5.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub quality: Option<BTreeMap<&'static str, QualityComponent>>,
     /// The networks behind the answer.
     pub models: Vec<ModelInfo>,

@@ -359,6 +359,21 @@ pub fn rule_names() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|rule| rule.name)
 }
 
+/// For documents: the rejection by each rule of the profile `default`, of a picture that misses its limit by a tenth
+/// (by 1 where there is no tenth).
+pub fn example_rejections() -> impl Iterator<Item = Rejection> {
+    RULES.iter().map(|rule| {
+        let limit = rule.limits[Profile::Default as usize];
+        let missed = match rule.broken {
+            Broken::Under if rule.unit == "faces" => limit - 1.0,
+            Broken::Under => limit * 0.9,
+            Broken::Over | Broken::AtOrOver if limit == 0.0 => 1.0,
+            Broken::Over | Broken::AtOrOver => limit * 1.1,
+        };
+        rule.rejection(missed, limit)
+    })
+}
+
 /// The limits in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
@@ -485,6 +500,7 @@ pub struct RuleReport {
     pub rule: &'static str,
     /// The measured value; absent when the pipeline stopped before it could be measured.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub measured: Option<f32>,
     /// The configured limit.
     pub threshold: f32,

@@ -15,6 +15,7 @@ use toml::{Table, Value};
 
 use crate::server::contract::FaceImagePlace;
 use crate::server::link::LinkSettings;
+use crate::server::traces::TraceSettings;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,10 @@ pub struct Config {
     pub models: ModelsConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// What Prometheus can read.
+    pub metrics: MetricsConfig,
+    /// Spans for an OpenTelemetry collector.
+    pub traces: TraceSettings,
     /// How pictures are analysed: `analysis.limits`, `.detection`, `.attributes`, `.rules`.
     pub analysis: Settings,
 }
@@ -44,7 +49,7 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Whether the playground page is served at `/`.
+    /// Whether the playground is served at `/`, and the documentation of the API at `/docs`.
     pub playground: bool,
     /// Analyses at work at the same time; 0 is one per core.
     pub workers: usize,
@@ -151,6 +156,24 @@ pub struct ModelsConfig {
     pub dir: Option<PathBuf>,
 }
 
+/// What Prometheus can read, on a listener of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Whether there are metrics at `/metrics` of their own listener.
+    pub enabled: bool,
+    /// Address and port of that listener, without encryption and authentication. When the built-in port is taken,
+    /// the service starts without metrics and says so; a port that was set must be free.
+    pub listen: SocketAddr,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        // The port that exporters of OpenTelemetry use by default; 9090 is Prometheus's own.
+        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+    }
+}
+
 /// What is logged, on standard error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -253,7 +276,7 @@ pub struct Loaded {
 }
 
 /// Settings without a built-in value.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 8] = [
     "auth.users_file",
     "auth.user",
     "auth.password",
@@ -261,6 +284,7 @@ const OPTIONAL: [&str; 7] = [
     "server.tls_certificate",
     "server.tls_key",
     "audit.file",
+    "traces.endpoint",
 ];
 
 /// Short names in the environment, from the issue and for what is set most often.

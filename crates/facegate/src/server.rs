@@ -6,10 +6,14 @@ pub mod audit;
 pub mod auth;
 pub mod contract;
 pub mod link;
+pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod rate_limit;
 pub mod source;
 pub mod tls;
+pub mod traces;
+pub mod trail;
 
 use std::future::Future;
 use std::io;

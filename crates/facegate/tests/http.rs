@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use face_analysis::{FaceAnalyzer, Settings};
 use facegate::server::app::DETECT;
 use facegate::server::contract::FaceImagePlace;
+use facegate::server::openapi::OPENAPI;
 use serde_json::{Value, json};
 use support::{Answer, PASSWORD, Service, USER, base64, basic, request_bytes};
 use testkit::{jpeg, picture, png, portrait};
@@ -129,6 +130,41 @@ fn unknown_paths_and_wrong_methods_are_told_in_the_envelope() {
     }
     let answer = service.request("POST", "/healthz", &[], b"");
     assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
+}
+
+#[test]
+fn every_answer_of_every_path_is_its_content_or_the_envelope() {
+    let service = Service::start();
+    let content = [
+        ("/", "text/html"),
+        ("/docs", "text/html"),
+        ("/docs/main.js", "text/javascript"),
+        ("/playground/style.css", "text/css"),
+        ("/favicon.svg", "image/svg+xml"),
+        ("/healthz", "text/plain"),
+        ("/readyz", "text/plain"),
+        (OPENAPI, "application/json"),
+    ];
+    let errors = [(DETECT, 405), ("/metrics", 404), ("/x", 404), ("/docs/", 404), ("//", 404), ("/a%20%ff?b=c", 404)];
+    let methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"];
+    for (method, (path, media)) in methods.iter().flat_map(|method| content.map(|case| (*method, case))) {
+        let answer = service.request(method, path, &[], b"");
+        if method == "GET" {
+            assert_eq!(answer.status, 200, "{path}");
+            assert!(answer.header("content-type").is_some_and(|v| v.starts_with(media)), "{path}: {answer:?}");
+        } else {
+            assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method} {path}");
+            assert_eq!(answer.code(), "method_not_allowed");
+        }
+        let head = service.request("HEAD", path, &[], b"");
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+    }
+    for (method, (path, status)) in methods.iter().flat_map(|method| errors.map(|case| (*method, case))) {
+        let answer = service.request(method, path, &[], b"{}");
+        // Who posts to the call without a password learns of that first.
+        let status = if (method, path) == ("POST", DETECT) { 401 } else { status };
+        assert_eq!((answer.status, &answer.envelope()["error"]), (status, &json!("INTERNAL_ERROR")), "{method} {path}");
+    }
 }
 
 #[test]

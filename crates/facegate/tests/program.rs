@@ -3,6 +3,7 @@
 mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -186,8 +187,36 @@ fn annotate_draws_the_box_and_the_verdict() {
 }
 
 #[test]
+fn a_taken_port_for_metrics_is_told_and_stops_only_whom_it_was_chosen_for() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let setting = format!("metrics.listen={}", taken.local_addr().expect("bound"));
+    let out = output(&["serve", "--listen", "127.0.0.1:0", "--set", &setting]);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(text.contains("for metrics") && text.contains("FACEGATE_METRICS_LISTEN"), "{text}");
+    // The built-in port may be taken already, by another service of this machine.
+    let _taken = TcpListener::bind("127.0.0.1:9464");
+    let (code, log) = Started::new(&mut facegate(&["serve", "--listen", "127.0.0.1:0"])).stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("there are no metrics"), "{log}");
+}
+
+#[test]
 fn wrong_settings_and_missing_files_are_told_in_one_line() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 6] = [
+        (&["serve", "--listen", "127.0.0.1:0", "--set", "traces.endpoint=https://x"], "traces.endpoint"),
+        (
+            &[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--set",
+                "traces.endpoint=http://x",
+                "--set",
+                "traces.sample_ratio=2",
+            ],
+            "traces.sample_ratio is 2",
+        ),
         (&["serve", "--set", "server.lissen=1"], "did you mean server.listen?"),
         (&["serve", "--listen", "127.0.0.1:1", "--set", "auth.user=x"], "auth.user and auth.password belong together"),
         (&["analyze", "--profile", "soft", "x.jpg"], "soft"),

@@ -16,10 +16,11 @@ use tokio::net::TcpListener;
 
 use super::CommandError;
 use super::models::fetch_with_progress;
-use crate::config::{AuthConfig, Config, LogConfig, LogFormat, ServerConfig};
+use crate::config::{AuthConfig, Config, Loaded, LogConfig, LogFormat, ServerConfig};
 use crate::models;
 use crate::server::app::{App, DETECT};
 use crate::server::auth::{Authenticator, random_password};
+use crate::server::metrics::METRICS;
 use crate::server::tls::Tls;
 use crate::server::{Connections, serve};
 
@@ -35,7 +36,8 @@ pub struct ServeArgs {
 
 /// Runs until SIGTERM or Ctrl-C.
 pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
-    let config = args.config.load()?.config;
+    let loaded = args.config.load()?;
+    let config = &loaded.config;
     start_log(&config.log)?;
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
@@ -43,10 +45,11 @@ pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
         fetch_with_progress(&store, Group::TestPictures)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(listen(&config, &store, args.demo))
+    runtime.block_on(listen(&loaded, &store, args.demo))
 }
 
-async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), CommandError> {
+async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), CommandError> {
+    let config = &loaded.config;
     let (users, password) = users(&config.auth)?;
     let users = Arc::new(users);
     // Bound before the networks load: a port in use is told at once.
@@ -56,14 +59,13 @@ async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), C
             config.server.listen
         ))
     })?;
+    let metrics = metrics_listener(loaded).await?;
     let workers = match config.server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
     let files = models::files(store)?;
-    let app = App::new(config, Arc::clone(&users), workers)
-        .map_err(|error| CommandError::new(format!("the audit log cannot be opened: {error}")))?;
-    let app = Arc::new(app);
+    let app = Arc::new(App::new(config, Arc::clone(&users), workers)?);
     let tls = tls(&config.server)?;
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() && tls.is_none() {
@@ -86,6 +88,11 @@ async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), C
         header_timeout: Duration::from_millis(server.header_timeout_ms),
         shutdown_timeout: Duration::from_secs(server.shutdown_timeout_s),
     };
+    if let Some(listener) = metrics {
+        tracing::info!(address = %listener.local_addr()?, "metrics are at {METRICS}");
+        // Until the program ends: how the last requests finish can be watched.
+        tokio::spawn(serve(listener, Arc::clone(&app).metrics_router(), None, connections, std::future::pending()));
+    }
     let running = Arc::clone(&app);
     let mut failed = None;
     let stop = async {
@@ -110,6 +117,31 @@ async fn listen(config: &Config, store: &ModelStore, demo: bool) -> Result<(), C
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The listener for Prometheus. A port that nobody chose is no reason not to start when something else has it.
+async fn metrics_listener(loaded: &Loaded) -> Result<Option<TcpListener>, CommandError> {
+    let metrics = &loaded.config.metrics;
+    if !metrics.enabled {
+        return Ok(None);
+    }
+    match TcpListener::bind(metrics.listen).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if loaded.origins.contains_key("metrics.listen") => Err(CommandError::new(format!(
+            "cannot listen on {} for metrics: {error}; choose another address with metrics.listen or \
+             FACEGATE_METRICS_LISTEN, or set metrics.enabled=false",
+            metrics.listen
+        ))),
+        Err(error) => {
+            tracing::warn!(
+                address = %metrics.listen,
+                %error,
+                "there are no metrics: the address cannot be used; choose another one with metrics.listen or \
+                 FACEGATE_METRICS_LISTEN, or set metrics.enabled=false"
+            );
+            Ok(None)
+        }
+    }
 }
 
 fn tls(config: &ServerConfig) -> Result<Option<Arc<Tls>>, CommandError> {

@@ -21,6 +21,23 @@ pub struct Admission {
     places: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     queue_timeout: Duration,
+    /// The semaphores' sizes: workers, workers and queue, units of memory.
+    sizes: [usize; 3],
+}
+
+/// How much of the limits is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Analyses that may run at the same time.
+    pub workers: usize,
+    /// Analyses that run.
+    pub at_work: usize,
+    /// Requests that may wait.
+    pub queue: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Bytes set aside.
+    pub memory: usize,
 }
 
 /// A place in the queue or at work; dropping it makes room.
@@ -39,12 +56,9 @@ pub struct Turn {
 impl Admission {
     /// `workers` analyses at work, `queue` more that wait, `memory` bytes of bodies and pictures.
     pub fn new(workers: usize, queue: usize, memory: usize, queue_timeout: Duration) -> Self {
-        Self {
-            memory: Arc::new(Semaphore::new((memory / UNIT).clamp(1, Semaphore::MAX_PERMITS))),
-            places: Arc::new(Semaphore::new(workers + queue)),
-            workers: Arc::new(Semaphore::new(workers)),
-            queue_timeout,
-        }
+        let sizes = [workers, workers + queue, (memory / UNIT).clamp(1, Semaphore::MAX_PERMITS)];
+        let [workers, places, memory] = sizes.map(|size| Arc::new(Semaphore::new(size)));
+        Self { memory, places, workers, queue_timeout, sizes }
     }
 
     /// Sets `bytes` aside until the permit is dropped.
@@ -74,9 +88,14 @@ impl Admission {
         }
     }
 
-    /// Analyses that could start now.
-    pub fn idle_workers(&self) -> usize {
-        self.workers.available_permits()
+    /// What is in use now.
+    pub fn load(&self) -> Load {
+        let [workers, places, memory] = self.sizes;
+        let at_work = workers - self.workers.available_permits();
+        // Read one after the other: what leaves in between must not count twice.
+        let waiting = (places - self.places.available_permits()).saturating_sub(at_work);
+        let memory = (memory - self.memory.available_permits()) * UNIT;
+        Load { workers, at_work, queue: places - workers, waiting, memory }
     }
 }
 
@@ -98,6 +117,7 @@ mod tests {
         let admission = Admission::new(1, 1, 1 << 20, Duration::from_millis(20));
         let working = admission.turn(admission.enter().expect("a worker")).await.expect("idle");
         let waiting = admission.enter().expect("a place in the queue");
+        assert_eq!(admission.load(), Load { workers: 1, at_work: 1, queue: 1, waiting: 1, memory: 0 });
         assert_eq!(admission.enter().expect_err("full").code, "queue_full");
         assert_eq!(admission.check().expect_err("full").status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(admission.turn(waiting).await.expect_err("nobody done").code, "queue_timeout");
@@ -109,6 +129,7 @@ mod tests {
     fn the_memory_budget_is_shared_and_returned() {
         let admission = Admission::new(1, 1, 10 * UNIT, Duration::from_secs(1));
         let first = admission.reserve(6 * UNIT).expect("fits");
+        assert_eq!(admission.load().memory, 6 * UNIT);
         assert_eq!(admission.reserve(5 * UNIT).expect_err("does not").code, "memory_exhausted");
         drop(first);
         assert!(admission.reserve(10 * UNIT).is_ok());

@@ -4,16 +4,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
+use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use face_analysis::report::StageTime;
 use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, Wanted};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tracing::Instrument;
@@ -23,9 +23,12 @@ use super::audit::{Audit, Entry};
 use super::auth::Authenticator;
 use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome};
 use super::link::LinkFetcher;
-use super::page;
+use super::metrics::{METRICS, Metrics};
 use super::rate_limit::RateLimit;
 use super::source::Source;
+use super::traces::{TraceError, Traces};
+use super::trail::{ANALYSIS, Ending, Trail};
+use super::{openapi, page};
 use crate::config::Config;
 
 /// How many times the largest body is read and thrown away, so that a caller who sent too much gets to see the answer.
@@ -33,6 +36,17 @@ const MOST_DRAINED: usize = 4;
 
 /// The path of the one call.
 pub const DETECT: &str = "/api/v1/face/detect";
+
+/// The service cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The audit log.
+    #[error("the audit log cannot be opened: {0}")]
+    Audit(io::Error),
+    /// The spans.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
+}
 
 /// What all requests share.
 #[derive(Debug)]
@@ -45,6 +59,8 @@ pub struct App {
     rate: RateLimit,
     audit: Option<Audit>,
     admission: Admission,
+    metrics: Metrics,
+    traces: Option<Traces>,
     deadline: Duration,
     max_body: usize,
     max_image: usize,
@@ -55,20 +71,24 @@ pub struct App {
 
 impl App {
     /// The service before its networks are loaded; it may run `workers` analyses side by side.
-    pub fn new(config: &Config, users: Arc<Authenticator>, workers: usize) -> io::Result<Self> {
+    pub fn new(config: &Config, users: Arc<Authenticator>, workers: usize) -> Result<Self, StartError> {
         let server = &config.server;
         let queue = if server.queue == 0 { workers * 2 } else { server.queue };
         let queue_timeout = Duration::from_millis(server.queue_timeout_ms);
         let audit = &config.audit;
+        let audit = audit.file.as_ref().map(|path| Audit::open(path, audit.max_bytes, audit.keep)).transpose();
+        let admission = Admission::new(workers, queue, server.max_buffered_bytes, queue_timeout);
         Ok(Self {
             analyzer: OnceLock::new(),
             stopping: AtomicBool::new(false),
             links: LinkFetcher::new(config.links.clone()),
             users,
             rate: RateLimit::new(config.auth.requests_per_minute),
-            audit: audit.file.as_ref().map(|path| Audit::open(path, audit.max_bytes, audit.keep)).transpose()?,
+            audit: audit.map_err(StartError::Audit)?,
+            metrics: Metrics::new(&admission),
+            traces: Traces::start(&config.traces)?,
+            admission,
             deadline: Duration::from_millis(server.deadline_ms),
-            admission: Admission::new(workers, queue, server.max_buffered_bytes, queue_timeout),
             max_body: server.max_body_bytes,
             max_image: server.max_image_bytes,
             body_timeout: Duration::from_millis(server.body_timeout_ms),
@@ -81,11 +101,13 @@ impl App {
     pub fn install(&self, analyzer: Arc<FaceAnalyzer>) {
         // Set once; a second analyzer would be dropped.
         let _ = self.analyzer.set(analyzer);
+        self.metrics.set_ready(true);
     }
 
     /// From now on `/readyz` answers 503, so that no new requests are sent here.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        self.metrics.set_ready(false);
     }
 
     fn analyzer(&self) -> Result<&Arc<FaceAnalyzer>, Problem> {
@@ -101,8 +123,16 @@ impl App {
             .route(DETECT, post(detect).fallback(wrong_method))
             .route("/healthz", get(|| async { "ok\n" }).fallback(read_only))
             .route("/readyz", get(ready).fallback(read_only));
+        let router = openapi::routes(router);
         let router = if self.playground { page::routes(router) } else { router };
         router.fallback(unknown_path).layer(middleware::from_fn(finish)).with_state(self)
+    }
+
+    /// The routes of the listener for Prometheus.
+    pub fn metrics_router(self: Arc<Self>) -> Router {
+        let scrape = async |State(app): State<Arc<Self>>| app.metrics.scrape();
+        let router = Router::new().route(METRICS, get(scrape).fallback(read_only)).fallback(no_metrics);
+        router.layer(middleware::from_fn(finish)).with_state(self)
     }
 }
 
@@ -112,7 +142,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
         return problem.with_header(header::RETRY_AFTER, HeaderValue::from(1)).into_response(None);
     }
     match app.analyzer() {
-        Ok(_) => Response::new(Body::from("ready\n")),
+        Ok(_) => "ready\n".into_response(),
         Err(problem) => problem.into_response(None),
     }
 }
@@ -135,6 +165,11 @@ fn not_allowed(method: &Method, allowed: &'static str) -> Response<Body> {
 
 async fn unknown_path(_: Uri) -> Response<Body> {
     let message = format!("there is nothing at this path: send POST {DETECT}");
+    Problem::new(StatusCode::NOT_FOUND, "path_unknown", message).into_response(None)
+}
+
+async fn no_metrics() -> Response<Body> {
+    let message = format!("there is nothing at this path: the metrics are at {METRICS}");
     Problem::new(StatusCode::NOT_FOUND, "path_unknown", message).into_response(None)
 }
 
@@ -171,49 +206,46 @@ fn request_id(headers: &HeaderMap) -> String {
     format!("{:016x}", u64::from_le_bytes(random))
 }
 
-/// What is logged of a request beside its status.
-#[derive(Default)]
-struct Trail {
-    session_id: Option<String>,
-    user: Option<String>,
-    stages: Vec<StageTime>,
-}
-
 async fn detect(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response<Body> {
-    let begin = Instant::now();
-    let mut trail = Trail::default();
+    let mut trail = Trail::new();
+    let traced = app.traces.as_ref().map(|traces| (traces, traces.parent(request.headers())));
     let result = match tokio::time::timeout(app.deadline, app.answer(peer, request, &mut trail)).await {
         Ok(result) => result,
         Err(_) => Err(too_late(app.deadline)),
     };
-    let (response, word, code) = match result {
+    let (response, outcome, code) = match result {
         Ok((response, word)) => (response, word, ""),
         Err(problem) => {
             let code = problem.code;
             (problem.into_response(trail.session_id.as_deref()), "INTERNAL_ERROR", code)
         }
     };
-    let stages = trail.stages.iter().map(|s| format!("{}={:.1}", s.stage, s.time.as_secs_f64() * 1e3));
+    let ending = Ending { status: response.status().as_u16(), outcome, code };
+    let time = trail.begin.elapsed();
+    app.metrics.request(&trail, ending, time);
+    let trace_id = traced.map(|(traces, parent)| traces.request(&parent, &trail, ending));
+    let timed = trail.stages.iter().filter_map(|s| Some(format!("{}={:.1}", s.name, s.time?.as_secs_f64() * 1e3)));
     tracing::info!(
         session_id = trail.session_id.as_deref().unwrap_or_default(),
         user = trail.user.as_deref().unwrap_or_default(),
-        status = response.status().as_u16(),
-        outcome = word,
+        trace_id = trace_id.map(tracing::field::display),
+        status = ending.status,
+        outcome,
         code,
-        stages_ms = stages.collect::<Vec<_>>().join(" "),
-        total_ms = (begin.elapsed().as_secs_f64() * 1e4).round() / 1e1,
+        stages_ms = timed.collect::<Vec<_>>().join(" "),
+        total_ms = (time.as_secs_f64() * 1e4).round() / 1e1,
         "detect"
     );
     if let Some(audit) = &app.audit {
         let entry = Entry {
             user: trail.user.as_deref(),
             session_id: trail.session_id.as_deref(),
-            status: response.status().as_u16(),
-            outcome: word,
+            status: ending.status,
+            outcome,
             code,
         };
         if let Err(error) = audit.write(entry) {
@@ -232,7 +264,8 @@ impl App {
     ) -> Result<(Response<Body>, &'static str), Problem> {
         let (parts, body) = request.into_parts();
         let entry = async {
-            let user = self.users.authenticate(&parts.headers, &peer.ip().to_string()).await?;
+            let place = peer.ip().to_string();
+            let user = trail.time("authenticate", self.users.authenticate(&parts.headers, &place)).await?;
             self.rate.admit(trail.user.insert(user))?;
             let length = self.check_headers(&parts.headers)?;
             let analyzer = self.analyzer()?;
@@ -246,36 +279,37 @@ impl App {
                 return Err(problem);
             }
         };
-        let body = self.read(body).await?;
+        let body = trail.time("read", self.read(body)).await?;
         let request = DetectRequest::parse(&body).map_err(|error| {
             trail.session_id = error.session_id;
             *error.problem
         })?;
         trail.session_id = Some(request.session_id.clone().into_owned());
         let mut fetched = None;
-        let picture = match Source::read(&request.face_image, self.max_image)? {
+        let picture = match Source::read(&request.face_image_base, self.max_image)? {
             Source::Bytes(bytes) => bytes,
             Source::Link(link) => {
                 fetched = Some(self.admission.reserve(self.max_image)?);
-                self.links.fetch(link, self.max_image).await?
+                let picture = trail.time("fetch", self.links.fetch(link, self.max_image)).await;
+                self.metrics.fetched(&picture);
+                picture?
             }
         };
         let wanted = Wanted { face_image: request.return_face_image, details: request.return_details };
         drop(request);
         drop(body);
         let place = self.admission.enter()?;
-        let turn = self.admission.turn(place).await?;
+        let turn = trail.time("queue", self.admission.turn(place)).await?;
         let analyzer = Arc::clone(analyzer);
         let span = tracing::Span::current();
-        let analysis = tokio::task::spawn_blocking(move || {
+        let working = tokio::task::spawn_blocking(move || {
             // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
             let _held = (turn, reserved, fetched, span.entered());
             analyzer.analyze(&picture, wanted)
-        })
-        .await
-        .map_err(|_| fault("analysis_crashed"))?
-        .map_err(|error| refused(&error))?;
-        trail.stages.clone_from(&analysis.timings);
+        });
+        let analysis = trail.time(ANALYSIS, working).await;
+        let analysis = analysis.map_err(|_| fault("analysis_crashed"))?.map_err(|error| refused(&error))?;
+        trail.analysed(&analysis);
         Ok(self.respond(trail.session_id.as_deref().unwrap_or_default(), &analysis))
     }
 

@@ -5,26 +5,82 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use face_analysis::report::{Details, Face, Rectangle, Verdict};
+use face_analysis::report::{Details, Face, Rectangle, Rejection, Verdict};
 use face_analysis::{Analysis, RejectionWord};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{Schema, SchemaFormat};
 
-/// A request for `POST /api/v1/face/detect`, its texts borrowed from the body.
-#[derive(Debug)]
+/// A picture to check, and what to answer beside its attributes. Other fields are ignored.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+// Borrowed from the body: pictures are megabytes.
 pub struct DetectRequest<'b> {
-    /// 1 to 128 printable characters.
+    /// The caller's name for this call: 1 to 128 printable characters, echoed in the answer and logged. Send a random
+    /// value, no customer number.
+    #[schema(schema_with = session_id_schema)]
     pub session_id: Cow<'b, str>,
-    /// Base64, a data URI or a link.
-    pub face_image: Cow<'b, str>,
-    /// Whether the cropped face is wanted.
+    /// The picture: JPEG, PNG, WebP, BMP, GIF or TIFF, told from its bytes.
+    #[schema(schema_with = face_image_schema)]
+    pub face_image_base: Cow<'b, str>,
+    /// Whether the cropped face is wanted; `null` is `false`.
+    #[schema(value_type = Option<bool>, default = false)]
     pub return_face_image: bool,
-    /// Whether every measured value is wanted.
+    /// Whether every measured value is wanted; `null` is `false`.
+    #[schema(value_type = Option<bool>, default = false)]
     pub return_details: bool,
 }
 
 /// The longest `sessionId` in characters.
 const MAX_SESSION_ID: usize = 128;
+
+/// What [`session_id`] accepts.
+fn session_id_schema() -> Schema {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_SESSION_ID));
+    // What `printable` refuses: no control characters, line separators and marks that reorder text.
+    text.pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+$"))
+        .description(Some(
+            "The caller's name for this call: 1 to 128 printable characters, echoed in the answer and logged. Send a \
+             random value, no customer number.",
+        ))
+        .build()
+        .into()
+}
+
+/// What [`Source::read`](super::source::Source::read) tells apart.
+fn face_image_schema() -> Schema {
+    let form = |title: &str, format: &str, pattern: &str, description: &str| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .title(Some(title))
+            .format(Some(SchemaFormat::Custom(format.into())))
+            .pattern(Some(pattern))
+            .description(Some(description))
+    };
+    AnyOfBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .description(Some("The picture: JPEG, PNG, WebP, BMP, GIF or TIFF, told from its bytes."))
+        .item(
+            form(
+                "Base64",
+                "byte",
+                r"^[A-Za-z0-9+/_=\s-]+$",
+                "Standard or URL-safe alphabet, with or without padding; line breaks are allowed.",
+            )
+            .content_encoding("base64"),
+        )
+        .item(form("Data URI", "uri", "^data:[^,]*;base64,", "The declared type is ignored."))
+        .item(form(
+            "Link",
+            "uri",
+            r"^https?://[^/\s]",
+            "To a public server, if links are allowed here. At most 2048 bytes.",
+        ))
+        .build()
+        .into()
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,19 +126,19 @@ impl<'b> DetectRequest<'b> {
         let session_id = session_id(raw.session_id)
             .map_err(|problem| RequestError { session_id: None, problem: Box::new(problem) })?;
         let rest = || -> Result<(Cow<'b, str>, bool, bool), Problem> {
-            let face_image = text(raw.face_image_base, "faceImageBase")?;
-            if face_image.is_empty() {
+            let face_image_base = text(raw.face_image_base, "faceImageBase")?;
+            if face_image_base.is_empty() {
                 return Err(field("faceImageBase", "is empty: send Base64, a data URI or a link"));
             }
             Ok((
-                face_image,
+                face_image_base,
                 flag(raw.return_face_image, "returnFaceImage")?,
                 flag(raw.return_details, "returnDetails")?,
             ))
         };
         match rest() {
-            Ok((face_image, return_face_image, return_details)) => {
-                Ok(Self { session_id, face_image, return_face_image, return_details })
+            Ok((face_image_base, return_face_image, return_details)) => {
+                Ok(Self { session_id, face_image_base, return_face_image, return_details })
             }
             Err(problem) => Err(RequestError { session_id: Some(session_id.into_owned()), problem: Box::new(problem) }),
         }
@@ -165,8 +221,8 @@ impl Problem {
 
     /// The answer in the contract's envelope.
     pub fn into_response(self, session_id: Option<&str>) -> Response<Body> {
-        let envelope = Envelope::error(session_id, "INTERNAL_ERROR", self.code, &self.message);
-        let mut response = json(self.status, &envelope);
+        let answer = Failure::new(session_id, "INTERNAL_ERROR", self.code, &self.message);
+        let mut response = json_bytes(self.status, to_json(&answer));
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }
@@ -193,91 +249,127 @@ pub enum FaceImagePlace {
     TopLevel,
 }
 
-/// Every answer of the service.
-#[derive(Debug, Serialize)]
+/// The answer with the one usable face.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Envelope<'a> {
-    /// As in the request; absent when it could not be read.
+pub struct Success<'a> {
+    /// As in the request.
+    pub session_id: &'a str,
+    #[schema(schema_with = never)]
+    has_error: bool,
+    /// The attributes of the face.
+    pub face: FaceAnswer<'a>,
+    /// JPEG of the face rectangle in Base64, when it was asked for (setting `response.face_image`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<&'a str>,
-    /// Whether there is no face to report.
-    pub has_error: bool,
-    /// One of the contract's nine words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'a str>,
-    /// The finer reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_detail: Option<ErrorDetail<'a>>,
-    /// The one usable face.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub face: Option<FaceAnswer<'a>>,
-    /// JPEG of the face rectangle in Base64.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, content_encoding = "base64", content_media_type = "image/jpeg")]
     pub face_image_base: Option<&'a str>,
-    /// Every measured value, on request.
+    /// Every measured value, when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub details: Option<&'a Details>,
 }
 
+/// The answer without a face to report.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure<'a> {
+    /// As in the request; absent when it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub session_id: Option<&'a str>,
+    #[schema(schema_with = always)]
+    has_error: bool,
+    /// One of the contract's nine words: the first that applies. `INTERNAL_ERROR` comes with a status that is not 200.
+    #[schema(schema_with = error_word_schema)]
+    pub error: &'a str,
+    /// The finer reason.
+    pub error_detail: ErrorDetail<'a>,
+    /// Every value that was measured, when a picture was rejected and they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub details: Option<&'a Details>,
+}
+
+fn never() -> Schema {
+    constant(false, "There is a face to report.")
+}
+
+fn always() -> Schema {
+    constant(true, "There is no face to report.")
+}
+
+fn constant(value: bool, meaning: &str) -> Schema {
+    let one = ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([value]));
+    one.description(Some(meaning)).build().into()
+}
+
+fn error_word_schema() -> Schema {
+    let words = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(error_words()));
+    let meaning =
+        "The first of the contract's words that applies. `INTERNAL_ERROR` comes with a status that is not 200.";
+    words.description(Some(meaning)).build().into()
+}
+
 /// A finer, stable reason and a sentence that a developer can act on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorDetail<'a> {
-    /// In snake_case.
+    /// Stable; each has an example with its answer.
+    #[schema(pattern = "^[a-z0-9_]+$")]
     pub code: &'a str,
-    /// What was measured or sent, what is required, what to do.
+    /// What was measured or sent, what is required, what to do. For developers; may change.
     pub message: &'a str,
 }
 
 /// The attributes of the face.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceAnswer<'a> {
     /// Whole years.
+    #[schema(maximum = 100)]
     pub age: u8,
-    /// -10000 (male) to 10000 (female).
+    /// -10000 (certainly male) to 10000 (certainly female), 0 undecided.
+    #[schema(minimum = -10000, maximum = 10000)]
     pub gender: i32,
-    /// 0 to 1, higher is more alive, 0.5 is the operating threshold.
+    /// 0 to 1, higher is more alive, 0.5 is the operating threshold: the caller decides.
+    #[schema(minimum = 0, maximum = 1)]
     pub passive_liveness_score: f64,
-    /// Whole pixels of the picture as a person sees it.
+    /// Whole pixels of the picture as a person sees it, after EXIF orientation.
     pub rectangle: Rectangle,
-    /// JPEG of the rectangle in Base64.
+    /// JPEG of the rectangle in Base64, when it was asked for (setting `response.face_image`).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, content_encoding = "base64", content_media_type = "image/jpeg")]
     pub face_image_base: Option<&'a str>,
 }
 
-impl<'a> Envelope<'a> {
-    /// An error.
-    pub fn error(session_id: Option<&'a str>, word: &'a str, code: &'a str, message: &'a str) -> Self {
+impl<'a> Success<'a> {
+    /// The answer about a face, with its picture in the places that `place` names.
+    pub fn new(session_id: &'a str, face: &Face, image: Option<&'a str>, place: FaceImagePlace) -> Self {
         Self {
             session_id,
-            has_error: true,
-            error: Some(word),
-            error_detail: Some(ErrorDetail { code, message }),
-            face: None,
-            face_image_base: None,
-            details: None,
-        }
-    }
-
-    fn face(session_id: &'a str, face: &Face, image: Option<&'a str>, place: FaceImagePlace) -> Self {
-        let inside = image.filter(|_| place != FaceImagePlace::TopLevel);
-        let beside = image.filter(|_| place != FaceImagePlace::Face);
-        Self {
-            session_id: Some(session_id),
             has_error: false,
-            error: None,
-            error_detail: None,
-            face: Some(FaceAnswer {
+            face: FaceAnswer {
                 age: face.age,
                 gender: face.gender,
                 // Four digits are more than the networks are worth, and keep f32's tail out of the answer.
                 passive_liveness_score: (f64::from(face.passive_liveness_score) * 1e4).round() / 1e4,
                 rectangle: face.rectangle,
-                face_image_base: inside,
-            }),
-            face_image_base: beside,
+                face_image_base: image.filter(|_| place != FaceImagePlace::TopLevel),
+            },
+            face_image_base: image.filter(|_| place != FaceImagePlace::Face),
             details: None,
         }
+    }
+}
+
+impl<'a> Failure<'a> {
+    /// The answer that says why there is no face.
+    pub fn new(session_id: Option<&'a str>, error: &'a str, code: &'a str, message: &'a str) -> Self {
+        Self { session_id, has_error: true, error, error_detail: ErrorDetail { code, message }, details: None }
+    }
+
+    /// The answer about a rejected picture.
+    pub fn rejected(session_id: &'a str, rejection: &'a Rejection) -> Self {
+        Self::new(Some(session_id), rejection.word.as_str(), rejection.code, &rejection.message)
     }
 }
 
@@ -291,18 +383,14 @@ pub fn outcome(analysis: &Analysis) -> &'static str {
 
 /// The JSON of a finished analysis.
 pub fn analysis_json(session_id: &str, analysis: &Analysis, place: FaceImagePlace) -> Vec<u8> {
-    let image;
-    let mut envelope = match &analysis.verdict {
+    let details = analysis.details.as_deref();
+    match &analysis.verdict {
         Verdict::Accepted(face) => {
-            image = face.image.as_deref().map(|jpeg| base64_simd::STANDARD.encode_to_string(jpeg));
-            Envelope::face(session_id, face, image.as_deref(), place)
+            let image = face.image.as_deref().map(|jpeg| base64_simd::STANDARD.encode_to_string(jpeg));
+            to_json(&Success { details, ..Success::new(session_id, face, image.as_deref(), place) })
         }
-        Verdict::Rejected(rejection) => {
-            Envelope::error(Some(session_id), rejection.word.as_str(), rejection.code, &rejection.message)
-        }
-    };
-    envelope.details = analysis.details.as_deref();
-    to_json(&envelope)
+        Verdict::Rejected(rejection) => to_json(&Failure { details, ..Failure::rejected(session_id, rejection) }),
+    }
 }
 
 /// The answer to a finished analysis: the call worked, whatever the picture shows.
@@ -312,16 +400,12 @@ pub fn analysis_response(session_id: &str, analysis: &Analysis, place: FaceImage
 
 /// The JSON for bytes that are no usable picture.
 pub fn picture_problem_json(session_id: &str, code: &str, message: &str) -> Vec<u8> {
-    to_json(&Envelope::error(Some(session_id), "INTERNAL_ERROR", code, message))
+    to_json(&Failure::new(Some(session_id), "INTERNAL_ERROR", code, message))
 }
 
-fn to_json(envelope: &Envelope<'_>) -> Vec<u8> {
+fn to_json(answer: &impl Serialize) -> Vec<u8> {
     // Strings, numbers and maps with string keys: nothing here can fail to serialise.
-    serde_json::to_vec(envelope).unwrap_or_default()
-}
-
-fn json(status: StatusCode, envelope: &Envelope<'_>) -> Response<Body> {
-    json_bytes(status, to_json(envelope))
+    serde_json::to_vec(answer).unwrap_or_default()
 }
 
 fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response<Body> {
@@ -348,15 +432,15 @@ mod tests {
     fn reads_a_request_and_ignores_unknown_fields() {
         let body = br#"{"sessionId":"a","faceImageBase":"AAAA","returnFaceImage":true,"more":{"x":[1]}}"#;
         let request = DetectRequest::parse(body).expect("valid");
-        assert_eq!((&*request.session_id, &*request.face_image), ("a", "AAAA"));
+        assert_eq!((&*request.session_id, &*request.face_image_base), ("a", "AAAA"));
         assert!(request.return_face_image && !request.return_details);
-        assert!(matches!(request.face_image, Cow::Borrowed(_)));
+        assert!(matches!(request.face_image_base, Cow::Borrowed(_)));
     }
 
     #[test]
     fn line_breaks_in_the_base64_survive_their_json_escapes() {
         let request = DetectRequest::parse(br#"{"sessionId":"a","faceImageBase":"AA\r\nAA"}"#).expect("valid");
-        assert_eq!(request.face_image, "AA\r\nAA");
+        assert_eq!(request.face_image_base, "AA\r\nAA");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The playground: one page and its files, part of the program.
+//! The playground and the API's documentation: pages and their files, part of the program.
 
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +15,7 @@ macro_rules! file {
     };
 }
 
-const FILES: [(&str, &str, &[u8]); 13] = [
+const FILES: [(&str, &str, &[u8]); 16] = [
     ("/", "text/html; charset=utf-8", include_bytes!("../../../../web/index.html")),
     file!("favicon.svg", "image/svg+xml"),
     file!("playground/style.css", "text/css; charset=utf-8"),
@@ -29,15 +29,18 @@ const FILES: [(&str, &str, &[u8]); 13] = [
     file!("playground/result.js", "text/javascript; charset=utf-8"),
     file!("playground/service.js", "text/javascript; charset=utf-8"),
     file!("playground/words.js", "text/javascript; charset=utf-8"),
+    ("/docs", "text/html; charset=utf-8", include_bytes!("../../../../web/docs.html")),
+    file!("docs/style.css", "text/css; charset=utf-8"),
+    file!("docs/main.js", "text/javascript; charset=utf-8"),
 ];
 
-/// The page talks to this service alone: no scripts but its own file, nothing from elsewhere, nobody frames it.
+/// A page talks to this service alone: no scripts but its own file, nothing from elsewhere, nobody frames it.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
      connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
 );
 
-/// Adds the page's files to the routes.
+/// Adds the pages' files to the routes.
 pub fn routes<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     FILES.into_iter().fold(router, |router, (path, media, content)| {
         let answer = move || async move {

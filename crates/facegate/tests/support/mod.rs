@@ -4,13 +4,15 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use face_analysis::FaceAnalyzer;
 use facegate::config::Config;
 use facegate::server::app::{App, DETECT};
 use facegate::server::auth::Authenticator;
+use facegate::server::metrics::METRICS;
+use facegate::server::openapi::document;
 use facegate::server::tls::Tls;
 use facegate::server::{Connections, serve};
 use serde_json::{Value, json};
@@ -25,6 +27,8 @@ pub const PASSWORD: &str = "correct horse: battery";
 /// A running service; dropping it stops it.
 pub struct Service {
     pub address: SocketAddr,
+    /// Where Prometheus would look.
+    metrics: SocketAddr,
     runtime: Option<Runtime>,
     stop: Option<oneshot::Sender<()>>,
     stopped: oneshot::Receiver<()>,
@@ -54,9 +58,12 @@ impl Service {
             app.install(analyzer);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runs");
-        let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("nonblocking");
-        let address = listener.local_addr().expect("bound");
+        let [(listener, address), (metrics_listener, metrics)] = [(); 2].map(|()| {
+            let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
+            listener.set_nonblocking(true).expect("nonblocking");
+            let address = listener.local_addr().expect("bound");
+            (listener, address)
+        });
         let (stop, stopping) = oneshot::channel::<()>();
         let (done, stopped) = oneshot::channel();
         let connections = Connections {
@@ -70,10 +77,13 @@ impl Service {
                 let _ = stopping.await;
                 app.stop();
             };
+            let metrics = tokio::net::TcpListener::from_std(metrics_listener).expect("a listener");
+            let scraped = Arc::clone(&app).metrics_router();
+            tokio::spawn(serve(metrics, scraped, None, connections, std::future::pending()));
             serve(listener, Arc::clone(&app).router(), tls, connections, stop).await.expect("serves");
             let _ = done.send(());
         });
-        Self { address, runtime: Some(runtime), stop: Some(stop), stopped }
+        Self { address, metrics, runtime: Some(runtime), stop: Some(stop), stopped }
     }
 
     /// As SIGTERM does: no new connections, requests that have begun may finish.
@@ -98,11 +108,21 @@ impl Service {
         Answer::read(&mut stream)
     }
 
+    /// The same, to the listener for Prometheus.
+    pub fn metrics_request(&self, request: &[u8]) -> Answer {
+        let mut stream = connect(self.metrics);
+        stream.write_all(request).expect("a listener");
+        Answer::read(&mut stream)
+    }
+
+    /// What Prometheus reads.
+    pub fn scrape(&self) -> Answer {
+        self.metrics_request(&request_bytes("GET", METRICS, &[], b""))
+    }
+
     /// A connection with a generous time limit.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("connects");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-        stream
+        connect(self.address)
     }
 
     /// A request with a method, a path, headers and a body.
@@ -135,6 +155,12 @@ impl Drop for Service {
             runtime.shutdown_background();
         }
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    stream
 }
 
 /// A request as it goes over the wire, one to a connection.
@@ -200,6 +226,7 @@ impl Answer {
             assert!(detail["code"].is_string() && detail["message"].as_str().is_some_and(|m| m.len() > 10), "{json}");
             let word = json["error"].as_str().expect("a word");
             assert!(facegate::server::contract::error_words().any(|known| known == word), "{word}");
+            assert!(documented(self.status, detail["code"].as_str().expect("a code")), "not documented: {self:?}");
         }
         json
     }
@@ -208,4 +235,14 @@ impl Answer {
     pub fn code(&self) -> String {
         self.envelope()["errorDetail"]["code"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+/// Whether the OpenAPI document has an example of an error answer with this status and reason.
+fn documented(status: u16, code: &str) -> bool {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(document()).expect("JSON"));
+    let operations = DOCUMENT["paths"].as_object().expect("paths").values().filter_map(Value::as_object).flatten();
+    operations
+        .filter_map(|(_, o)| o["responses"][status.to_string()]["content"]["application/json"]["examples"].as_object())
+        .flatten()
+        .any(|(_, example)| example["value"]["errorDetail"]["code"] == code)
 }
