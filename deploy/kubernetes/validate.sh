@@ -48,6 +48,7 @@ assert selects(by["PodDisruptionBudget", "facegate"]["spec"]["selector"]["matchL
 assert selects(by["NetworkPolicy", "facegate"]["spec"]["podSelector"]["matchLabels"])
 for rule in by["NetworkPolicy", "facegate"]["spec"]["ingress"]:
     assert rule["ports"][0]["port"] in ports
+assert int(pod["metadata"]["annotations"]["prometheus.io/port"]) == ports["metrics"]
 target = by["HorizontalPodAutoscaler", "facegate"]["spec"]["scaleTargetRef"]
 assert (target["kind"], target["name"]) in by and "replicas" not in deployment
 assert ("ServiceAccount", pod["spec"]["serviceAccountName"]) in by

@@ -1,5 +1,5 @@
 """Runs every example client against the service that the environment names (scripts/with-service does), and compares the
-answers that the documents print with the service's own. A language that is not on this machine is skipped loudly.
+answers and the error codes in the documents with the service's own. A language that is not on this machine is skipped loudly.
 
     scripts/with-service python3 docs/examples/check.py
 """
@@ -100,8 +100,19 @@ def check_printed(answer: bytes) -> None:
             assert abs(printed["rectangle"][side] - value) <= 1, (page, printed, real)
 
 
+def check_codes() -> None:
+    """The API guide explains exactly the reasons that the service's OpenAPI document has examples of."""
+    with urllib.request.urlopen(os.environ["FACEGATE_URL"] + "/openapi.json") as response:
+        served = set(re.findall(r'"errorDetail": \{"code": "(\w+)"', json.dumps(json.load(response))))
+    tables = (TOP / "docs/api.md").read_text().split("\n## Errors ", 1)[1].split("\n## Other paths", 1)[0]
+    rows = [line.split(" | ")[1] for line in tables.splitlines() if line.startswith("| ")]
+    explained = {code for cell in rows for code in re.findall(r"`([a-z]\w+)`", cell)}
+    assert served == explained, served ^ explained
+
+
 answer = ask(PORTRAIT)
 check_printed(answer)
+check_codes()
 for client, command in CLIENTS.items():
     if shutil.which(command[0]):
         check(client, answer)
