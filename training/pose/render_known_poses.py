@@ -122,10 +122,10 @@ def main():
         points = np.array(details(options.facegate, [folder / "texture.png"])[0]["landmarks"])[: len(mesh), :2]
         space, texture = head(mesh, points)
         mesh_triangles = triangles(texture)
-        cases = [(yaw, 0, 0) for yaw in range(-40, 41, 10)]
+        cases = [(yaw, 0, 0) for yaw in range(-45, 46, 15)]
         cases += [(0, pitch, 0) for pitch in range(-30, 31, 10) if pitch]
         cases += [(0, 0, roll) for roll in (-20, -10, 10, 20)]
-        cases += [(yaw, pitch, 0) for yaw in (-20, 20) for pitch in (-15, 15)]
+        cases += [(yaw, pitch, 0) for yaw in (-30, 30) for pitch in (-20, 20)]
         paths = []
         for number, angles in enumerate(cases):
             paths.append(folder / f"pose{number:02}.png")
