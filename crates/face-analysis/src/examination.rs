@@ -1,14 +1,14 @@
 //! One picture on its way through the stages: what has been measured so far, and whether that already decides.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::age_gender::{AttributeEstimator, Attributes};
 use crate::alignment::FaceView;
 use crate::crop::face_jpeg;
 use crate::decode::Picture;
 use crate::detection::{Detection, Detector, Found};
-use crate::inference::InferenceError;
+use crate::inference::{Clock, InferenceError};
 use crate::landmarks::Landmarks;
 use crate::liveness::Liveness;
 use crate::models::Engine;
@@ -26,7 +26,7 @@ use crate::{AnalysisError, Wanted, quality};
 pub(crate) struct Examination<'r> {
     rules: &'r Rules,
     wanted: Wanted,
-    measured: Measurements,
+    pub(crate) measured: Measurements,
     rejection: Option<Rejection>,
     found: Option<Found>,
     view: Option<FaceView>,
@@ -35,6 +35,7 @@ pub(crate) struct Examination<'r> {
     attributes: Option<Attributes>,
     quality: Option<BTreeMap<&'static str, QualityComponent>>,
     timings: Vec<StageTime>,
+    inference: Duration,
 }
 
 impl<'r> Examination<'r> {
@@ -51,6 +52,7 @@ impl<'r> Examination<'r> {
             attributes: None,
             quality: None,
             timings: Vec::with_capacity(8),
+            inference: Duration::ZERO,
         }
     }
 
@@ -146,6 +148,11 @@ impl<'r> Examination<'r> {
         Ok(())
     }
 
+    /// Notes how long the networks have run.
+    pub(crate) fn inference(&mut self, clock: &Clock) {
+        self.inference = clock.take();
+    }
+
     /// Measures the capture quality. Nobody sees it but who wants details.
     pub(crate) fn quality(&mut self, picture: &Picture) {
         if !self.wanted.details {
@@ -164,7 +171,7 @@ impl<'r> Examination<'r> {
     pub(crate) fn finish(mut self, picture: &Picture) -> Result<Analysis, AnalysisError> {
         let verdict = self.verdict(picture)?;
         let details = self.wanted.details.then(|| Box::new(self.details(picture)));
-        Ok(Analysis { verdict, details, timings: self.timings })
+        Ok(Analysis { verdict, details, timings: self.timings, inference: self.inference })
     }
 
     fn judge(&mut self) {

@@ -21,6 +21,8 @@ mod pose;
 mod quality;
 pub mod report;
 pub mod rules;
+#[cfg(feature = "stages")]
+pub mod stages;
 
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +126,7 @@ impl FaceAnalyzer {
         examination.occlusion(&mut engine.occlusion)?;
         examination.liveness(&picture, &mut engine.liveness)?;
         examination.attributes(&mut engine.attributes)?;
+        examination.inference(&engine.clock);
         drop(engine);
         examination.quality(&picture);
         examination.finish(&picture)

@@ -140,12 +140,8 @@ fn crop_area(extent: Extent, scale: f32, size: (usize, usize)) -> (Area, f32) {
 /// Appends planar values, blue first, 0 to 255. Reads the stored picture in the order of the upright one, so that
 /// all eight orientations give the same crop.
 fn sample_crop(stored: &Pixels, upright: Orientation, crop: Area, out: &mut Vec<f32>) {
-    let back = upright.inverse();
-    let seen_size = upright.size((stored.width(), stored.height()));
-    let pixel = |x: usize, y: usize| {
-        let at = back.area(Area { left: x, top: y, width: 1, height: 1 }, seen_size);
-        stored.at(at.left, at.top).map(i32::from)
-    };
+    let seen = stored.upright(upright);
+    let pixel = |x: usize, y: usize| seen.at(x, y).map(i32::from);
     let columns = taps(crop.left, crop.width);
     let start = out.len();
     out.resize(start + 3 * INPUT * INPUT, 0.0);
@@ -199,7 +195,7 @@ fn taps(begin: usize, length: usize) -> Vec<Tap> {
 mod tests {
     use super::*;
     use crate::decode::{DecodeLimits, decode};
-    use crate::inference::Runtime;
+    use crate::inference::{Clock, Runtime};
 
     fn extent(left: f32, top: f32, width: f32, height: f32) -> Extent {
         Extent { left, top, width, height }
@@ -263,7 +259,7 @@ mod tests {
     fn liveness(crops: usize) -> Liveness {
         let files = testkit::models();
         let runtime = Runtime::load(&files.onnx_runtime).expect("ONNX Runtime");
-        let network = |path| Network::load(&runtime, path).expect("a network");
+        let network = |path| Network::load(&runtime, path, &Clock::default()).expect("a network");
         Liveness::new(network(&files.liveness_v2), network(&files.liveness_v1se), &LivenessSettings { crops })
     }
 

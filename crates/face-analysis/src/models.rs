@@ -9,7 +9,7 @@ use crate::age_gender::AttributeEstimator;
 use crate::alignment::FaceView;
 use crate::decode::Picture;
 use crate::detection::{Detection, Detector};
-use crate::inference::{InferenceError, Network, Runtime};
+use crate::inference::{Clock, InferenceError, Network, Runtime};
 use crate::landmarks::Landmarker;
 use crate::liveness::Liveness;
 use crate::occlusion::OcclusionDetector;
@@ -66,11 +66,14 @@ pub(crate) struct Engine {
     pub(crate) occlusion: OcclusionDetector,
     pub(crate) liveness: Liveness,
     pub(crate) attributes: AttributeEstimator,
+    /// Runs while one of the networks does.
+    pub(crate) clock: Clock,
 }
 
 impl Engine {
-    fn load(runtime: &Runtime, files: &ModelFiles, settings: &Settings) -> Result<Self, LoadError> {
-        let network = |path: &PathBuf| Network::load(runtime, path);
+    pub(crate) fn load(runtime: &Runtime, files: &ModelFiles, settings: &Settings) -> Result<Self, LoadError> {
+        let clock = Clock::default();
+        let network = |path: &PathBuf| Network::load(runtime, path, &clock);
         Ok(Self {
             detector: Detector::new(network(&files.detector)?, settings.detection.clone()),
             landmarker: Landmarker::new(network(&files.landmarks)?),
@@ -83,6 +86,7 @@ impl Engine {
                 network(&files.age_gender)?,
                 settings.attributes.clone(),
             ),
+            clock,
         })
     }
 
@@ -130,6 +134,8 @@ impl EnginePool {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(engine) = idle.pop() {
+                // An analysis that failed has left its time behind.
+                engine.clock.take();
                 return Borrowed { pool: self, engine: Some(engine) };
             }
             idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);

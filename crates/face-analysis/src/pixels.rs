@@ -54,6 +54,15 @@ impl Pixels {
         &self.data[y * self.width * 3..][..self.width * 3]
     }
 
+    /// These pixels as `orientation` shows them.
+    pub(crate) fn upright(&self, orientation: Orientation) -> Upright<'_> {
+        let back = orientation.inverse().matrix;
+        let first = |row: [i8; 2], length: usize| if row[0] + row[1] < 0 { length - 1 } else { 0 };
+        let step = |axis: usize| (isize::from(back[1][axis]) * self.width as isize + isize::from(back[0][axis])) * 3;
+        let origin = (first(back[1], self.height) * self.width + first(back[0], self.width)) * 3;
+        Upright { data: &self.data, origin: origin as isize, right: step(0), down: step(1) }
+    }
+
     /// Copies a rectangle that lies inside the picture.
     pub(crate) fn crop(&self, area: Area) -> Self {
         let mut data = Vec::with_capacity(area.width * area.height * 3);
@@ -61,6 +70,24 @@ impl Pixels {
             data.extend_from_slice(&self.row(y)[area.left * 3..(area.left + area.width) * 3]);
         }
         Self { width: area.width, height: area.height, data }
+    }
+}
+
+/// Stored pixels, read in the order in which they are seen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upright<'p> {
+    data: &'p [u8],
+    /// Where the first pixel lies, and how far it is to the next one to the right and below.
+    origin: isize,
+    right: isize,
+    down: isize,
+}
+
+impl Upright<'_> {
+    /// One pixel in upright coordinates. Panics (or gives another pixel) outside the picture.
+    pub(crate) fn at(&self, x: usize, y: usize) -> [u8; 3] {
+        let start = (self.origin + x as isize * self.right + y as isize * self.down) as usize;
+        [self.data[start], self.data[start + 1], self.data[start + 2]]
     }
 }
 
@@ -164,12 +191,10 @@ impl Orientation {
         }
         let (width, height) = self.size((pixels.width, pixels.height));
         let mut data = Vec::with_capacity(pixels.data.len());
-        let back = self.inverse();
-        let whole = (width, height);
+        let upright = pixels.upright(self);
         for y in 0..height {
             for x in 0..width {
-                let from = back.area(Area { left: x, top: y, width: 1, height: 1 }, whole);
-                data.extend_from_slice(&pixels.at(from.left, from.top));
+                data.extend_from_slice(&upright.at(x, y));
             }
         }
         Pixels { width, height, data }

@@ -19,6 +19,8 @@ pub struct Analysis {
     pub details: Option<Box<Details>>,
     /// Time spent in each stage, in the order in which the stages ran.
     pub timings: Vec<StageTime>,
+    /// The part of them that the networks themselves took.
+    pub inference: Duration,
 }
 
 /// The outcome of the rules.

@@ -55,6 +55,11 @@ pub fn portrait(scale: f32) -> RgbImage {
     resized(&original, (512.0 * scale).round() as u32, (512.0 * scale).round() as u32)
 }
 
+/// The packaged portrait as a photograph of that size, which meets every rule: what `facegate bench` measures with.
+pub fn portrait_photo(width: u32, height: u32) -> Vec<u8> {
+    facegate::commands::bench::photo(&portrait(1.0), width, height).unwrap()
+}
+
 /// One of the three sample pictures that stand beside a development checkout. Elsewhere there are none: the test that
 /// asks says so and has nothing to check.
 pub fn shared_sample(name: &str) -> Option<Vec<u8>> {

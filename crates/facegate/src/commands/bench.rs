@@ -15,6 +15,7 @@ use face_analysis::{FaceAnalyzer, Wanted};
 use face_models::{Group, ModelStore};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
+use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use serde::Serialize;
@@ -63,6 +64,8 @@ struct Figures {
     cpu_ms_per_request: Option<f64>,
     /// The most memory that the analysing process has held so far.
     peak_memory_mb: Option<f64>,
+    /// Median of what the networks alone took, a part of the stages; in process only.
+    networks_ms: Option<f64>,
     /// Median of each stage and its share of the sum of all; in process only.
     stages: BTreeMap<String, Stage>,
 }
@@ -100,12 +103,18 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
         if let (Some(cpu), Some(memory)) = (f.cpu_ms_per_request, f.peak_memory_mb) {
             writeln!(out, "  CPU {cpu:.1} ms a request, peak memory {memory:.0} MB")?;
         }
+        if let Some(networks) = f.networks_ms {
+            writeln!(out, "  {:<11} {networks:7.2} ms  {:4.1} %", "(networks)", networks / f.p50_ms * 100.0)?;
+        }
         for (name, stage) in &f.stages {
             writeln!(out, "  {name:<11} {:7.2} ms  {:4.1} %", stage.median_ms, stage.share * 100.0)?;
         }
     }
     Ok(())
 }
+
+/// Width and height in pixels of the pictures that are measured when none are named.
+pub const SIZES: [(u32, u32); 4] = [(640, 480), (1280, 720), (1080, 1920), (4000, 3000)];
 
 /// The named pictures, or the packaged portrait in four sizes.
 fn pictures(paths: &[PathBuf], store: &ModelStore) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
@@ -114,22 +123,40 @@ fn pictures(paths: &[PathBuf], store: &ModelStore) -> Result<Vec<(String, Vec<u8
     }
     fetch_with_progress(store, Group::TestPictures)?;
     let portrait = image::open(store.pictures_dir().join("astronaut.png"))?.to_rgb8();
-    // Head and shoulders; the face is 118 pixels high and its middle at 225, 120.
-    let cuts = [(640, 480, (33, 0, 384, 288)), (1280, 720, (0, 0, 512, 288)), (1080, 1920, (81, 0, 288, 512))];
-    let cuts = cuts.into_iter().chain([(4000, 3000, (33, 0, 384, 288))]);
-    cuts.map(|(width, height, (x, y, w, h))| {
-        let part = image::imageops::crop_imm(&portrait, x, y, w, h).to_image();
-        let scaled = image::imageops::resize(&part, width, height, FilterType::CatmullRom);
-        let mut jpeg = Cursor::new(Vec::new());
-        JpegEncoder::new_with_quality(&mut jpeg, 90).encode_image(&scaled)?;
-        Ok((format!("{width}x{height}"), jpeg.into_inner()))
-    })
-    .collect()
+    SIZES
+        .map(|(width, height)| Ok((format!("{width}x{height}"), photo(&portrait, width, height)?)))
+        .into_iter()
+        .collect()
+}
+
+/// Head and shoulders of the packaged portrait (512x512, the face 118 pixels high round 225, 120) as a JPEG of the
+/// given size, with the noise of a sensor: an enlarged picture alone would have nothing to decode.
+pub fn photo(portrait: &RgbImage, width: u32, height: u32) -> Result<Vec<u8>, CommandError> {
+    /// The noise's amplitude in levels of 255.
+    const NOISE: u64 = 12;
+    let (x, y, w, h) = match f64::from(width) / f64::from(height) {
+        wide if wide > 1.5 => (0, 0, 512, 288),
+        tall if tall < 1.0 => (81, 0, 288, 512),
+        _ => (81, 12, 288, 216),
+    };
+    let part = image::imageops::crop_imm(portrait, x, y, w, h).to_image();
+    let mut scaled = image::imageops::resize(&part, width, height, FilterType::CatmullRom);
+    // Knuth's multiplier for linear congruences modulo 2^64: the same noise every time.
+    let mut random = 1_u64;
+    for value in scaled.iter_mut() {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let noise = (random >> 33) % (2 * NOISE + 1);
+        *value = value.saturating_add(noise as u8).saturating_sub(NOISE as u8);
+    }
+    let mut jpeg = Cursor::new(Vec::new());
+    JpegEncoder::new_with_quality(&mut jpeg, 85).encode_image(&scaled)?;
+    Ok(jpeg.into_inner())
 }
 
 fn in_process(args: &BenchArgs, analyzer: &FaceAnalyzer, name: &str, bytes: &[u8]) -> Result<Figures, CommandError> {
     let first = analyzer.analyze(bytes, Wanted::default())?;
     let stages: Mutex<BTreeMap<&'static str, Vec<f64>>> = Mutex::default();
+    let networks: Mutex<Vec<f64>> = Mutex::default();
     let cpu = process_cpu(None);
     let begin = Instant::now();
     let end = begin + Duration::from_secs_f64(args.seconds);
@@ -142,6 +169,8 @@ fn in_process(args: &BenchArgs, analyzer: &FaceAnalyzer, name: &str, bytes: &[u8
                         let begin = Instant::now();
                         let analysis = analyzer.analyze(bytes, Wanted::default())?;
                         times.push(begin.elapsed().as_secs_f64() * 1e3);
+                        let inference = analysis.inference.as_secs_f64() * 1e3;
+                        networks.lock().unwrap_or_else(PoisonError::into_inner).push(inference);
                         let mut stages = stages.lock().unwrap_or_else(PoisonError::into_inner);
                         for stage in &analysis.timings {
                             stages.entry(stage.stage).or_default().push(stage.time.as_secs_f64() * 1e3);
@@ -160,6 +189,8 @@ fn in_process(args: &BenchArgs, analyzer: &FaceAnalyzer, name: &str, bytes: &[u8
     let wall = begin.elapsed();
     let cpu = cpu.zip(process_cpu(None)).map(|(before, after)| after.saturating_sub(before));
     let mut figures = summary(name, crate::server::contract::outcome(&first), times, wall, cpu, peak_memory_mb(None));
+    let networks = sorted(networks.into_inner().unwrap_or_else(PoisonError::into_inner));
+    figures.networks_ms = Some(quantile(&networks, 0.5));
     let medians: Vec<(String, f64)> = stages
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)
@@ -315,6 +346,7 @@ fn summary(
         max_ms: times.last().copied().unwrap_or(0.0),
         cpu_ms_per_request: cpu.map(|cpu| cpu.as_secs_f64() * 1e3 / requests.max(1) as f64),
         peak_memory_mb,
+        networks_ms: None,
         stages: BTreeMap::new(),
     }
 }
