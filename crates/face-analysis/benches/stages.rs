@@ -1,4 +1,4 @@
-//! `cargo bench -p face-analysis --features stages`: each stage of an analysis alone, on the packaged portrait in four
+//! `cargo bench -p face-analysis`: each stage of an analysis alone, on the packaged portrait in four
 //! sizes. How much of it is the networks' own is what `facegate bench` says.
 
 use divan::Bencher;

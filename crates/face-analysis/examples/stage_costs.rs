@@ -1,4 +1,4 @@
-//! `cargo run --release -p face-analysis --features stages --example stage_costs`: fails when a stage has become more than
+//! `cargo run --release -p face-analysis --example stage_costs`: fails when a stage has become more than
 //! 20 % dearer than on record; with `-- --record` writes the record.
 //!
 //! A stage's cost is its fastest of many runs, in units of what all networks together take at their fastest in the same
@@ -33,20 +33,20 @@ fn main() -> ExitCode {
     let recorded: Costs =
         serde_json::from_slice(&std::fs::read(&record).expect("a record")).expect("the record is readable");
     for attempt in 1..=ATTEMPTS {
-        println!("attempt {attempt}: cost in units of all networks, of the record");
+        eprintln!("attempt {attempt}: cost in units of all networks, of the record");
         let costs = measure(&mut stages);
         let mut dearer = 0;
         for (stage, cost) in &costs {
             let before = recorded.get(stage).copied().unwrap_or(0.0);
             let worse = *cost > before * DEARER + SLACK;
             dearer += usize::from(worse);
-            println!("  {stage:<11} {cost:6.3}  {:5.2}{}", cost / before, if worse { "  DEARER" } else { "" });
+            eprintln!("  {stage:<11} {cost:6.3}  {:5.2}{}", cost / before, if worse { "  DEARER" } else { "" });
         }
         if dearer == 0 {
             return ExitCode::SUCCESS;
         }
     }
-    println!("a stage has become dearer: make it cheaper, or record the new cost and say why");
+    eprintln!("a stage has become dearer: make it cheaper, or record the new cost and say why");
     ExitCode::FAILURE
 }
 

@@ -21,7 +21,6 @@ mod pose;
 mod quality;
 pub mod report;
 pub mod rules;
-#[cfg(feature = "stages")]
 pub mod stages;
 
 use serde::{Deserialize, Serialize};

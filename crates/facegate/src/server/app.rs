@@ -211,7 +211,7 @@ async fn detect(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response<Body> {
-    let mut trail = Trail::new();
+    let mut trail = Trail::default();
     let traced = app.traces.as_ref().map(|traces| (traces, traces.parent(request.headers())));
     let result = match tokio::time::timeout(app.deadline, app.answer(peer, request, &mut trail)).await {
         Ok(result) => result,

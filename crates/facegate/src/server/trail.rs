@@ -39,12 +39,14 @@ pub struct Stage {
     pub within_analysis: bool,
 }
 
-impl Trail {
+impl Default for Trail {
     /// The trail of a request that has just arrived.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { begin: Instant::now(), session_id: None, user: None, stages: Vec::with_capacity(16), liveness: None }
     }
+}
 
+impl Trail {
     /// Notes how long `work` takes as the stage `name`.
     pub async fn time<T>(&mut self, name: &'static str, work: impl Future<Output = T>) -> T {
         let (index, begin) = (self.stages.len(), Instant::now());
