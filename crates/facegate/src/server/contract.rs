@@ -16,11 +16,15 @@ use utoipa::openapi::{Schema, SchemaFormat};
 /// A picture to check, and what to answer beside its attributes. Other fields are ignored.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
-// Borrowed from the body: pictures are megabytes.
 pub struct DetectRequest<'b> {
     /// The caller's name for this call: 1 to 128 printable characters, echoed in the answer and logged. Send a random
     /// value, no customer number.
-    #[schema(schema_with = session_id_schema)]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        // What `printable` refuses.
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+$"
+    )]
     pub session_id: Cow<'b, str>,
     /// The picture: JPEG, PNG, WebP, BMP, GIF or TIFF, told from its bytes.
     #[schema(schema_with = face_image_schema)]
@@ -35,19 +39,6 @@ pub struct DetectRequest<'b> {
 
 /// The longest `sessionId` in characters.
 const MAX_SESSION_ID: usize = 128;
-
-/// What [`session_id`] accepts.
-fn session_id_schema() -> Schema {
-    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_SESSION_ID));
-    // What `printable` refuses: no control characters, line separators and marks that reorder text.
-    text.pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+$"))
-        .description(Some(
-            "The caller's name for this call: 1 to 128 printable characters, echoed in the answer and logged. Send a \
-             random value, no customer number.",
-        ))
-        .build()
-        .into()
-}
 
 /// What [`Source::read`](super::source::Source::read) tells apart.
 fn face_image_schema() -> Schema {

@@ -4,7 +4,7 @@
 //! or a link.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
@@ -117,9 +117,9 @@ impl Traces {
 
     /// Sends the spans of an answered request and says in which trace they are.
     pub fn request(&self, parent: &Context, trail: &Trail, ending: Ending) -> TraceId {
-        let end = SystemTime::now();
         // Spans want the clock of the day, stages have the one that never jumps.
-        let time_of = |instant: std::time::Instant| end - instant.elapsed();
+        let (now, end) = (Instant::now(), SystemTime::now());
+        let time_of = |instant| end - now.duration_since(instant);
         let mut attributes = vec![
             KeyValue::new("http.request.method", Method::POST.as_str().to_owned()),
             KeyValue::new("http.route", DETECT),
