@@ -42,6 +42,21 @@ pub struct BenchArgs {
     /// Start the service as a process of its own and send it requests over HTTP.
     #[arg(long)]
     http: bool,
+    /// Send them over HTTP to a service that already runs at this address and takes the same call.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "http")]
+    peer: Option<SocketAddr>,
+    /// The peer's user and password.
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        requires = "peer",
+        default_value = "bench:bench",
+        hide_default_value = true
+    )]
+    peer_login: String,
+    /// Only write the packaged pictures into this folder, for other tools to measure with.
+    #[arg(long, value_name = "FOLDER")]
+    write_pictures: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -82,8 +97,16 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     let pictures = pictures(&args.pictures, &store)?;
-    let figures = if args.http {
-        over_http(args, &pictures)?
+    if let Some(folder) = &args.write_pictures {
+        for (name, bytes) in pictures {
+            std::fs::write(folder.join(format!("{name}.jpg")), bytes)?;
+        }
+        return Ok(());
+    }
+    let figures = if let Some(address) = args.peer {
+        over_http(args, Service::running(address, &args.peer_login), &pictures)?
+    } else if args.http {
+        over_http(args, Service::start(&args.config)?, &pictures)?
     } else {
         let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), args.in_flight)?;
         analyzer.warm_up()?;
@@ -157,7 +180,7 @@ fn in_process(args: &BenchArgs, analyzer: &FaceAnalyzer, name: &str, bytes: &[u8
     let first = analyzer.analyze(bytes, Wanted::default())?;
     let stages: Mutex<BTreeMap<&'static str, Vec<f64>>> = Mutex::default();
     let networks: Mutex<Vec<f64>> = Mutex::default();
-    let cpu = process_cpu(None);
+    let cpu = process_cpu(SELF);
     let begin = Instant::now();
     let end = begin + Duration::from_secs_f64(args.seconds);
     let times = std::thread::scope(|scope| -> Result<Vec<f64>, CommandError> {
@@ -187,8 +210,8 @@ fn in_process(args: &BenchArgs, analyzer: &FaceAnalyzer, name: &str, bytes: &[u8
         Ok(all)
     })?;
     let wall = begin.elapsed();
-    let cpu = cpu.zip(process_cpu(None)).map(|(before, after)| after.saturating_sub(before));
-    let mut figures = summary(name, crate::server::contract::outcome(&first), times, wall, cpu, peak_memory_mb(None));
+    let cpu = cpu.zip(process_cpu(SELF)).map(|(before, after)| after.saturating_sub(before));
+    let mut figures = summary(name, crate::server::contract::outcome(&first), times, wall, cpu, peak_memory_mb(SELF));
     let networks = sorted(networks.into_inner().unwrap_or_else(PoisonError::into_inner));
     figures.networks_ms = Some(quantile(&networks, 0.5));
     let medians: Vec<(String, f64)> = stages
@@ -203,9 +226,10 @@ fn in_process(args: &BenchArgs, analyzer: &FaceAnalyzer, name: &str, bytes: &[u8
     Ok(figures)
 }
 
-/// The service as a child process, stopped when dropped.
+/// The service under load.
 struct Service {
-    child: Child,
+    /// Its process when it is our child, stopped when dropped.
+    child: Option<Child>,
     address: SocketAddr,
     authorization: String,
 }
@@ -226,29 +250,38 @@ impl Service {
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("facegate listens on http://").and_then(|text| text.parse().ok()))
             .ok_or_else(failed)?;
-        let login = base64_simd::STANDARD.encode_to_string(format!("bench:{password}"));
-        Ok(Self { child, address, authorization: format!("Basic {login}") })
+        let mut service = Self::running(address, &format!("bench:{password}"));
+        service.child = Some(child);
+        Ok(service)
+    }
+
+    fn running(address: SocketAddr, login: &str) -> Self {
+        let login = base64_simd::STANDARD.encode_to_string(login);
+        Self { child: None, address, authorization: format!("Basic {login}") }
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Fails when it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            // Fails when it is gone already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
-fn over_http(args: &BenchArgs, pictures: &[(String, Vec<u8>)]) -> Result<Vec<Figures>, CommandError> {
-    let service = Arc::new(Service::start(&args.config)?);
-    let pid = Some(service.child.id());
+fn over_http(args: &BenchArgs, service: Service, pictures: &[(String, Vec<u8>)]) -> Result<Vec<Figures>, CommandError> {
+    let service = Arc::new(service);
+    // Of a peer only the answers are seen.
+    let process = service.child.as_ref().map(|child| child.id().to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut all = Vec::new();
     for (name, bytes) in pictures {
         let image = base64_simd::STANDARD.encode_to_string(bytes);
         let body = Bytes::from(format!("{{\"sessionId\":\"bench\",\"faceImageBase\":\"{image}\"}}"));
         let outcome = runtime.block_on(async { send(&mut connect(service.address).await?, &service, &body).await })?;
-        let cpu = process_cpu(pid);
+        let cpu = process.as_deref().and_then(process_cpu);
         let begin = Instant::now();
         let end = begin + Duration::from_secs_f64(args.seconds);
         let mut callers = JoinSet::new();
@@ -262,9 +295,9 @@ fn over_http(args: &BenchArgs, pictures: &[(String, Vec<u8>)]) -> Result<Vec<Fig
             times.extend(done);
             refused += shed;
         }
-        let cpu = cpu.zip(process_cpu(pid)).map(|(before, after)| after.saturating_sub(before));
+        let cpu = cpu.zip(process.as_deref().and_then(process_cpu)).map(|(before, after)| after.saturating_sub(before));
         let outcome = if refused > 0 { format!("{outcome} ({refused} shed)") } else { outcome };
-        all.push(summary(name, &outcome, times, begin.elapsed(), cpu, peak_memory_mb(pid)));
+        all.push(summary(name, &outcome, times, begin.elapsed(), cpu, process.as_deref().and_then(peak_memory_mb)));
     }
     Ok(all)
 }
@@ -362,22 +395,24 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(0.0)
 }
 
-fn proc_file(pid: Option<u32>, name: &str) -> Option<String> {
-    let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+/// This process's folder in `/proc`; the others' have numbers.
+const SELF: &str = "self";
+
+fn proc_file(process: &str, name: &str) -> Option<String> {
     std::fs::read_to_string(Path::new("/proc").join(process).join(name)).ok()
 }
 
 /// Time that all threads of a process have spent on a core (Linux: fields 14 and 15 of `stat`, in hundredths).
-fn process_cpu(pid: Option<u32>) -> Option<Duration> {
-    let stat = proc_file(pid, "stat")?;
+fn process_cpu(process: &str) -> Option<Duration> {
+    let stat = proc_file(process, "stat")?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
     Some(Duration::from_millis(ticks * 10))
 }
 
 /// The most memory that a process has held (Linux: `VmHWM`).
-fn peak_memory_mb(pid: Option<u32>) -> Option<f64> {
-    let status = proc_file(pid, "status")?;
+fn peak_memory_mb(process: &str) -> Option<f64> {
+    let status = proc_file(process, "status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes / 1024.0)
