@@ -6,8 +6,9 @@
 
 pub mod address;
 
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,9 +39,9 @@ pub struct LinkSettings {
     /// The ports that links may name.
     pub ports: Vec<u16>,
     /// The only hosts that links may name, with their subdomains; empty for any.
-    pub allow_hosts: Vec<String>,
-    /// Hosts that links may not name, with their subdomains.
-    pub deny_hosts: Vec<String>,
+    pub allow_hosts: Vec<HostRule>,
+    /// Hosts that links may not name, with their subdomains; an address is not reached through a name either.
+    pub deny_hosts: Vec<HostRule>,
     /// Redirects that are followed.
     pub max_redirects: usize,
     /// Milliseconds for one connection, encryption included.
@@ -60,6 +61,59 @@ impl Default for LinkSettings {
             max_redirects: 3,
             connect_timeout_ms: 3_000,
             timeout_ms: 10_000,
+        }
+    }
+}
+
+/// A name, which stands for its subdomains too, or an address. Spelled as in a link: `bücher.example` is the host that
+/// links write as `xn--bcher-kva.example`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostRule(Host);
+
+/// What was written is no host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither a host name nor an address: write example.com, which stands for its subdomains too")]
+pub struct HostRuleError(String);
+
+impl TryFrom<String> for HostRule {
+    type Error = HostRuleError;
+
+    fn try_from(text: String) -> Result<Self, HostRuleError> {
+        if let Ok(v6) = text.parse::<Ipv6Addr>() {
+            return Ok(Self(Host::Ipv6(v6)));
+        }
+        match Host::parse(text.trim_matches('.')) {
+            Ok(host) if !text.contains('*') => Ok(Self(host)),
+            _ => Err(HostRuleError(text)),
+        }
+    }
+}
+
+impl From<HostRule> for String {
+    fn from(rule: HostRule) -> Self {
+        rule.0.to_string()
+    }
+}
+
+impl HostRule {
+    fn covers_name(&self, name: &str) -> bool {
+        matches!(&self.0, Host::Domain(domain)
+            if name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    }
+
+    fn covers_address(&self, address: IpAddr) -> bool {
+        match self.0 {
+            Host::Domain(_) => false,
+            Host::Ipv4(v4) => IpAddr::from(v4) == address.to_canonical(),
+            Host::Ipv6(v6) => IpAddr::from(v6).to_canonical() == address.to_canonical(),
+        }
+    }
+
+    fn covers(&self, host: &Name) -> bool {
+        match host {
+            Name::Domain(name) => self.covers_name(name),
+            Name::Address(address) => self.covers_address(*address),
         }
     }
 }
@@ -154,8 +208,8 @@ impl Network {
     }
 }
 
-impl std::fmt::Debug for LinkFetcher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for LinkFetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LinkFetcher").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
@@ -235,10 +289,6 @@ impl LinkFetcher {
             Some(Host::Ipv6(v6)) => Name::Address(v6.into()),
             None => return Err(LinkError::Malformed("it names no host")),
         };
-        let text = match &host {
-            Name::Domain(name) => name.clone(),
-            Name::Address(address) => address.to_string(),
-        };
         let private = match &host {
             Name::Address(address) => !(self.network.is_public)(*address),
             // RFC 6761: never anybody else's.
@@ -247,7 +297,7 @@ impl LinkFetcher {
         if private && !self.settings.allow_private {
             return refused("it names an address that is not public");
         }
-        let listed = |list: &[String]| list.iter().any(|entry| covers(entry, &text));
+        let listed = |list: &[HostRule]| list.iter().any(|rule| rule.covers(&host));
         if listed(&self.settings.deny_hosts) {
             return refused("its host is not allowed");
         }
@@ -263,7 +313,10 @@ impl LinkFetcher {
             Name::Address(address) => vec![SocketAddr::new(*address, target.port)],
             Name::Domain(name) => self.network.resolve(name, target.port).await.map_err(|_| LinkError::Unreachable)?,
         };
-        let may = |address: &SocketAddr| self.settings.allow_private || (self.network.is_public)(address.ip());
+        let denied = |address: IpAddr| self.settings.deny_hosts.iter().any(|rule| rule.covers_address(address));
+        let may = |address: &SocketAddr| {
+            (self.settings.allow_private || (self.network.is_public)(address.ip())) && !denied(address.ip())
+        };
         for address in resolved.iter().filter(|a| may(a)).take(4) {
             if let Ok(stream) = TcpStream::connect(address).await {
                 // The peer is the address just checked; said again because everything hangs on it.
@@ -322,12 +375,6 @@ enum Connection {
     Encrypted(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-/// Whether a list's entry names a host or a domain above it.
-fn covers(entry: &str, host: &str) -> bool {
-    let entry = entry.trim_matches('.').to_ascii_lowercase();
-    host == entry || host.strip_suffix(&entry).is_some_and(|rest| rest.ends_with('.'))
-}
-
 async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, LinkError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -358,9 +405,11 @@ fn redirect(url: &Url, response: &Response<Incoming>) -> Result<Option<Url>, Lin
 
 /// Reads a body, counting what arrives whatever the server announced.
 async fn read(response: Response<Incoming>, max_bytes: usize) -> Result<Vec<u8>, Problem> {
-    let encoding = response.headers().get(header::CONTENT_ENCODING);
-    if encoding.is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(LinkError::Answer("it is compressed although that was not asked for").into());
+    for (name, plain) in [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")] {
+        let mut codings = response.headers().get_all(name).iter();
+        if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(plain.as_bytes())) {
+            return Err(LinkError::Answer("it is compressed although that was not asked for").into());
+        }
     }
     let mut body = response.into_body();
     let announced = body.size_hint().lower();
@@ -421,8 +470,55 @@ mod tests {
             "[fe80::1]",
             "224.0.0.1",
             "localhost.",
+            "LOCALHOST",
+            "a.localhost",
+            "0x7f.1",
+            "0x7F.0x0.0x0.0x1",
+            "0177.1",
+            "017700000001",
+            "00000177.0.0.01",
+            "127.0.0.1.",
+            "127.0.1",
+            "%31%32%37.0.0.1",
+            "%6c%6f%63%61%6c%68%6f%73%74",
+            "①②⑦.⓪.⓪.①",
+            "127。0。0。1",
+            "ｌｏｃａｌｈｏｓｔ",
+            "loc\u{ad}alhost",
+            "[0:0:0:0:0:ffff:7f00:0001]",
+            "[::ffff:a9fe:a9fe]",
+            "[::7f00:1]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[64:ff9b:1::7f00:1]",
+            "[2002:c0a8:1::1]",
+            "[2001:0:7f00:1::]",
+            "[fec0::1]",
+            "[ff02::1]",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.88.99.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            // What comes before the at sign is a user's name, and a backslash is a slash.
+            "example.com@127.0.0.1",
+            "example.com:80@127.0.0.1",
+            "127.0.0.1#@example.com",
+            "127.0.0.1\\@example.com",
+            "127.0.0.1?@example.com",
+            "127.0.0.1\t",
+            "127.0\n.0.1",
         ] {
             assert_eq!(code(&fetcher, &format!("http://{host}/a.jpg")).await, "link_refused", "{host}");
+        }
+        for host in
+            ["[fe80::1%25eth0]", "[fe80::1%eth0]", "[::1", "127.0.0.1:", "1.2.3.4.5", "256.256.256.256", "0x1ffffffff"]
+        {
+            let code = code(&fetcher, &format!("http://{host}/a.jpg")).await;
+            assert!(["link_malformed", "link_refused"].contains(&code), "{host}: {code}");
         }
     }
 
@@ -436,12 +532,38 @@ mod tests {
         assert_eq!(code(&open, "http://exa mple.com/").await, "link_malformed");
         assert_eq!(code(&open, &format!("http://example.com/{}", "a".repeat(3000))).await, "link_malformed");
         assert_eq!(code(&fetcher(|s| s.enabled = false), "http://example.com/").await, "link_disabled");
-        let denying = fetcher(|s| s.deny_hosts = vec!["Example.com".into()]);
-        for link in ["http://example.com/", "http://a.EXAMPLE.com./"] {
-            assert_eq!(code(&denying, link).await, "link_refused");
+        let denying =
+            fetcher(|s| s.deny_hosts = rules(&["Example.com", "bücher.example", "8.8.8.8", "2606:4700::1111"]));
+        for link in [
+            "http://example.com/",
+            "http://a.EXAMPLE.com./",
+            "http://exam\u{ad}ple.com/",
+            "http://bücher.example/",
+            "http://www.XN--BCHER-KVA.example/",
+            "http://8.8.8.8/",
+            "http://0x08080808/",
+            "http://[2606:4700:0::1111]/",
+        ] {
+            assert_eq!(code(&denying, link).await, "link_refused", "{link}");
         }
-        let allowing = fetcher(|s| s.allow_hosts = vec!["example.com".into()]);
-        assert_eq!(code(&allowing, "http://notexample.com/").await, "link_refused");
+        let allowing = fetcher(|s| s.allow_hosts = rules(&[".example.com", "1.1.1.1"]));
+        for link in ["http://notexample.com/", "http://example.com.evil.test/", "http://8.8.1.1/", "http://1.1.1.2/"] {
+            assert_eq!(code(&allowing, link).await, "link_refused", "{link}");
+        }
+    }
+
+    fn rules(texts: &[&str]) -> Vec<HostRule> {
+        texts.iter().map(|text| HostRule::try_from((*text).to_owned()).expect(text)).collect()
+    }
+
+    #[test]
+    fn what_is_no_host_cannot_be_listed() {
+        for text in ["", "*.example.com", "https://example.com", "example.com/a", "a b", "1.2.3.4.5", "[::1"] {
+            assert!(HostRule::try_from(text.to_owned()).is_err(), "{text}");
+        }
+        let [name, address] = rules(&["Bücher.Example.", "[::1]"]).try_into().expect("two");
+        assert!(name.covers_name("a.xn--bcher-kva.example") && !name.covers_name("axn--bcher-kva.example"));
+        assert!(address.covers_address("::1".parse().expect("an address")));
     }
 
     #[test]
@@ -466,6 +588,21 @@ mod tests {
             answers: Some(Arc::new(std::sync::Mutex::new(answers))),
         };
         fetcher
+    }
+
+    /// A server whose every connection `serve` gets, once the request has come.
+    fn misbehaving(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> u16 {
+        use std::io::Read as _;
+        let listener = std::net::TcpListener::bind(("127.0.0.2", 0)).expect("a loopback address");
+        let port = listener.local_addr().expect("bound").port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let _ = stream.read(&mut [0; 4096]);
+                serve(stream);
+            }
+        });
+        port
     }
 
     /// Serves each of `answers` to one connection after the other, and counts the connections.
@@ -519,12 +656,35 @@ mod tests {
             "file:///etc/passwd".to_owned(),
             "gopher://127.0.0.2/".to_owned(),
             format!("http://user:word@127.0.0.2:{inside}/"),
+            format!("//127.0.0.1:{inside}/"),
+            format!("/\\\\127.0.0.1:{inside}/"),
+            format!("http:\\\\localhost:{inside}\\"),
+            "http://169.254.169.254/latest/meta-data/".to_owned(),
         ];
         let (outside, _) = server("127.0.0.2", targets.iter().map(|to| moved(to)).collect());
         let fetcher = pretended(&[], |_| ());
         for target in &targets {
             assert_eq!(code(&fetcher, &format!("http://127.0.0.2:{outside}/")).await, "link_refused", "{target}");
         }
+        // Also at the last of several redirects, whatever their status.
+        let chain = |status: u16, to: &str| {
+            format!("HTTP/1.1 {status} Moved\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+        };
+        let steps = vec![chain(301, "/b"), chain(307, "/c"), chain(308, &targets[0])];
+        let (outside, _) = server("127.0.0.2", steps);
+        assert_eq!(code(&fetcher, &format!("http://127.0.0.2:{outside}/")).await, "link_refused");
+        assert_eq!(touched.load(std::sync::atomic::Ordering::SeqCst), 0);
+        // To a port that links may not name.
+        let (outside, _) = server("127.0.0.2", vec![moved("http://127.0.0.2:22/")]);
+        let narrow = pretended(&[], |settings| settings.ports = vec![outside]);
+        assert_eq!(code(&narrow, &format!("http://127.0.0.2:{outside}/")).await, "link_refused");
+    }
+
+    #[tokio::test]
+    async fn a_denied_address_is_not_reached_through_a_name() {
+        let (port, touched) = server("127.0.0.2", vec![found(b"denied")]);
+        let fetcher = pretended(&[&["127.0.0.2"]], |settings| settings.deny_hosts = rules(&["127.0.0.2"]));
+        assert_eq!(code(&fetcher, &format!("http://pictures.test:{port}/")).await, "link_unreachable");
         assert_eq!(touched.load(std::sync::atomic::Ordering::SeqCst), 0);
     }
 
@@ -562,6 +722,7 @@ mod tests {
         let endless_body = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![0; 5_000]].concat();
         let announced = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec();
         let zipped = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc".to_vec();
+        let many_fields = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"a: b\r\n".repeat(500), b"\r\nabc".to_vec()].concat();
         let short = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc".to_vec();
         let cases = [
             (b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(), "link_answer_unusable"),
@@ -570,6 +731,23 @@ mod tests {
             (announced, "image_too_large"),
             (zipped, "link_answer_unusable"),
             (short, "link_answer_unusable"),
+            // HTTP/0.9 has no header at all.
+            (b"<html>a picture</html>".to_vec(), "link_answer_unusable"),
+            (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nabc".to_vec(), "link_answer_unusable"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc".to_vec(), "link_answer_unusable"),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabcde".to_vec(),
+                "link_answer_unusable",
+            ),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nabc".to_vec(), "link_answer_unusable"),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nabc".to_vec(),
+                "link_answer_unusable",
+            ),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec(), "link_answer_unusable"),
+            (many_fields, "link_answer_unusable"),
+            (b"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\n\r\nabc".to_vec(), "link_status"),
+            (b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(), "link_status"),
             (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(), "link_status"),
             (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".to_vec(), "link_answer_unusable"),
             (Vec::new(), "link_timeout"),
@@ -589,11 +767,132 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_encrypted_link_needs_a_certificate_that_is_trusted() {
+    async fn what_comes_after_the_announced_length_is_not_read() {
+        let (port, _) = server("127.0.0.2", vec![[found(b"abc"), vec![b'x'; 100]].concat()]);
+        let fetched = pretended(&[], |_| ()).fetch(&format!("http://127.0.0.2:{port}/"), 10).await;
+        assert_eq!(fetched.expect("found"), b"abc");
+    }
+
+    #[tokio::test]
+    async fn answers_without_end_are_cut_off_by_size_or_by_time() {
+        use std::io::Write as _;
+        type Sender = fn(&mut std::net::TcpStream) -> io::Result<()>;
+        let pause = || std::thread::sleep(Duration::from_millis(50));
+        let cases: [(&[u8], Sender, &str); 5] = [
+            // Chunks for ever.
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                |s| s.write_all(b"10\r\n0123456789abcdef\r\n"),
+                "image_too_large",
+            ),
+            // A byte now and then.
+            (b"HTTP/1.1 200 OK\r\n\r\n", |s| s.write_all(b"x"), "link_timeout"),
+            (b"HTTP/1.1 200 OK\r\n", |s| s.write_all(b"x"), "link_timeout"),
+            // Interim answers for ever.
+            (b"", |s| s.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "link_timeout"),
+            // A length of one chunk that never ends.
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", |s| s.write_all(b"0"), "link_timeout"),
+        ];
+        for (head, send, expected) in cases {
+            let endless = expected == "image_too_large";
+            let port = misbehaving(move |mut stream| {
+                let _ = stream.set_nodelay(true);
+                let mut sent = stream.write_all(head);
+                while sent.is_ok() {
+                    sent = send(&mut stream);
+                    if !endless {
+                        pause();
+                    }
+                }
+            });
+            let begin = std::time::Instant::now();
+            let code = code(&pretended(&[], |_| ()), &format!("http://127.0.0.2:{port}/")).await;
+            assert!(code == expected || code == "link_answer_unusable", "{code} for {expected}");
+            assert!(begin.elapsed() < Duration::from_secs(3), "{expected} took {:?}", begin.elapsed());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_encrypted_link_needs_a_certificate_that_is_trusted_and_the_hosts() {
         let (port, _) = server("127.0.0.2", vec![found(b"plain")]);
         assert_eq!(code(&pretended(&[], |_| ()), &format!("https://127.0.0.2:{port}/")).await, "link_tls_failed");
-        let (port, _) = server("127.0.0.2", vec![moved("http://127.0.0.2/")]);
-        // From http to https and back would be a downgrade; here the first step already is plain.
-        assert_eq!(code(&pretended(&[], |_| ()), &format!("http://127.0.0.2:{port}/")).await, "link_unreachable");
+        let server = Encrypted::new();
+        let port = server.serve(vec![found(b"one"), found(b"two"), found(b"three")]);
+        let known = [&["127.0.0.2"][..]; 3];
+        assert_eq!(
+            code(&pretended(&known, |_| ()), &format!("https://pictures.test:{port}/")).await,
+            "link_tls_failed"
+        );
+        let fetcher = server.trusted_by(pretended(&known, |_| ()));
+        assert_eq!(code(&fetcher, &format!("https://other.test:{port}/")).await, "link_tls_failed");
+        assert!(fetcher.fetch(&format!("https://pictures.test:{port}/"), 10).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_redirect_may_add_encryption_and_not_take_it_away() {
+        let server_of = Encrypted::new();
+        let (plain, touched) = server("127.0.0.2", vec![found(b"plain")]);
+        let down = server_of.serve(vec![moved(&format!("http://pictures.test:{plain}/"))]);
+        let fetcher = server_of.trusted_by(pretended(&[&["127.0.0.2"], &["127.0.0.2"]], |_| ()));
+        assert_eq!(code(&fetcher, &format!("https://pictures.test:{down}/")).await, "link_refused");
+        assert_eq!(touched.load(std::sync::atomic::Ordering::SeqCst), 0);
+        let encrypted = server_of.serve(vec![found(b"encrypted")]);
+        let (up, _) = server("127.0.0.2", vec![moved(&format!("https://pictures.test:{encrypted}/"))]);
+        let fetcher = server_of.trusted_by(pretended(&[&["127.0.0.2"], &["127.0.0.2"]], |_| ()));
+        assert_eq!(fetcher.fetch(&format!("http://pictures.test:{up}/"), 10).await.expect("found"), b"encrypted");
+    }
+
+    /// A certificate for `pictures.test` that nobody trusts but who is told to.
+    struct Encrypted {
+        certificate: rustls::pki_types::CertificateDer<'static>,
+        config: Arc<rustls::ServerConfig>,
+    }
+
+    impl Encrypted {
+        fn new() -> Self {
+            let made = rcgen::generate_simple_self_signed(["pictures.test".to_owned()]).expect("a certificate");
+            let certificate = made.cert.der().clone();
+            let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+            let config =
+                rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                    .with_safe_default_protocol_versions()
+                    .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.clone()], key))
+                    .expect("a certificate and its key");
+            Self { certificate, config: Arc::new(config) }
+        }
+
+        /// Serves each of `answers` to one connection after the other on 127.0.0.2; failed handshakes do not count.
+        fn serve(&self, answers: Vec<Vec<u8>>) -> u16 {
+            use std::io::{Read as _, Write as _};
+            let listener = std::net::TcpListener::bind(("127.0.0.2", 0)).expect("a loopback address");
+            let port = listener.local_addr().expect("bound").port();
+            let config = Arc::clone(&self.config);
+            std::thread::spawn(move || {
+                let mut answers = answers.into_iter();
+                for stream in listener.incoming() {
+                    let connection = rustls::ServerConnection::new(Arc::clone(&config)).expect("a configuration");
+                    let mut stream = rustls::StreamOwned::new(connection, stream.expect("a caller"));
+                    if stream.read(&mut [0; 4096]).is_err() {
+                        continue;
+                    }
+                    let Some(answer) = answers.next() else { return };
+                    let _ = stream.write_all(&answer);
+                    stream.conn.send_close_notify();
+                    let _ = stream.flush();
+                }
+            });
+            port
+        }
+
+        fn trusted_by(&self, mut fetcher: LinkFetcher) -> LinkFetcher {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.certificate.clone()).expect("a certificate");
+            let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+                .expect("default protocol versions");
+            fetcher.tls = TlsConnector::from(Arc::new(config));
+            fetcher
+        }
     }
 }
