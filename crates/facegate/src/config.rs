@@ -63,10 +63,12 @@ pub struct ServerConfig {
     pub max_image_bytes: usize,
     /// Bytes of bodies and fetched pictures held at the same time; a request that would exceed them is answered 503.
     pub max_buffered_bytes: usize,
-    /// Milliseconds in which the header of a request must arrive.
+    /// Milliseconds in which the header of a request must arrive, and that a connection may be idle.
     pub header_timeout_ms: u64,
     /// Milliseconds in which the body of a request must arrive.
     pub body_timeout_ms: u64,
+    /// Milliseconds in which the caller must take an answer.
+    pub answer_timeout_ms: u64,
     /// Milliseconds after which a request that still waits for a worker is answered 503.
     pub queue_timeout_ms: u64,
     /// Milliseconds after which a request is answered 503 wherever it stands, links and waiting included.
@@ -94,6 +96,7 @@ impl Default for ServerConfig {
             max_buffered_bytes: 256 << 20,
             header_timeout_ms: 10_000,
             body_timeout_ms: 20_000,
+            answer_timeout_ms: 30_000,
             queue_timeout_ms: 10_000,
             deadline_ms: 30_000,
             tls_certificate: None,

@@ -384,16 +384,39 @@ fn every_answer_carries_the_security_headers_and_a_request_id() {
         service.request("POST", DETECT, &[], b"{}"),
     ];
     for answer in answers {
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        assert!(answer.header("content-security-policy").is_some(), "{answer:?}");
-        assert!(answer.header("x-request-id").is_some_and(|id| id.len() == 16), "{answer:?}");
-        assert!(answer.header("access-control-allow-origin").is_none() && answer.header("server").is_none());
+        assert_secured(&answer);
+    }
+    // No page of another site may ask, or read an answer.
+    let asked = [("Origin", "https://evil.test"), ("Access-Control-Request-Method", "POST")];
+    for method in ["OPTIONS", "POST", "GET"] {
+        assert_secured(&service.request(method, DETECT, &asked, b""));
     }
     let named = service.request("GET", "/healthz", &[("X-Request-Id", "my-id.7")], b"");
     assert_eq!(named.header("x-request-id"), Some("my-id.7"));
     let forged = service.request("GET", "/healthz", &[("X-Request-Id", "a b\tc")], b"");
     assert_ne!(forged.header("x-request-id"), Some("a b\tc"));
+}
+
+/// What every answer carries, whoever wrote it.
+fn assert_secured(answer: &Answer) {
+    let expected = [
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(answer.header(name), Some(value), "{answer:?}");
+    }
+    assert!(
+        answer.header("content-security-policy").is_some_and(|v| v.contains("frame-ancestors 'none'")),
+        "{answer:?}"
+    );
+    assert!(answer.header("x-request-id").is_some_and(|id| id.len() == 16), "{answer:?}");
+    assert!(
+        answer.headers.iter().all(|(name, _)| !name.starts_with("access-control-") && name != "server"),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -569,16 +592,95 @@ fn callers_that_vanish_or_dawdle_leave_the_service_to_others() {
 }
 
 #[test]
-fn what_is_no_http_is_refused_and_forgotten() {
+fn what_is_no_http_is_told_so_in_the_envelope() {
     let service = Service::start();
-    for garbage in [&b"\0\0\0\0\r\n\r\n"[..], b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00"] {
-        let mut stream = service.connect();
-        stream.write_all(garbage).expect("a listener");
-        stream.shutdown(Shutdown::Write).expect("open");
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
+    let long_field = [b"GET / HTTP/1.1\r\nX: ", &[b'a'; 100_000][..], b"\r\n\r\n"].concat();
+    let long_path = [b"GET /", &[b'a'; 100_000][..], b" HTTP/1.1\r\n\r\n"].concat();
+    let many_fields = [&b"GET / HTTP/1.1\r\n"[..], &b"a: b\r\n".repeat(500), b"\r\n"].concat();
+    let cases: [(&[u8], u16, &str); 11] = [
+        (b"\0\0\0\0\r\n\r\n", 400, "http_malformed"),
+        (b"GET\r\n\r\n", 400, "http_malformed"),
+        (b"GET / HTTP/9.9\r\n\r\n", 400, "http_malformed"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", 400, "http_malformed"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", 400, "http_malformed"),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "http_malformed"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "http_malformed"),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "http_malformed"),
+        (&long_field, 431, "headers_too_large"),
+        (&long_path, 431, "headers_too_large"),
+        (&many_fields, 431, "headers_too_large"),
+    ];
+    for (bytes, status, code) in cases {
+        let answer = service.raw(bytes);
+        let start = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
+        assert_eq!((answer.status, &*answer.code()), (status, code), "{start:?}");
+        assert_eq!(answer.header("content-length"), Some(&*answer.body.len().to_string()));
+        assert_secured(&answer);
     }
+    // After a good request on the same connection, sent at once: two answers.
+    let mut stream = service.connect();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n").expect("a listener");
+    let mut both = Vec::new();
+    stream.read_to_end(&mut both).expect("two answers");
+    let both = String::from_utf8(both).expect("text");
+    assert!(both.starts_with("HTTP/1.1 200 OK\r\n"), "{both}");
+    assert!(both.contains("ok\nHTTP/1.1 400 Bad Request\r\n") && both.contains("\"http_malformed\""), "{both}");
     assert_eq!(service.request("GET", "/healthz", &[], b"").status, 200);
+}
+
+#[test]
+fn two_readings_of_one_request_are_refused() {
+    // What a proxy and the service could understand differently (request smuggling).
+    let service = Service::start();
+    let head = "POST /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    for fields in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /readyz HTTP/1.1\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        "Content-Length: +5\r\n\r\nabcde",
+        "Content-Length: 5, 6\r\n\r\nabcde",
+    ] {
+        let mut stream = service.connect();
+        stream.write_all(format!("{head}{fields}").as_bytes()).expect("a listener");
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text);
+        assert!(!text.contains("ready\n"), "{fields}: {text}");
+        assert!(text.starts_with("HTTP/1.1 4") && text.matches("x-request-id: ").count() == 1, "{fields}: {text}");
+    }
+}
+
+#[test]
+fn idle_silent_and_unreading_callers_free_their_connections() {
+    let service = Service::with(|config| {
+        config.server.max_connections = 1;
+        config.server.header_timeout_ms = 300;
+        config.server.answer_timeout_ms = 300;
+    });
+    // One says nothing at all.
+    let silent = service.connect();
+    assert_eq!(service.request("GET", "/healthz", &[], b"").status, 200);
+    drop(silent);
+    // One keeps the connection after an answer.
+    let mut idle = service.connect();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("a listener");
+    assert_eq!(service.request("GET", "/healthz", &[], b"").status, 200);
+    // One sends a byte of a header now and then.
+    let mut slow = service.connect();
+    let dripping = thread::spawn(move || {
+        while slow.write_all(b"a").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert_eq!(service.request("GET", "/healthz", &[], b"").status, 200);
+    dripping.join().expect("the connection was closed");
+    // One asks for more than a connection's buffers hold and reads none of it.
+    let mut greedy = service.connect();
+    greedy.set_write_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    while greedy.write_all(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100)).is_ok() {}
+    let begin = Instant::now();
+    assert_eq!(service.request("GET", "/healthz", &[], b"").status, 200);
+    assert!(begin.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let loaded = args.config.load()?;
     let config = &loaded.config;
     start_log(&config.log)?;
+    forbid_core_dumps();
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     if args.demo {
@@ -86,6 +87,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     let connections = Connections {
         max: server.max_connections,
         header_timeout: Duration::from_millis(server.header_timeout_ms),
+        answer_timeout: Duration::from_millis(server.answer_timeout_ms),
         shutdown_timeout: Duration::from_secs(server.shutdown_timeout_s),
     };
     if let Some(listener) = metrics {
@@ -239,6 +241,25 @@ fn start_log(config: &LogConfig) -> Result<(), CommandError> {
         tracing::error!(place, "a bug: something panicked");
     }));
     Ok(())
+}
+
+/// Memory holds pictures and passwords: no crash may leave it on a disk.
+fn forbid_core_dumps() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+            tracing::warn!(%error, "core dumps could not be switched off");
+        }
+    }
+    // A core pattern that pipes to a program ignores the limit. This also keeps debuggers of other processes out.
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+            tracing::warn!(%error, "core dumps could not be switched off");
+        }
+    }
 }
 
 #[cfg(unix)]

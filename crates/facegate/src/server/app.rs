@@ -178,7 +178,12 @@ async fn finish(request: Request, next: Next) -> Response<Body> {
     let id = request_id(request.headers());
     let span = tracing::info_span!("http", request_id = %id);
     let mut response = next.run(request).instrument(span).await;
-    let headers = response.headers_mut();
+    protect(response.headers_mut(), Some(&id));
+    response
+}
+
+/// The headers of every answer, with the request's number or a new one.
+pub(super) fn protect(headers: &mut HeaderMap, id: Option<&str>) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -186,10 +191,9 @@ async fn finish(request: Request, next: Next) -> Response<Body> {
     // The playground brings a policy of its own.
     let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_str(&id.map_or_else(new_id, str::to_owned)) {
         headers.insert("x-request-id", value);
     }
-    response
 }
 
 /// The caller's `X-Request-Id` when it is harmless, else one of our own.
@@ -200,6 +204,10 @@ fn request_id(headers: &HeaderMap) -> String {
     if let Some(id) = headers.get("x-request-id").and_then(|v| v.to_str().ok()).filter(harmless) {
         return id.to_owned();
     }
+    new_id()
+}
+
+fn new_id() -> String {
     let mut random = [0; 8];
     // Without randomness the number is zero; it identifies, it does not protect.
     let _ = getrandom::fill(&mut random);
@@ -264,8 +272,8 @@ impl App {
     ) -> Result<(Response<Body>, &'static str), Problem> {
         let (parts, body) = request.into_parts();
         let entry = async {
-            let place = peer.ip().to_string();
-            let user = trail.time("authenticate", self.users.authenticate(&parts.headers, &place)).await?;
+            let authenticated = self.users.authenticate(&parts.headers, peer.ip());
+            let user = trail.time("authenticate", authenticated).await?;
             self.rate.admit(trail.user.insert(user))?;
             let length = self.check_headers(&parts.headers)?;
             let analyzer = self.analyzer()?;
@@ -301,14 +309,9 @@ impl App {
         let place = self.admission.enter()?;
         let turn = trail.time("queue", self.admission.turn(place)).await?;
         let analyzer = Arc::clone(analyzer);
-        let span = tracing::Span::current();
-        let working = tokio::task::spawn_blocking(move || {
-            // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
-            let _held = (turn, reserved, fetched, span.entered());
-            analyzer.analyze(&picture, wanted)
-        });
-        let analysis = trail.time(ANALYSIS, working).await;
-        let analysis = analysis.map_err(|_| fault("analysis_crashed"))?.map_err(|error| refused(&error))?;
+        // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
+        let working = apart((turn, reserved, fetched), move || analyzer.analyze(&picture, wanted));
+        let analysis = trail.time(ANALYSIS, working).await?.map_err(|error| refused(&error))?;
         trail.analysed(&analysis);
         Ok(self.respond(trail.session_id.as_deref().unwrap_or_default(), &analysis))
     }
@@ -373,6 +376,19 @@ impl App {
     }
 }
 
+/// Runs `work` where it blocks nobody. A panic ends there: what was `held` for it is free again, the caller gets a 500.
+async fn apart<T: Send + 'static>(
+    held: impl Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let span = tracing::Span::current();
+    let work = move || {
+        let _held = (held, span.entered());
+        work()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|_| fault("analysis_crashed"))
+}
+
 fn too_late(deadline: Duration) -> Problem {
     let message = format!("the request was not done within {} ms: try again in a moment", deadline.as_millis());
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message)
@@ -390,4 +406,21 @@ fn refused(error: &AnalysisError) -> Problem {
         return fault(error.code());
     }
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_an_analysis_is_a_500_and_frees_what_it_held() {
+        let admission = Admission::new(1, 0, 1 << 20, Duration::from_millis(20));
+        let turn = admission.turn(admission.enter().expect("free")).await.expect("idle");
+        let held = (turn, admission.reserve(1 << 20).expect("free"));
+        let problem = apart(held, || -> u8 { panic!("the network of cheeks") }).await.expect_err("panicked");
+        assert_eq!((problem.status, problem.code), (StatusCode::INTERNAL_SERVER_ERROR, "analysis_crashed"));
+        assert!(!problem.message.contains("cheeks"));
+        let turn = admission.turn(admission.enter().expect("free again")).await.expect("idle again");
+        assert_eq!(apart((turn, admission.reserve(1 << 20).expect("free again")), || 7).await, Ok(7));
+    }
 }

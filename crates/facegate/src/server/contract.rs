@@ -210,10 +210,14 @@ impl Problem {
         self
     }
 
+    /// The contract's envelope.
+    pub fn to_json(&self, session_id: Option<&str>) -> Vec<u8> {
+        to_json(&Failure::new(session_id, "INTERNAL_ERROR", self.code, &self.message))
+    }
+
     /// The answer in the contract's envelope.
     pub fn into_response(self, session_id: Option<&str>) -> Response<Body> {
-        let answer = Failure::new(session_id, "INTERNAL_ERROR", self.code, &self.message);
-        let mut response = json_bytes(self.status, to_json(&answer));
+        let mut response = json_bytes(self.status, self.to_json(session_id));
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

@@ -44,7 +44,7 @@ struct Problems {
 }
 
 /// Every answer to a detect request that is no 200. The tests of the HTTP contract refuse what is not in this list.
-const PROBLEMS: [Problems; 10] = [
+const PROBLEMS: [Problems; 11] = [
     Problems {
         status: 400,
         meaning: "The body is malformed, or a field is missing or wrong.",
@@ -65,6 +65,7 @@ const PROBLEMS: [Problems; 10] = [
             ("data_uri_malformed", "the data URI in faceImageBase is not in Base64: send data:image/jpeg;base64,…"),
             ("body_incomplete", "the body ended before its announced length"),
             ("body_timeout", "the body did not arrive within 20000 ms"),
+            ("http_malformed", "what was sent is no HTTP/1.1 request"),
         ],
     },
     Problems {
@@ -144,6 +145,11 @@ const PROBLEMS: [Problems; 10] = [
             ("rate_limited", "this user may send 60 requests a minute and has: try again in 1 s"),
             ("too_many_failed_logins", "too many wrong passwords from this address: try again in 2 s"),
         ],
+    },
+    Problems {
+        status: 431,
+        meaning: "The header of the request is too large.",
+        reasons: &[("headers_too_large", "the header of the request is too large: send fewer and shorter fields")],
     },
     Problems {
         status: 500,

@@ -69,6 +69,7 @@ impl Service {
         let connections = Connections {
             max: config.server.max_connections,
             header_timeout: Duration::from_millis(config.server.header_timeout_ms),
+            answer_timeout: Duration::from_millis(config.server.answer_timeout_ms),
             shutdown_timeout: Duration::from_secs(config.server.shutdown_timeout_s),
         };
         runtime.spawn(async move {
