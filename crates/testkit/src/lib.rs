@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
 
+pub mod fuzz;
+pub mod hostile;
+
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
