@@ -5,7 +5,8 @@
     scripts/soak.py overload --minutes 5                one caller per core, then four times what they got through
     scripts/soak.py crash                               kill -9 under load, start again, time until ready
 
-Starts the program itself (--facegate, target/release/facegate), with a user of its own. Writes samples of memory,
+Starts the program itself (--facegate, target/release/facegate), with a user of its own. Run as root: the service lets
+nobody else count its descriptors. Writes samples of memory,
 descriptors and threads to --out as CSV, and figures to standard output.
 """
 
