@@ -185,6 +185,17 @@ impl FaceView {
         }
     }
 
+    /// The part of the upright picture that the view shows; where it ends short of the face, the picture does.
+    pub(crate) fn seen(&self) -> Extent {
+        let length = |pixels: usize, scale: f32| pixels as f32 / scale;
+        Extent {
+            left: self.left,
+            top: self.top,
+            width: length(self.full.pixels.width(), self.full.scale[0]),
+            height: length(self.full.pixels.height(), self.full.scale[1]),
+        }
+    }
+
     /// The view itself.
     pub(crate) fn pixels(&self) -> &Pixels {
         &self.full.pixels

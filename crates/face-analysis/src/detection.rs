@@ -82,6 +82,10 @@ const COARSE_FACE: f32 = 64.0;
 const REFINED_SPAN: f32 = 2.0;
 const REFINED_FACE: f32 = 256.0;
 
+/// A weak detection is looked at with the face this high in pixels, until it counts: which size suits a covered face
+/// is not known beforehand.
+const WEAK_FACES: [f32; 2] = [256.0, 128.0];
+
 /// YuNet also takes heads that lie on their side for upright ones, with a wrong box and scores of up to 0.89, while
 /// upright heads mostly score above 0.9 (see docs/accuracy.md).
 const CONFIDENT: f32 = 0.9;
@@ -147,8 +151,14 @@ impl Detector {
         if found.faces.is_empty()
             && let Some(best) = weak.into_iter().max_by(|a, b| a.score.total_cmp(&b.score))
         {
-            let closer = self.look_closer(picture, upright, best)?;
-            found.faces.extend(closer.filter(|face| face.score >= self.settings.min_score));
+            for height in WEAK_FACES {
+                let scale = (height / best.longer_side()).min(MAX_ENLARGEMENT);
+                let closer = self.look_closer(picture, upright, best, scale)?;
+                if let Some(face) = closer.filter(|face| face.score >= self.settings.min_score) {
+                    found.faces.push(face);
+                    break;
+                }
+            }
         }
         self.refine(picture, &mut found)?;
         let score = best_score(&found.faces);
@@ -173,7 +183,8 @@ impl Detector {
     /// Replaces the main face by what a closer look at it says.
     fn refine(&mut self, picture: &Picture, found: &mut Found) -> Result<(), InferenceError> {
         if let Some(main) = found.faces.first_mut() {
-            *main = self.look_closer(picture, found.upright, *main)?.unwrap_or(*main);
+            let scale = (REFINED_FACE / main.longer_side()).min(1.0);
+            *main = self.look_closer(picture, found.upright, *main, scale)?.unwrap_or(*main);
         }
         Ok(())
     }
@@ -225,7 +236,8 @@ impl Detector {
         Ok(faces)
     }
 
-    /// Looks once more at one face alone, the weak ones included, at the picture's own scale unless it is larger than `REFINED_FACE`.
+    /// Looks once more at one face alone, the weak ones included, with `scale` pixels of the network's input per pixel of
+    /// the picture.
     ///
     /// The first look sees the picture at about a third of its size and its box jitters by several per cent, which
     /// moves the liveness crops. The window starts at a multiple of the detector's largest stride, so that the
@@ -235,13 +247,13 @@ impl Detector {
         picture: &Picture,
         upright: Orientation,
         face: Detection,
+        scale: f32,
     ) -> Result<Option<Detection>, InferenceError> {
         let stored = (picture.pixels.width(), picture.pixels.height());
         let size = upright.size(stored);
         let e = face.extent;
-        let long = e.width.max(e.height);
-        let reduction = (REFINED_FACE / long).min(1.0);
-        let cell = STRIDE as f32 / reduction;
+        let long = face.longer_side();
+        let cell = STRIDE as f32 / scale;
         let cells = (long * REFINED_SPAN / cell).ceil() + 1.0;
         let side = cells as usize * STRIDE;
         // Per axis: begin of the window, then begin and length of its part inside the picture, all in picture pixels.
@@ -253,13 +265,13 @@ impl Detector {
         };
         let (from_x, left, width) = span(e.left, e.width, size.0);
         let (from_y, top, height) = span(e.top, e.height, size.1);
-        let reduced = |length: usize| ((length as f32 * reduction).round() as usize).clamp(1, side);
+        let reduced = |length: usize| ((length as f32 * scale).round() as usize).clamp(1, side);
         let (small_width, small_height) = (reduced(width), reduced(height));
         let part = upright.inverse().area(Area { left, top, width, height }, size);
         let (raw_width, raw_height) = upright.inverse().size((small_width, small_height));
         let pixels = upright.apply(resize(&picture.pixels, part, raw_width, raw_height));
         let offset = |inside: usize, from: f32, length: usize| {
-            (((inside as f32 - from) * reduction).round().max(0.0) as usize).min(side - length)
+            (((inside as f32 - from) * scale).round().max(0.0) as usize).min(side - length)
         };
         let window = Window {
             offset: [offset(left, from_x, small_width), offset(top, from_y, small_height)],
@@ -389,6 +401,11 @@ impl Level<'_> {
 }
 
 impl Detection {
+    /// The longer side of the box in pixels of the picture.
+    fn longer_side(&self) -> f32 {
+        self.extent.width.max(self.extent.height)
+    }
+
     /// Whether any of it lies inside a picture of this size.
     fn reaches_into(&self, width: usize, height: usize) -> bool {
         let e = &self.extent;

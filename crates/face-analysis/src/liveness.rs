@@ -23,7 +23,8 @@ pub struct LivenessSettings {
 }
 
 impl Default for LivenessSettings {
-    /// Three crops halve the spread of doubtful scores; see docs/accuracy.md.
+    /// Three crops lower the spread of doubtful scores by 12 %, by 22 % where the picture has room to move them, and
+    /// five bring no more; see docs/accuracy.md.
     fn default() -> Self {
         Self { crops: 3 }
     }
