@@ -15,7 +15,7 @@ SWAP = [1, 0, 2, 4, 3]
 def crop_edges(picture, rng):
     """Pretends that the picture ended here: everything outside repeats the edge, as in a tight crop."""
     left, right = rng.integers(0, 56, 2) * (rng.random(2) < 0.5)
-    above, below = rng.integers(0, 70) * (rng.random() < 0.6), rng.integers(0, 50) * (rng.random() < 0.5)
+    above, below = rng.integers(0, 70) * (rng.random() < 0.6), rng.integers(0, 66) * (rng.random() < 0.5)
     angle = rng.normal(0, 8)
     turn = cv2.getRotationMatrix2D((CACHE / 2, CACHE / 2), angle, 1.0)
     turned = cv2.warpAffine(picture, turn, (CACHE, CACHE), borderMode=cv2.BORDER_REPLICATE)
@@ -82,8 +82,8 @@ def augment(picture, points, rng):
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     target = (CHIP_POINTS - CHIP / 2) @ turn.T + CHIP / 2 + rng.normal(0, 1.2, 2)
     matrix = similarity(points, target)
-    if rng.random() < 0.2:  # another aspect, as stretched pictures have
-        matrix = matrix * np.array([[np.exp(rng.normal(0, 0.06))], [1.0]])
+    if rng.random() < 0.3:  # another aspect, as stretched pictures have
+        matrix = matrix * np.array([[np.exp(rng.normal(0, 0.1))], [1.0]])
         matrix[0, 2] += CHIP / 2 - (matrix[0, :2] @ points.mean(0) + matrix[0, 2])
     chip = warp(np.ascontiguousarray(picture), matrix, CHIP)
     chip = relight(chip.astype(np.float32), rng).astype(np.uint8)

@@ -7,7 +7,7 @@ face, y = 1 is the mouth, so about y = 0.55 is the nose tip, y = 1.75 the chin a
 import cv2
 import numpy as np
 
-from geometry import CACHE
+from geometry import CACHE, similarity
 
 
 class Face:
@@ -92,8 +92,8 @@ CLOTHS = ((235, 235, 235), (245, 240, 235), (225, 205, 170), (230, 190, 140), (2
 def cloth(rng, face, patterned=0.35):
     """A texture the size of the picture: plain, dotted, striped, chequered, blotched or printed."""
     base = np.array(CLOTHS[rng.integers(len(CLOTHS))], np.float64) if rng.random() < 0.65 else vivid(rng)
-    if rng.random() < 0.06:
-        base = face.skin * rng.uniform(0.85, 1.1)
+    if rng.random() < 0.1:
+        base = face.skin * rng.uniform(0.8, 1.15)
     texture = np.ones((CACHE, CACHE, 3), np.float32) * base.astype(np.float32)
     if rng.random() < patterned:
         other = vivid(rng) if rng.random() < 0.6 else np.array(CLOTHS[rng.integers(len(CLOTHS))], np.float64)
@@ -189,7 +189,21 @@ def face_mask(picture, face, where="on"):
         disc = np.zeros((CACHE, CACHE), np.uint8)
         cv2.circle(disc, (int(middle[0]), int(middle[1])), int(face.unit * rng.uniform(0.12, 0.25)), 255, -1, cv2.LINE_AA)
         picture = blend(picture, cloth(rng, face, 0.2), disc[..., None].astype(np.float32) / 255)
+    elif rng.random() < 0.15:
+        picture = blend(picture, vivid(rng) * face.exposure, lettering(face, (lean, (top + bottom) / 2)) * cover)
     return picture
+
+
+def lettering(face, middle):
+    """Coverage of a few characters printed round `middle`."""
+    rng = face.rng
+    text = "".join(rng.choice(list("ABCDEGHKMNORSTUX&+238"), int(rng.integers(1, 6))))
+    size, thick = rng.uniform(0.5, 1.3) * face.unit / 40, int(rng.integers(1, 4))
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick)
+    mask = np.zeros((CACHE, CACHE), np.uint8)
+    corner = face.at([middle])[0] + [-width / 2, height / 2] + rng.normal(0, 0.15, 2) * face.unit
+    cv2.putText(mask, text, tuple(map(int, corner)), cv2.FONT_HERSHEY_SIMPLEX, size, 255, thick, cv2.LINE_AA)
+    return mask[..., None].astype(np.float32) / 255
 
 
 def scarf(picture, face, covering=True):
@@ -507,3 +521,45 @@ def light_decorate(picture, face):
     kind = face.rng.integers(5)
     return (lambda: glasses(picture, face, dark=False), lambda: cap(picture, face), lambda: shadow(picture, face),
             lambda: hair(picture, face, covering=False), lambda: blob(picture, face, (face.rng.choice([-2.1, 2.1]), 1.0)))[kind]()
+
+
+def other_head(picture, points, other, other_points, rng, eyes_too):
+    """The face with the head of another one above a seam over the brows, or (`eyes_too`) under the eyes.
+
+    The bare and the masked pictures come from different sources: light, hair, caps, background and resolution tell them
+    apart. Heads that change sides leave only what lies on the face to tell.
+    """
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    other_eyes, other_mouth = other_points[:2].mean(0), other_points[3:].mean(0)
+    moved = cv2.warpAffine(other, similarity([other_eyes, other_mouth], [eyes, mouth]), (CACHE, CACHE), borderMode=cv2.BORDER_REPLICATE)
+    down = mouth - eyes
+    unit = float(np.hypot(*down))
+    lowest, highest = (0.08, 0.16) if eyes_too else (-0.6, -0.35)
+    turn = rng.normal(0, 0.06)
+    axis = np.array([down[0] - turn * down[1], down[1] + turn * down[0]]) / unit
+    y, x = np.mgrid[:CACHE, :CACHE].astype(np.float32)
+    below = (x - eyes[0]) * axis[0] + (y - eyes[1]) * axis[1] - rng.uniform(lowest, highest) * unit
+    share = np.clip(below / rng.uniform(2, 14) + 0.5, 0, 1)[..., None]
+    if rng.random() < 0.7:  # one light on both: the means of the seam's surroundings agree
+        near = np.exp(-(below / (0.25 * unit)) ** 2)[..., None] * (np.abs(x - eyes[0]) < 0.8 * unit)[..., None]
+        gain = (picture * near).sum((0, 1)) / np.maximum((moved * near).sum((0, 1)), 1)
+        moved = np.clip(moved * np.clip(gain, 0.5, 2), 0, 255)
+    return (picture * share + moved * (1 - share)).astype(np.uint8)
+
+
+def other_skin(picture, points, rng):
+    """Darker or lighter skin; cloth and background of another colour keep theirs. The sources show few skin tones."""
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    down = mouth - eyes
+    at = np.clip(eyes - down * rng.uniform(0.3, 0.5), 6, CACHE - 7).astype(int)  # between and over the brows: free under a mask
+    lab = cv2.cvtColor(picture, cv2.COLOR_BGR2LAB).astype(np.float32)
+    skin = np.median(lab[at[1] - 5:at[1] + 6, at[0] - 5:at[0] + 6].reshape(-1, 3), 0)
+    y, x = np.mgrid[:CACHE, :CACHE].astype(np.float32)
+    unit = float(np.hypot(*down))
+    middle = eyes + down * 0.6
+    oval = np.clip(2.6 - np.hypot((x - middle[0]) / (1.1 * unit), (y - middle[1]) / (1.5 * unit)) * 2, 0, 1)
+    chroma = np.hypot(lab[..., 1] - skin[1], lab[..., 2] - skin[2])
+    alike = np.exp(-((chroma / 14) ** 2) - (np.clip(np.abs(lab[..., 0] - skin[0]) - 30, 0, None) / 40) ** 2)
+    weight = cv2.GaussianBlur(oval * alike, (0, 0), 1.5)[..., None]
+    tone = np.array([0.85, 0.92, 1.0], np.float32) ** rng.uniform(0, 1.5) * np.float32(rng.uniform(0.3, 1.15))
+    return np.clip(picture * (1 - weight * (1 - tone)), 0, 255).astype(np.uint8)

@@ -1,6 +1,7 @@
 """Reads what prepare.py wrote."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ class Faces:
             matrix = similarity(points, CACHE_POINTS)
             self.points.append(points @ matrix[:, :2].T + matrix[:, 2])
         self.points = np.array(self.points)
+
+    def tight(self, i):
+        """Whether it is a tight crop of the one large source (`0_0_NAME_0001.jpg`, `0_0_12_copy.jpg`)."""
+        return re.match(r"\d_\d_", self.rows[i]["name"]) is not None
 
     def select(self, split, folder, verdict=None):
         """Indices without copies and without pictures that the eye rejected."""

@@ -40,7 +40,8 @@ class Occlusion(nn.Module):
 
 
 class Product(nn.Module):
-    """What is exported: probabilities, with the factor 1/255 inside the first convolution."""
+    """What is exported: the probability for one chip, from the mean logit of the chip and its mirror image, with the factor
+    1/255 inside the first convolution."""
 
     def __init__(self, net, shift):
         super().__init__()
@@ -51,4 +52,5 @@ class Product(nn.Module):
 
     def forward(self, x):
         n = self.net
-        return torch.sigmoid(n.last(n.place(n.body(n.first(x)))))
+        both = torch.cat([x, x.flip(3)])
+        return torch.sigmoid(n.last(n.place(n.body(n.first(both)))).mean(0, keepdim=True))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything in one command: faces, split, drawn occlusions, training, export, measurement. About 40 minutes on two busy cores.
+# Everything in one command: faces, split, drawn occlusions, training, export, measurement. 56 epochs of 46 s at best, and the drawing.
 # Usage: train.sh DATA DETECTOR.onnx [CACHE]     (DATA holds bare/ and masked/; packages: requirements.txt)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
