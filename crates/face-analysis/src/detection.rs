@@ -160,8 +160,10 @@ impl Detector {
                 }
             }
         }
+        // The surer of both looks: a covered face often scores less in the closer one, and must not be turned for that.
+        let first = best_score(&found.faces);
         self.refine(picture, &mut found)?;
-        let score = best_score(&found.faces);
+        let score = first.max(best_score(&found.faces));
         if score < self.settings.confident_score && self.settings.try_rotations {
             for reduced in [Some(&coarse), fine.as_ref()].into_iter().flatten() {
                 let mut turned = self.look_turned(picture, reduced)?;
