@@ -14,6 +14,7 @@ use crate::report::Extent;
 /// How age and gender are estimated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AttributeSettings {
     /// `accurate` averages several crops, `fast` uses one.
     pub effort: Effort,
@@ -22,6 +23,7 @@ pub struct AttributeSettings {
 /// How many crops the attribute networks see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Effort {
     /// Four crops for dlib's networks, two for face-api's.
     #[default]

@@ -15,6 +15,7 @@ use crate::pixels::{Orientation, Pixels};
 /// How large a picture may be. Every limit is checked before memory for pixels is taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DecodeLimits {
     /// Width times height.
     pub max_pixels: u64,

@@ -11,6 +11,7 @@ use crate::report::Extent;
 /// How faces are looked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DetectionSettings {
     /// Detections below this score are no faces, 0 to 1.
     pub min_score: f32,

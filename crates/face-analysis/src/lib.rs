@@ -41,6 +41,7 @@ use crate::rules::Rules;
 /// How pictures are analysed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Settings {
     /// How large a picture may be.
     pub limits: DecodeLimits,

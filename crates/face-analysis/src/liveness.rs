@@ -16,6 +16,7 @@ const CLASSES: usize = 3;
 /// How liveness is judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LivenessSettings {
     /// Crops that each network sees, 1 to 5: the face box itself, then moved and resized by a few per cent. The score
     /// is their mean, which moves less when a picture is shifted, resized or compressed again.

@@ -73,9 +73,21 @@ pub enum Action {
     Off,
 }
 
+impl Action {
+    /// The action's name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Warn => "warn",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// A named set of thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Profile {
     /// The commercial engine's current image requirements: 50 px, 150 px, 15 px, 30 degrees.
     #[default]
@@ -317,9 +329,27 @@ pub struct RuleSetting {
     pub action: Action,
 }
 
+/// A rule and what is configured for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConfiguredRule {
+    /// Key in the configuration and in `details`.
+    pub name: &'static str,
+    /// The word that a picture which breaks the rule is answered with.
+    pub word: RejectionWord,
+    /// What is measured, as the subject of a sentence.
+    pub subject: &'static str,
+    /// Where a value breaks the rule: `below`, `above` or `at or above` the limit.
+    pub broken: &'static str,
+    /// `px`, `degrees`, `ratio`, `score` or `faces`.
+    pub unit: &'static str,
+    /// The limit and the action.
+    pub setting: RuleSetting,
+}
+
 /// Changes to one rule of a profile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RuleOverride {
     /// Another limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -332,6 +362,7 @@ pub struct RuleOverride {
 /// The configuration of the rules: a profile, and what is different from it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RuleConfig {
     /// Where the limits start from.
     pub profile: Profile,
@@ -355,7 +386,7 @@ pub enum RuleConfigError {
 }
 
 /// The names of all rules, in the order in which their rejections are sent.
-pub fn rule_names() -> impl Iterator<Item = &'static str> {
+fn rule_names() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|rule| rule.name)
 }
 
@@ -415,9 +446,20 @@ impl Rules {
         Self { settings }
     }
 
-    /// Name, word, unit and setting of every rule.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, RejectionWord, &'static str, RuleSetting)> {
-        RULES.iter().zip(self.settings).map(|(rule, setting)| (rule.name, rule.word, rule.unit, setting))
+    /// Every rule with what is configured for it, in the order in which rejections are sent.
+    pub fn iter(&self) -> impl Iterator<Item = ConfiguredRule> {
+        RULES.iter().zip(self.settings).map(|(rule, setting)| ConfiguredRule {
+            name: rule.name,
+            word: rule.word,
+            subject: rule.subject,
+            broken: match rule.broken {
+                Broken::Under => "below",
+                Broken::Over => "above",
+                Broken::AtOrOver => "at or above",
+            },
+            unit: rule.unit,
+            setting,
+        })
     }
 
     /// Whether the rules of `word` are to be judged at all.

@@ -1,11 +1,11 @@
-//! A picture with what was found drawn on it: box, landmarks, verdict.
+//! Pictures with what was found drawn on them: box, landmarks, verdict; one by one or many on a contact sheet.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 
-use embedded_graphics::mono_font::MonoTextStyle;
-use embedded_graphics::mono_font::iso_8859_1::FONT_10X20;
+use embedded_graphics::mono_font::iso_8859_1::{FONT_8X13, FONT_10X20};
+use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::prelude::{Dimensions, DrawTarget, OriginDimensions, Pixel, Point, Primitive, Size};
 use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
@@ -27,37 +27,168 @@ const MIN_WIDTH: u32 = 480;
 /// Room around a text line and between the box's double line, in pixels.
 const GAP: i32 = 8;
 
-/// The picture could not be drawn or written.
-#[derive(Debug, thiserror::Error)]
-pub enum AnnotateError {
-    /// The bytes are no picture.
-    #[error(transparent)]
-    Picture(#[from] PictureError),
-    /// The drawn picture cannot be written.
-    #[error("the annotated picture cannot be written: {0}")]
-    Write(#[from] ImageError),
+/// Longer side of the picture in a tile of a contact sheet.
+const TILE_SIDE: u32 = 256;
+
+/// A picture as a person sees it, to be drawn on.
+#[derive(Debug)]
+pub struct Original(RgbImage);
+
+impl Original {
+    /// Decodes and turns it upright as its EXIF orientation says.
+    pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Self, PictureError> {
+        let picture = decode(bytes, limits)?;
+        let pixels = picture.orientation.apply(picture.pixels);
+        let (width, height) = (pixels.width() as u32, pixels.height() as u32);
+        Ok(Self(RgbImage::from_raw(width, height, pixels.data().to_vec()).unwrap_or_default()))
+    }
+
+    /// The picture with box, landmarks and verdict of an analysis that was made with details.
+    pub fn annotated(&self, analysis: &Analysis) -> RgbImage {
+        let (width, height) = self.0.dimensions();
+        let scale = (MAX_SIDE as f32 / width.max(height) as f32).min((MIN_WIDTH as f32 / width as f32).max(1.0));
+        let mut canvas = if scale == 1.0 {
+            Canvas(self.0.clone())
+        } else {
+            let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
+            Canvas(image::imageops::resize(&self.0, side(width), side(height), FilterType::Triangle))
+        };
+        let color = verdict_color(analysis);
+        if let Some(details) = &analysis.details {
+            draw_faces(&mut canvas, details, scale, color);
+            draw_landmarks(&mut canvas, details, scale);
+        }
+        let columns = (canvas.0.width() as usize).saturating_sub(2 * GAP as usize) / 10;
+        with_caption(canvas.0, &wrapped(&verdict_text(analysis), columns), color)
+    }
+
+    /// The picture small, with the box of an analysis that was made with details, its name and its outcome.
+    pub fn tile(&self, name: &str, analysis: &Analysis) -> RgbImage {
+        let (width, height) = self.0.dimensions();
+        let scale = TILE_SIDE as f32 / width.max(height) as f32;
+        let side = |length: u32| ((length as f32 * scale).round() as u32).clamp(1, TILE_SIDE);
+        let mut small = Canvas(image::imageops::thumbnail(&self.0, side(width), side(height)));
+        let color = verdict_color(analysis);
+        if let Some(details) = &analysis.details {
+            draw_faces(&mut small, details, scale, color);
+        }
+        let text = match &analysis.verdict {
+            Verdict::Accepted(face) => {
+                let gender = if face.gender >= 0 { "female" } else { "male" };
+                format!("OK {} {gender}, live {:.2}", face.age, face.passive_liveness_score)
+            }
+            Verdict::Rejected(rejection) => rejection.word.as_str().to_owned(),
+        };
+        captioned_tile(&small.0, name, &text, color)
+    }
 }
 
-/// Draws `analysis` (made with details) on the picture in `bytes` and writes it; the name of `out` says the format.
-pub fn annotate(bytes: &[u8], limits: &DecodeLimits, analysis: &Analysis, out: &Path) -> Result<(), AnnotateError> {
-    let picture = decode(bytes, limits)?;
-    let pixels = picture.orientation.apply(picture.pixels);
-    let (width, height) = (pixels.width() as u32, pixels.height() as u32);
-    let mut canvas = RgbImage::from_raw(width, height, pixels.data().to_vec()).unwrap_or_default();
-    let scale = (MAX_SIDE as f32 / width.max(height) as f32).min((MIN_WIDTH as f32 / width as f32).max(1.0));
-    if scale != 1.0 {
-        let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
-        canvas = image::imageops::resize(&canvas, side(width), side(height), FilterType::Triangle);
+/// The tile of what is no picture.
+pub fn tile_without_picture(name: &str, code: &str) -> RgbImage {
+    let blank = RgbImage::from_pixel(TILE_SIDE, TILE_SIDE, Rgb([45, 45, 50]));
+    captioned_tile(&blank, name, code, REJECTED)
+}
+
+/// Letters under a tile.
+const TILE_FONT: MonoFont<'static> = FONT_8X13;
+
+/// A tile's picture in the middle, two lines of text under it. All tiles are of one size.
+fn captioned_tile(picture: &RgbImage, name: &str, text: &str, color: Rgb888) -> RgbImage {
+    let line_height = TILE_FONT.character_size.height as i32 + 2;
+    let mut canvas = Canvas(RgbImage::from_pixel(TILE_SIDE, TILE_SIDE + 2 * line_height as u32, BAND));
+    let (left, top) = ((TILE_SIDE - picture.width()) / 2, (TILE_SIDE - picture.height()) / 2);
+    image::imageops::replace(&mut canvas.0, picture, left.into(), top.into());
+    let columns = (TILE_SIDE / TILE_FONT.character_size.width) as usize;
+    // The end of a name tells more than its beginning.
+    let name: String = match name.chars().count().checked_sub(columns) {
+        None | Some(0) => name.to_owned(),
+        Some(over) => [".."].into_iter().flat_map(str::chars).chain(name.chars().skip(over + 2)).collect(),
+    };
+    for (number, (line, color)) in [(name.as_str(), Rgb888::WHITE), (text, color)].into_iter().enumerate() {
+        let place = Point::new(0, TILE_SIDE as i32 + 2 + number as i32 * line_height);
+        let style = MonoTextStyle::new(&TILE_FONT, color);
+        let Ok(_) = Text::with_baseline(line, place, style, Baseline::Top).draw(&mut canvas);
     }
-    let mut canvas = Canvas(canvas);
-    let accepted = matches!(analysis.verdict, Verdict::Accepted(_));
-    let color = if accepted { Rgb888::CSS_LIME } else { Rgb888::CSS_ORANGE_RED };
-    if let Some(details) = &analysis.details {
-        draw_faces(&mut canvas, details, scale, color);
+    canvas.0
+}
+
+/// Tiles side by side and below each other, in pages of bounded size.
+#[derive(Debug)]
+pub struct ContactSheet {
+    file: PathBuf,
+    pages: u32,
+    tiles: Vec<RgbImage>,
+}
+
+impl ContactSheet {
+    /// Tiles in a row.
+    const COLUMNS: u32 = 6;
+    /// Rows on a page.
+    const ROWS: u32 = 8;
+    /// Pixels between tiles.
+    const GAP: u32 = 12;
+
+    /// The name of `file` says the format; a second page has `-2` before its ending.
+    pub fn new(file: PathBuf) -> Self {
+        Self { file, pages: 0, tiles: Vec::new() }
     }
-    let lines = wrapped(&verdict_text(analysis), (canvas.0.width() as usize).saturating_sub(2 * GAP as usize) / 10);
-    with_caption(canvas.0, &lines, color).save(out)?;
-    Ok(())
+
+    /// Puts a tile after the others, and writes the page when it is full.
+    pub fn push(&mut self, tile: RgbImage) -> Result<(), ImageError> {
+        self.tiles.push(tile);
+        if self.tiles.len() < (Self::COLUMNS * Self::ROWS) as usize { Ok(()) } else { self.write_page() }
+    }
+
+    /// Writes what is left, and says how many pages there are.
+    pub fn finish(mut self) -> Result<u32, ImageError> {
+        if !self.tiles.is_empty() {
+            self.write_page()?;
+        }
+        Ok(self.pages)
+    }
+
+    fn write_page(&mut self) -> Result<(), ImageError> {
+        let tiles = std::mem::take(&mut self.tiles);
+        let (width, height) = tiles.first().map_or((0, 0), RgbImage::dimensions);
+        let count = tiles.len() as u32;
+        let place = |number: u32, side: u32| Self::GAP + number * (side + Self::GAP);
+        let columns = count.min(Self::COLUMNS);
+        let mut page = RgbImage::from_pixel(place(columns, width), place(count.div_ceil(Self::COLUMNS), height), BAND);
+        for (number, tile) in (0..).zip(&tiles) {
+            let (column, row) = (number % Self::COLUMNS, number / Self::COLUMNS);
+            image::imageops::replace(&mut page, tile, place(column, width).into(), place(row, height).into());
+        }
+        self.pages += 1;
+        page.save(self.page_name())
+    }
+
+    fn page_name(&self) -> PathBuf {
+        if self.pages == 1 {
+            return self.file.clone();
+        }
+        let mut name = self.file.file_stem().unwrap_or_default().to_owned();
+        name.push(format!("-{}", self.pages));
+        if let Some(ending) = self.file.extension() {
+            name.push(".");
+            name.push(ending);
+        }
+        self.file.with_file_name(name)
+    }
+}
+
+const ACCEPTED: Rgb888 = Rgb888::CSS_LIME;
+/// Of an accepted face whose liveness score is below the operating threshold.
+const NOT_LIVE: Rgb888 = Rgb888::CSS_ORANGE;
+const REJECTED: Rgb888 = Rgb888::CSS_ORANGE_RED;
+/// Behind captions and tiles.
+const BAND: Rgb<u8> = Rgb([24, 24, 27]);
+
+fn verdict_color(analysis: &Analysis) -> Rgb888 {
+    match &analysis.verdict {
+        Verdict::Accepted(face) if face.passive_liveness_score < 0.5 => NOT_LIVE,
+        Verdict::Accepted(_) => ACCEPTED,
+        Verdict::Rejected(_) => REJECTED,
+    }
 }
 
 fn draw_faces(canvas: &mut Canvas, details: &Details, scale: f32, color: Rgb888) {
@@ -75,6 +206,10 @@ fn draw_faces(canvas: &mut Canvas, details: &Details, scale: f32, color: Rgb888)
             let Ok(()) = drawn;
         }
     }
+}
+
+fn draw_landmarks(canvas: &mut Canvas, details: &Details, scale: f32) {
+    let at = |x: f32, y: f32| Point::new((x * scale).round() as i32, (y * scale).round() as i32);
     let dot = PrimitiveStyle::with_fill(Rgb888::CSS_AQUA);
     for [x, y, _] in details.landmarks.iter().flatten() {
         let Ok(()) = Rectangle::new(at(*x, *y), Size::new_equal(2)).into_styled(dot).draw(canvas);
@@ -136,7 +271,7 @@ fn with_caption(picture: RgbImage, lines: &[String], color: Rgb888) -> RgbImage 
     let line_height = FONT_10X20.character_size.height as i32;
     let (width, height) = picture.dimensions();
     let band = line_height * lines.len() as i32 + 2 * GAP;
-    let mut canvas = Canvas(RgbImage::from_pixel(width, height + band as u32, Rgb([24, 24, 27])));
+    let mut canvas = Canvas(RgbImage::from_pixel(width, height + band as u32, BAND));
     image::imageops::replace(&mut canvas.0, &picture, 0, 0);
     for (number, line) in lines.iter().enumerate() {
         let place = Point::new(GAP, height as i32 + GAP + number as i32 * line_height);
@@ -176,6 +311,21 @@ mod tests {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("incomprehensible", 4), ["incomprehensible"]);
         assert_eq!(wrapped("", 4), [""]);
+    }
+
+    #[test]
+    fn a_contact_sheet_has_pages_of_48_tiles() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut sheet = ContactSheet::new(folder.path().join("sheet.png"));
+        let wide = "a".repeat(300);
+        for number in 0..50 {
+            sheet.push(tile_without_picture(&format!("{wide}{number}"), "image_malformed")).expect("writes");
+        }
+        assert_eq!(sheet.finish().expect("writes"), 2);
+        let size = |name: &str| image::image_dimensions(folder.path().join(name)).expect("a picture");
+        let (width, height) = tile_without_picture("x", "y").dimensions();
+        assert_eq!(size("sheet.png"), (12 + 6 * (width + 12), 12 + 8 * (height + 12)));
+        assert_eq!(size("sheet-2.png"), (12 + 2 * (width + 12), 12 + height + 12));
     }
 
     #[test]

@@ -2,20 +2,36 @@
 
 pub mod analyze;
 pub mod bench;
+pub mod completions;
 pub mod config;
 pub mod evaluate;
 pub mod hash_password;
+pub mod man;
 pub mod models;
+pub mod progress;
 pub mod serve;
 
+use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use face_analysis::Profile;
 
 use crate::config::{Config, ConfigError, Loaded};
+
+/// Is there exactly one usable face, where, how old, which gender, and is it alive?
+#[derive(Debug, Parser)]
+#[command(name = "facegate", version, about, propagate_version = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 /// What facegate can do.
 #[derive(Debug, Subcommand)]
@@ -34,6 +50,10 @@ pub enum Command {
     HashPassword(hash_password::HashPasswordArgs),
     /// Print the configuration in force and where it comes from.
     Config(config::ConfigCommandArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page.
+    Man(man::ManArgs),
 }
 
 /// Runs one subcommand.
@@ -46,6 +66,8 @@ pub fn run(command: &Command) -> Result<(), CommandError> {
         Command::Models(args) => models::run(args),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Config(args) => config::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 
@@ -53,29 +75,30 @@ pub fn run(command: &Command) -> Result<(), CommandError> {
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// Configuration file (TOML).
-    #[arg(long, env = "FACEGATE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "FACEGATE_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// Any setting by its name, such as `server.queue=4`; may be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Address and port to listen on (`server.listen`).
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<SocketAddr>,
-    /// Which pictures are usable: default, strict or lenient (`analysis.rules.profile`).
-    #[arg(long)]
+    /// Which pictures are usable (`analysis.rules.profile`).
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Profile::ALL.map(Profile::as_str)))]
     profile: Option<String>,
 }
 
 impl ConfigArgs {
     /// The configuration that these flags, the environment and the file give.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
+        self.load_with(None)
+    }
+
+    fn load_with(&self, listen: Option<SocketAddr>) -> Result<Loaded, ConfigError> {
         let mut flags = self.set.clone();
-        flags.extend(self.listen.map(|address| format!("server.listen={address}")));
+        flags.extend(listen.map(|address| format!("server.listen={address}")));
         flags.extend(self.profile.as_ref().map(|profile| format!("analysis.rules.profile={profile}")));
         Config::load(self.config.as_deref(), std::env::vars(), &flags)
     }
 
-    /// The same flags for another process, but for the address.
+    /// The same flags for another process.
     fn as_flags(&self) -> Vec<OsString> {
         let mut flags: Vec<OsString> = Vec::new();
         if let Some(config) = &self.config {
@@ -87,25 +110,53 @@ impl ConfigArgs {
     }
 }
 
-/// Why a command failed; `main` prints it and exits with 1.
+/// Flags of the commands that configure the service.
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Address and port to listen on (`server.listen`).
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+impl ServiceArgs {
+    /// The configuration that these flags, the environment and the file give.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        self.config.load_with(self.listen)
+    }
+}
+
+/// Why a command failed.
 #[derive(Debug)]
-pub struct CommandError(String);
+pub enum CommandError {
+    /// A message for the person at the terminal; `main` prints it and exits with 1.
+    Message(String),
+    /// Who read our output has closed it (`facegate … | head`): no fault, and nobody is left to tell.
+    OutputClosed,
+}
 
 impl CommandError {
     /// A message for the person at the terminal.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self::Message(message.into())
     }
 }
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Message(message) => f.write_str(message),
+            Self::OutputClosed => f.write_str("the output was closed"),
+        }
     }
 }
 
-impl<E: std::error::Error> From<E> for CommandError {
+impl<E: std::error::Error + 'static> From<E> for CommandError {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        match (&error as &dyn Any).downcast_ref::<io::Error>() {
+            Some(io) if io.kind() == io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Message(error.to_string()),
+        }
     }
 }

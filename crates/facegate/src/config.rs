@@ -3,22 +3,26 @@
 //! A setting has one name everywhere: `server.listen` in the file is `FACEGATE_SERVER_LISTEN` in the environment and
 //! `--set server.listen=…` on the command line. Flags go before the environment, the environment before the file.
 
+pub mod reference;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use face_analysis::Settings;
-use face_analysis::rules::rule_names;
+use face_analysis::rules::{RuleConfigError, RuleSetting, Rules};
+use face_analysis::{Profile, Settings};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use utoipa::ToSchema;
 
 use crate::server::contract::FaceImagePlace;
 use crate::server::link::LinkSettings;
 use crate::server::traces::TraceSettings;
 
 /// Everything that can be configured.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The HTTP service.
@@ -44,10 +48,11 @@ pub struct Config {
 }
 
 /// The HTTP service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Address and port.
+    #[schema(value_type = String)]
     pub listen: SocketAddr,
     /// Whether the playground is served at `/`, and the documentation of the API at `/docs`.
     pub playground: bool,
@@ -75,9 +80,11 @@ pub struct ServerConfig {
     pub deadline_ms: u64,
     /// PEM certificate chain, for HTTPS; read again when it changes. Belongs to `server.tls_key`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub tls_certificate: Option<PathBuf>,
     /// PEM private key of the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub tls_key: Option<PathBuf>,
     /// Seconds that requests may take to finish after SIGTERM.
     pub shutdown_timeout_s: u64,
@@ -107,11 +114,12 @@ impl Default for ServerConfig {
 }
 
 /// Who may call the service. Without any, a user `facegate` with a password for this run is made up and printed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthConfig {
     /// File with a line `name:$argon2id$…` for each user; made with `facegate hash-password`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub users_file: Option<PathBuf>,
     /// Name of a single user, with `auth.password`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,11 +132,12 @@ pub struct AuthConfig {
 }
 
 /// The audit log: time, user, session and outcome of each request, nothing about the face.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditConfig {
     /// Where it is written; without it there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub file: Option<PathBuf>,
     /// Size in bytes at which the file is moved aside.
     pub max_bytes: u64,
@@ -143,7 +152,7 @@ impl Default for AuditConfig {
 }
 
 /// What answers look like.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResponseConfig {
     /// `both`, `face` or `top_level`: where the cropped face stands.
@@ -151,22 +160,24 @@ pub struct ResponseConfig {
 }
 
 /// Where the networks lie.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelsConfig {
     /// The model folder; without it a folder in the user's cache.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub dir: Option<PathBuf>,
 }
 
 /// What Prometheus can read, on a listener of its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsConfig {
     /// Whether there are metrics at `/metrics` of their own listener.
     pub enabled: bool,
     /// Address and port of that listener, without encryption and authentication. When the built-in port is taken,
     /// the service starts without metrics and says so; a port that was set must be free.
+    #[schema(value_type = String)]
     pub listen: SocketAddr,
 }
 
@@ -178,7 +189,7 @@ impl Default for MetricsConfig {
 }
 
 /// What is logged, on standard error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// `text` or `json`.
@@ -194,7 +205,7 @@ impl Default for LogConfig {
 }
 
 /// How a log line is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -215,6 +226,8 @@ pub enum Origin {
     Environment(String),
     /// A flag.
     Flag,
+    /// A rule's limit or action that nothing but the profile sets.
+    Profile(Profile),
 }
 
 impl fmt::Display for Origin {
@@ -224,6 +237,7 @@ impl fmt::Display for Origin {
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag => f.write_str("flag"),
+            Self::Profile(profile) => write!(f, "profile {}", profile.as_str()),
         }
     }
 }
@@ -261,9 +275,44 @@ pub enum ConfigError {
     #[error("--set takes NAME=VALUE, not {0}")]
     Flag(String),
     /// A value of the wrong kind.
-    #[error("the configuration has a value that cannot be used: {0}")]
-    Value(String),
+    #[error("{origin}: {name} cannot be {value}: {reason}")]
+    Value {
+        /// Where it was found.
+        origin: Origin,
+        /// The setting.
+        name: String,
+        /// What was written.
+        value: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// The values in force cannot be shown.
+    #[error("the configuration cannot be written: {0}")]
+    Write(#[from] toml::ser::Error),
+    /// A rule that cannot be judged as configured.
+    #[error(transparent)]
+    Rules(#[from] RuleConfigError),
 }
+
+impl ConfigError {
+    /// No setting and no group of settings has that name.
+    pub fn unknown(origin: Origin, name: &str) -> Self {
+        let groups = names().iter().filter_map(|name| name.rsplit_once('.')).map(|(group, _)| group);
+        let nearest = nearest(name, names().iter().map(String::as_str).chain(groups));
+        Self::Unknown { origin, name: name.to_owned(), nearest }
+    }
+}
+
+/// serde's reason in words for people who do not write Rust.
+fn reason(message: &str) -> String {
+    let words =
+        [("usize", WHOLE), ("u64", WHOLE), ("u32", WHOLE), ("u16", WHOLE), ("f32", "a number"), ("f64", "a number")];
+    words.into_iter().fold(message.trim_end().to_owned(), |text, (rust, words)| {
+        text.replace(&format!("expected {rust}"), &format!("expected {words}"))
+    })
+}
+
+const WHOLE: &str = "a whole number, not negative";
 
 fn hint(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
@@ -278,17 +327,52 @@ pub struct Loaded {
     pub origins: BTreeMap<String, Origin>,
 }
 
-/// Settings without a built-in value.
-const OPTIONAL: [&str; 8] = [
-    "auth.users_file",
-    "auth.user",
-    "auth.password",
-    "models.dir",
-    "server.tls_certificate",
-    "server.tls_key",
-    "audit.file",
-    "traces.endpoint",
-];
+/// One setting in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effective {
+    /// Its full name.
+    pub name: String,
+    /// Its value; `None` when it has none.
+    pub value: Option<Value>,
+    /// Where the value comes from.
+    pub origin: Origin,
+}
+
+impl Loaded {
+    /// Every setting in the order of [`names`], the limits and actions of the profile included.
+    pub fn effective(&self) -> Result<Vec<Effective>, ConfigError> {
+        let table = table_of(&self.config)?;
+        let rules: BTreeMap<&str, RuleSetting> =
+            self.config.analysis.rules.resolve()?.iter().map(|rule| (rule.name, rule.setting)).collect();
+        let profile = self.config.analysis.rules.profile;
+        Ok(names()
+            .iter()
+            .map(|name| {
+                let origin = self.origins.get(name).cloned();
+                let of_rule = |(rule, part): (&str, &str)| {
+                    let setting = rules.get(rule)?;
+                    Some(if part == "limit" {
+                        Value::Float(setting.limit.into())
+                    } else {
+                        Value::String(setting.action.as_str().into())
+                    })
+                };
+                match name.strip_prefix(RULES).and_then(|rest| rest.split_once('.')) {
+                    Some(rule) => Effective {
+                        name: name.clone(),
+                        value: of_rule(rule),
+                        origin: origin.unwrap_or(Origin::Profile(profile)),
+                    },
+                    None => Effective {
+                        name: name.clone(),
+                        value: get(&table, name).cloned(),
+                        origin: origin.unwrap_or(Origin::Default),
+                    },
+                }
+            })
+            .collect())
+    }
+}
 
 /// Short names in the environment, from the issue and for what is set most often.
 const SHORT: [(&str, &str); 5] = [
@@ -302,18 +386,24 @@ const SHORT: [(&str, &str); 5] = [
 /// Variables with our prefix that are no settings.
 const NOT_SETTINGS: [&str; 1] = ["FACEGATE_CONFIG"];
 
-/// The name of every setting.
-pub fn names() -> Vec<String> {
-    let mut names = Vec::new();
-    if let Ok(Value::Table(defaults)) = Value::try_from(Config::default()) {
-        leaves("", &defaults, &mut |name, _| names.push(name));
-    }
-    names.extend(OPTIONAL.map(String::from));
-    for rule in rule_names().filter(|rule| *rule != "min_faces") {
-        names.extend(["limit", "action"].map(|part| format!("analysis.rules.{rule}.{part}")));
-    }
-    names.sort();
-    names
+/// What the names of the rules' limits and actions begin with.
+const RULES: &str = "analysis.rules.";
+
+/// The name of every setting, in the order of their declaration.
+pub fn names() -> &'static [String] {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let mut names: Vec<String> = reference::settings().into_iter().map(|setting| setting.name).collect();
+        // Without a face there is nothing to answer about: min_faces cannot be changed.
+        for rule in Rules::of_profile(Profile::Default).iter().filter(|rule| rule.name != "min_faces") {
+            names.extend(["limit", "action"].map(|part| format!("{RULES}{}.{part}", rule.name)));
+        }
+        names
+    });
+    &NAMES
+}
+
+fn table_of(config: &Config) -> Result<Table, ConfigError> {
+    Ok(Table::try_from(config)?)
 }
 
 /// The environment variable of a setting.
@@ -329,17 +419,19 @@ impl Config {
         flags: &[String],
     ) -> Result<Loaded, ConfigError> {
         let names = names();
-        let mut table = match Value::try_from(Self::default()) {
-            Ok(Value::Table(table)) => table,
-            _ => return Err(ConfigError::Value("the defaults are no table".into())),
-        };
+        let mut table = table_of(&Self::default())?;
         let mut origins = BTreeMap::new();
         let mut put = |table: &mut Table, name: &str, value: Value, origin: Origin| -> Result<(), ConfigError> {
             if !names.iter().any(|known| known == name) {
-                let nearest = nearest(name, names.iter().map(String::as_str));
-                return Err(ConfigError::Unknown { origin, name: name.to_owned(), nearest });
+                return Err(ConfigError::unknown(origin, name));
             }
             insert(table, name, value);
+            // Now, since later nobody would know where the value came from.
+            if let Err(error) = table.clone().try_into::<Self>() {
+                let value = get(table, name).map(display).unwrap_or_default();
+                let reason = reason(error.message());
+                return Err(ConfigError::Value { origin, name: name.to_owned(), value, reason });
+            }
             origins.insert(name.to_owned(), origin);
             Ok(())
         };
@@ -352,6 +444,12 @@ impl Config {
             let mut values = Vec::new();
             leaves("", &read, &mut |name, value| values.push((name, value.clone())));
             for (name, value) in values {
+                if value.is_table()
+                    && names.iter().any(|known| known.strip_prefix(&name).is_some_and(|r| r.starts_with('.')))
+                {
+                    // The heading of a section with nothing below it.
+                    continue;
+                }
                 put(&mut table, &name, value, Origin::File(path.to_owned()))?;
             }
         }
@@ -374,19 +472,21 @@ impl Config {
             let value = parse(&table, name, text);
             put(&mut table, name, value, Origin::Flag)?;
         }
-        let config: Self =
-            Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::Value(e.to_string()))?;
-        config.analysis.rules.resolve().map_err(|e| ConfigError::Value(e.to_string()))?;
+        let config: Self = table.try_into().map_err(|error| ConfigError::Syntax {
+            path: file.unwrap_or(Path::new("")).to_owned(),
+            message: error.to_string(),
+        })?;
+        config.analysis.rules.resolve()?;
         Ok(Loaded { config, origins })
     }
 }
 
-/// Calls `visit` with the dotted name of every value that is no table.
+/// Calls `visit` with the dotted name of every value that is no table, or an empty one.
 fn leaves(prefix: &str, table: &Table, visit: &mut dyn FnMut(String, &Value)) {
     for (key, value) in table {
         let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {
-            Value::Table(inner) => leaves(&name, inner, visit),
+            Value::Table(inner) if !inner.is_empty() => leaves(&name, inner, visit),
             value => visit(name, value),
         }
     }
@@ -415,6 +515,15 @@ fn insert(table: &mut Table, name: &str, value: Value) {
     }
 }
 
+/// A value as TOML writes it, numbers in the fewest digits that tell them apart in single precision, which is how the
+/// program holds them.
+pub fn display(value: &Value) -> String {
+    match value {
+        Value::Float(number) if f64::from(*number as f32) == *number => (*number as f32).to_string(),
+        value => value.to_string(),
+    }
+}
+
 /// Text from the environment or a flag, read as what the setting holds now: a list, or a TOML scalar unless it is text.
 fn parse(table: &Table, name: &str, text: &str) -> Value {
     let scalar = |text: &str| -> Value {
@@ -434,12 +543,14 @@ fn parse(table: &Table, name: &str, text: &str) -> Value {
         Some(Value::Array(_)) => {
             Value::Array(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(scalar).collect())
         }
-        None if OPTIONAL.contains(&name) => Value::String(text.to_owned()),
+        // What has no built-in value is text, but for a rule's limit.
+        None if !name.ends_with(".limit") => Value::String(text.to_owned()),
         _ => scalar(text),
     }
 }
 
-fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+/// The name that is so similar that it was probably meant.
+pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
     names
         .map(|known| (strsim::jaro_winkler(name, known), known))
         .filter(|(similarity, _)| *similarity > 0.8)
@@ -501,6 +612,9 @@ mod tests {
         let (_folder, path) = file("[server]\nlissen = \"127.0.0.1:1\"\n");
         let text = Config::load(Some(&path), [], &[]).expect_err("unknown").to_string();
         assert!(text.contains("server.lissen") && text.contains("did you mean server.listen?"), "{text}");
+        let (_folder, path) = file("[servr]\n");
+        let text = Config::load(Some(&path), [], &[]).expect_err("unknown").to_string();
+        assert!(text.contains("did you mean server?"), "{text}");
         let text = Config::load(None, environment(&[("FACEGATE_LISTN", "x")]), &[]).expect_err("unknown").to_string();
         assert!(text.contains("FACEGATE_LISTN"), "{text}");
         let text = Config::load(None, [], &["analysis.rules.max_jaw.limit=3".into()]).expect_err("unknown").to_string();
@@ -510,7 +624,11 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_kind_is_refused() {
         for flag in ["server.listen=nowhere", "server.queue=-1", "server.queue=many", "analysis.rules.profile=soft"] {
-            assert!(matches!(Config::load(None, [], &[flag.into()]), Err(ConfigError::Value(_))), "{flag}");
+            let error = Config::load(None, [], &[flag.into()]).expect_err(flag);
+            assert!(matches!(error, ConfigError::Value { .. }), "{flag}");
+            let (name, value) = flag.split_once('=').expect("a flag");
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains(value) && !text.contains("usize"), "{text}");
         }
         assert!(matches!(Config::load(None, [], &["server".into()]), Err(ConfigError::Flag(_))));
     }

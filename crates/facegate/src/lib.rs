@@ -5,4 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod models;
 pub mod parallel;
+pub mod pictures;
+pub mod results;
+pub mod row;
 pub mod server;

@@ -2,28 +2,22 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use facegate::commands::{self, Command, CommandError};
+use anstyle::{AnsiColor, Style};
+use clap::Parser as _;
+use facegate::commands::{self, Arguments, CommandError};
 
 /// For the whole process, ONNX Runtime included: the C library's allocator keeps what the analyses of one thread freed
 /// from those of another (docs/performance.md has the figures).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Is there exactly one usable face, where, how old, which gender, and is it alive?
-#[derive(Debug, Parser)]
-#[command(name = "facegate", version, about, propagate_version = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
+const FAULT: Style = AnsiColor::Red.on_default().bold();
 
 fn main() -> ExitCode {
-    let result: Result<(), CommandError> = commands::run(&Arguments::parse().command);
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("facegate: {error}");
+    match commands::run(&Arguments::parse().command) {
+        Ok(()) | Err(CommandError::OutputClosed) => ExitCode::SUCCESS,
+        Err(CommandError::Message(message)) => {
+            anstream::eprintln!("{FAULT}facegate:{FAULT:#} {message}");
             ExitCode::FAILURE
         }
     }

@@ -4,32 +4,14 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{base64, basic, request_bytes};
+use support::{base64, basic, facegate, output, request_bytes};
 use testkit::{jpeg, picture, portrait};
-
-/// A command line, free of settings from the tester's environment.
-fn facegate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_facegate"));
-    for (name, _) in std::env::vars() {
-        if name.starts_with("FACEGATE_") && name != "FACEGATE_MODELS_DIR" {
-            command.env_remove(name);
-        }
-    }
-    command.args(arguments);
-    command
-}
-
-fn output(arguments: &[&str]) -> Output {
-    testkit::models();
-    facegate(arguments).output().expect("runs")
-}
 
 /// A started service and what it has said on standard output until it was ready.
 struct Started {
@@ -384,64 +366,6 @@ fn whoever_was_let_in_is_answered_when_it_stops() {
 }
 
 #[test]
-fn analyze_prints_what_the_service_answers_and_fails_only_for_faults() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str, bytes: &[u8]| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, bytes).expect("writes");
-        path.to_str().expect("text").to_owned()
-    };
-    let (face, cup) = (path("face.jpg", &jpeg(&portrait(2.0), 92)), path("cup.png", &picture("coffee.png")));
-    let text = path("text.jpg", b"no picture");
-    let answers = |out: &Output| -> Vec<Value> {
-        out.stdout
-            .split(|b| *b == b'\n')
-            .filter(|l| !l.is_empty())
-            .map(|l| serde_json::from_slice(l).expect("JSON"))
-            .collect()
-    };
-    let out = output(&["analyze", &face, &cup, &text]);
-    assert!(out.status.success(), "a picture that cannot be used is an answer");
-    let [ok, none, unreadable] = answers(&out).try_into().expect("three answers");
-    assert_eq!((&ok["sessionId"], &ok["hasError"]), (&face.clone().into(), &false.into()));
-    assert!(ok.get("details").is_none());
-    assert_eq!(none["error"], "FACE_NOT_FOUND");
-    assert_eq!(unreadable["errorDetail"]["code"], "image_format_unknown");
-    let out = output(&["analyze", &face, "/nonexistent/file.jpg"]);
-    assert_eq!(out.status.code(), Some(1));
-    assert_eq!(answers(&out).len(), 1, "the other file is still answered");
-    // Under the strict profile the same face is too small.
-    let out = output(&["analyze", "--details", "--profile", "strict", &face]);
-    let strict = &answers(&out)[0];
-    assert_eq!(
-        (&strict["error"], strict["details"]["landmarks"].as_array().map(Vec::len)),
-        (&"FACE_TOO_SMALL".into(), Some(478))
-    );
-}
-
-#[test]
-fn annotate_draws_the_box_and_the_verdict() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let original = portrait(2.0);
-    let source = folder.path().join("face.jpg");
-    std::fs::write(&source, jpeg(&original, 95)).expect("writes");
-    let drawn: PathBuf = folder.path().join("drawn.png");
-    let out = output(&["analyze", "--annotate", drawn.to_str().expect("text"), source.to_str().expect("text")]);
-    assert!(out.status.success());
-    let answer: Value = serde_json::from_slice(&out.stdout).expect("JSON");
-    let side = |name: &str| answer["face"]["rectangle"][name].as_u64().expect("a number") as u32;
-    let picture = image::open(&drawn).expect("a picture").to_rgb8();
-    assert_eq!(picture.width(), 1024);
-    assert!(picture.height() > 1024, "a caption stands under the picture");
-    // The accepted box is lime green along its edges and the picture is as it was far from it.
-    let middle = side("left") + side("width") / 4;
-    let green = (side("top") - 3..side("top") + 4).any(|y| picture.get_pixel(middle, y).0 == [0, 255, 0]);
-    assert!(green, "no green line at the upper edge of the box");
-    let (far, was) = (picture.get_pixel(900, 40).0, original.get_pixel(900, 40).0);
-    assert!(far.iter().zip(was).all(|(a, b)| a.abs_diff(b) < 12), "{far:?}, {was:?}");
-}
-
-#[test]
 fn a_taken_port_for_metrics_is_told_and_stops_only_whom_it_was_chosen_for() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let setting = format!("metrics.listen={}", taken.local_addr().expect("bound"));
@@ -458,29 +382,24 @@ fn a_taken_port_for_metrics_is_told_and_stops_only_whom_it_was_chosen_for() {
 
 #[test]
 fn wrong_settings_and_missing_files_are_told_in_one_line() {
-    let cases: [(&[&str], &str); 6] = [
-        (&["serve", "--listen", "127.0.0.1:0", "--set", "traces.endpoint=https://x"], "traces.endpoint"),
+    let cases: [(i32, &[&str], &str); 8] = [
+        (1, &["serve", "--set", "traces.endpoint=https://x"], "traces.endpoint"),
         (
-            &[
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--set",
-                "traces.endpoint=http://x",
-                "--set",
-                "traces.sample_ratio=2",
-            ],
+            1,
+            &["serve", "--set", "traces.endpoint=http://x", "--set", "traces.sample_ratio=2"],
             "traces.sample_ratio is 2",
         ),
-        (&["serve", "--set", "server.lissen=1"], "did you mean server.listen?"),
-        (&["serve", "--listen", "127.0.0.1:1", "--set", "auth.user=x"], "auth.user and auth.password belong together"),
-        (&["analyze", "--profile", "soft", "x.jpg"], "soft"),
-        (&["serve", "--config", "/nonexistent.toml"], "cannot read the configuration"),
+        (1, &["serve", "--set", "server.lissen=1"], "did you mean server.listen?"),
+        (1, &["serve", "--set", "auth.user=x"], "auth.user and auth.password belong together"),
+        (1, &["serve", "--config", "/nonexistent.toml"], "cannot read the configuration"),
+        (1, &["config", "analysis.rule"], "did you mean analysis.rules"),
+        (2, &["analyze", "--profile", "strickt", "x.jpg"], "'strict'"),
+        (2, &["analyse", "x.jpg"], "'analyze'"),
     ];
-    for (arguments, expected) in cases {
+    for (code, arguments, expected) in cases {
         let out = output(arguments);
         let text = String::from_utf8_lossy(&out.stderr);
-        assert_eq!(out.status.code(), Some(1), "{arguments:?}: {text}");
+        assert_eq!(out.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(expected), "{arguments:?}: {text}");
     }
 }

@@ -1,7 +1,7 @@
 //! `facegate evaluate LABELS.csv`: error rates on labelled pictures.
 
 use std::collections::HashSet;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -13,11 +13,10 @@ use face_eval::{
     Word,
 };
 use face_models::Group;
-use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest as _, Sha256};
 
 use super::models::fetch_with_progress;
-use super::{CommandError, ConfigArgs};
+use super::{CommandError, ConfigArgs, progress};
 use crate::config::Config;
 use crate::models;
 use crate::parallel::in_order;
@@ -61,9 +60,9 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     };
     if !open.is_empty() {
         let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
-        let bar = progress_bar(open.len() as u64)?;
-        let analyse = |picture: &&LabelledPicture| judge(&analyzer, &labels, picture);
-        in_order(&open, threads, analyse, |_, outcome| -> Result<(), CommandError> {
+        let bar = progress::bar(open.len() as u64)?;
+        let analyse = |picture: &LabelledPicture| judge(&analyzer, &labels, picture);
+        in_order(open.into_iter(), threads, analyse, |outcome| -> Result<(), CommandError> {
             let outcome = outcome?;
             log.append(&outcome)?;
             outcomes.push(outcome);
@@ -148,13 +147,4 @@ fn meta(args: &EvaluateArgs, config: &Config) -> Result<Meta, CommandError> {
             .map(|m| ModelUsed { job: m.job.into(), name: m.name.into(), version: m.version.into() })
             .collect(),
     })
-}
-
-/// On a terminal a bar with rate and time left; elsewhere nothing.
-fn progress_bar(length: u64) -> Result<ProgressBar, CommandError> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("  {bar:40} {pos}/{len}  {per_sec}  {eta} left")?;
-    Ok(ProgressBar::new(length).with_style(style))
 }

@@ -132,7 +132,7 @@ pub fn fetch_with_progress(store: &ModelStore, group: Group) -> Result<(), Comma
     with_progress(|progress| store.ensure(group, progress))
 }
 
-fn with_progress<E: std::error::Error>(
+fn with_progress<E: std::error::Error + 'static>(
     work: impl FnOnce(&mut dyn face_models::Progress) -> Result<(), E>,
 ) -> Result<(), CommandError> {
     let bars = MultiProgress::new();

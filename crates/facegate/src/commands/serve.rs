@@ -28,7 +28,7 @@ use crate::server::{Connections, serve};
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
-    config: super::ConfigArgs,
+    service: super::ServiceArgs,
     /// Also fetch a test picture, so that the printed example works as it is.
     #[arg(long)]
     demo: bool,
@@ -36,7 +36,7 @@ pub struct ServeArgs {
 
 /// Runs until SIGTERM or Ctrl-C.
 pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
-    let loaded = args.config.load()?;
+    let loaded = args.service.load()?;
     let config = &loaded.config;
     start_log(&config.log)?;
     forbid_core_dumps();
@@ -263,7 +263,7 @@ fn forbid_core_dumps() {
 }
 
 #[cfg(unix)]
-fn stop_signal() -> impl Future<Output = ()> {
+pub(super) fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).ok();
     async move {
@@ -283,7 +283,7 @@ fn stop_signal() -> impl Future<Output = ()> {
 }
 
 #[cfg(not(unix))]
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 

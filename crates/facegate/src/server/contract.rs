@@ -232,7 +232,7 @@ impl fmt::Display for Problem {
 }
 
 /// Where the cropped face stands in an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaceImagePlace {
     /// Inside `face` and beside it: clients of both kinds exist.

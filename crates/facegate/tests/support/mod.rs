@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream};
+use std::process::{Command, Output};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -246,4 +247,22 @@ fn documented(status: u16, code: &str) -> bool {
         .filter_map(|(_, o)| o["responses"][status.to_string()]["content"]["application/json"]["examples"].as_object())
         .flatten()
         .any(|(_, example)| example["value"]["errorDetail"]["code"] == code)
+}
+
+/// A command line, free of settings from the tester's environment.
+pub fn facegate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_facegate"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("FACEGATE_") && name != "FACEGATE_MODELS_DIR" {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
+}
+
+/// What the program says and how it ends, with the networks in place.
+pub fn output(arguments: &[&str]) -> Output {
+    testkit::models();
+    facegate(arguments).output().expect("runs")
 }

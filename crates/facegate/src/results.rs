@@ -1,0 +1,295 @@
+//! Files of results that an interrupted run goes on with, and the record of what a run was made with.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use face_analysis::report::MODELS;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::row::columns;
+
+/// The results cannot be written or gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// The file cannot be opened, read, shortened or written.
+    #[error("cannot use {path}: {source}")]
+    Io {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another run writes to it.
+    #[error("another run is writing {0}: give this one another file, or let that one finish")]
+    InUse(PathBuf),
+    /// It was not made by a run of this kind.
+    #[error("{path} is there already, and {missing} beside it is not: give another file, or delete it")]
+    Foreign {
+        /// The results.
+        path: PathBuf,
+        /// Where the record of the run should be.
+        missing: PathBuf,
+    },
+    /// It was begun with other settings, networks, or another version.
+    #[error("{path} was begun with another {what}: results of both would not compare; give another file, or delete it")]
+    OtherRun {
+        /// The results.
+        path: PathBuf,
+        /// The first difference.
+        what: String,
+    },
+    /// A line before the last is damaged.
+    #[error("{path}, line {line}: {reason}")]
+    Line {
+        /// The results.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What a row of results looks like in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowFormat {
+    /// One JSON object a line, whose `sessionId` is the picture's name.
+    Jsonl,
+    /// Comma-separated values (RFC 4180) with a header, whose first column is the picture's name.
+    Csv,
+}
+
+/// What results depend on beside the pictures: they compare only when this is equal.
+pub fn record(config: &Config, format: &str, details: bool, face_image: bool) -> Value {
+    json!({
+        "program": concat!("facegate ", env!("CARGO_PKG_VERSION")),
+        "format": format,
+        "details": details,
+        "face_image": face_image.then_some(config.response.face_image),
+        "models": MODELS,
+        "max_image_bytes": config.server.max_image_bytes,
+        "analysis": config.analysis,
+    })
+}
+
+/// The dotted name of the first value in which two records differ.
+pub fn first_difference(a: &Value, b: &Value) -> Option<String> {
+    if a == b {
+        return None;
+    }
+    let (Value::Object(a), Value::Object(b)) = (a, b) else { return Some(String::new()) };
+    let keys = a.keys().chain(b.keys());
+    keys.filter_map(|key| {
+        let inner = first_difference(a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null))?;
+        Some(if inner.is_empty() { key.clone() } else { format!("{key}.{inner}") })
+    })
+    .next()
+}
+
+/// A file of rows to which a run appends and from which the next one goes on.
+#[derive(Debug)]
+pub struct ResultsFile {
+    path: PathBuf,
+    file: File,
+    done: HashSet<String>,
+}
+
+impl ResultsFile {
+    /// Opens the results or begins them. A last line that a killed run has not finished is cut off, so that its picture
+    /// is analysed anew. The file stays locked until this is dropped.
+    ///
+    /// The record of what the results were made with stands beside them in a file with `.run.json` appended.
+    pub fn resume(path: &Path, format: RowFormat, details: bool, record: &Value) -> Result<Self, ResultsError> {
+        let io = |source| ResultsError::Io { path: path.to_owned(), source };
+        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(io)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => ResultsError::InUse(path.to_owned()),
+            TryLockError::Error(source) => io(source),
+        })?;
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".run.json");
+        let beside = PathBuf::from(beside);
+        if file.metadata().map_err(io)?.len() == 0 {
+            std::fs::write(&beside, format!("{record:#}\n"))
+                .map_err(|source| ResultsError::Io { path: beside.clone(), source })?;
+        } else {
+            let text = std::fs::read(&beside)
+                .map_err(|_| ResultsError::Foreign { path: path.to_owned(), missing: beside.clone() })?;
+            let begun: Value = serde_json::from_slice(&text).unwrap_or_default();
+            if let Some(what) = first_difference(&begun, record) {
+                return Err(ResultsError::OtherRun { path: path.to_owned(), what });
+            }
+        }
+        let (done, end) = match format {
+            RowFormat::Jsonl => names_in_jsonl(&file, path)?,
+            RowFormat::Csv => names_in_csv(&file, path, details)?,
+        };
+        file.set_len(end).map_err(io)?;
+        file.seek(SeekFrom::End(0)).map_err(io)?;
+        let mut results = Self { path: path.to_owned(), file, done };
+        if end == 0 && format == RowFormat::Csv {
+            results.append(&csv_line(columns(details).map(|column| column.name)))?;
+        }
+        Ok(results)
+    }
+
+    /// The pictures that are in the file.
+    pub fn done(&self) -> &HashSet<String> {
+        &self.done
+    }
+
+    /// Appends one line, which ends with a line feed.
+    pub fn append(&mut self, line: &[u8]) -> Result<(), ResultsError> {
+        self.file.write_all(line).map_err(|source| ResultsError::Io { path: self.path.clone(), source })
+    }
+}
+
+/// One record of CSV with its line feed.
+pub fn csv_line(cells: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Writing to memory cannot fail, nor can a single record have the wrong number of cells.
+    let _ = writer.write_record(cells);
+    writer.into_inner().unwrap_or_default()
+}
+
+/// The names in the lines, and where the last complete line ends.
+fn names_in_jsonl(file: &File, path: &Path) -> Result<(HashSet<String>, u64), ResultsError> {
+    /// All that is looked at.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line {
+        session_id: String,
+    }
+    let mut reader = BufReader::new(file);
+    let (mut names, mut end, mut number, mut line) = (HashSet::new(), 0, 0, Vec::new());
+    loop {
+        line.clear();
+        let length =
+            reader.read_until(b'\n', &mut line).map_err(|source| ResultsError::Io { path: path.to_owned(), source })?;
+        if line.last() != Some(&b'\n') {
+            return Ok((names, end));
+        }
+        number += 1;
+        let read: Line = serde_json::from_slice(&line).map_err(|error| ResultsError::Line {
+            path: path.to_owned(),
+            line: number,
+            reason: error.to_string(),
+        })?;
+        names.insert(read.session_id);
+        end += length as u64;
+    }
+}
+
+/// The names in the first column, and where the last complete record ends.
+fn names_in_csv(file: &File, path: &Path, details: bool) -> Result<(HashSet<String>, u64), ResultsError> {
+    let bad = |line: u64, reason: String| ResultsError::Line { path: path.to_owned(), line, reason };
+    let io = |source| ResultsError::Io { path: path.to_owned(), source };
+    let length = file.metadata().map_err(io)?.len();
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(BufReader::new(file));
+    let expected = columns(details).count();
+    let (mut names, mut end) = (HashSet::new(), 0);
+    let mut record = csv::StringRecord::new();
+    loop {
+        let line = reader.position().line();
+        let read = reader.read_record(&mut record);
+        let after = reader.position().byte();
+        match read {
+            Ok(false) => return Ok((names, end)),
+            // A killed run leaves a last record that lacks its end.
+            Ok(true) if after >= length && !ends_with_line_feed(file).map_err(io)? => return Ok((names, end)),
+            Ok(true) if record.len() == expected => {}
+            _ if after >= length => return Ok((names, end)),
+            Ok(true) => return Err(bad(line, format!("{} cells, {expected} expected", record.len()))),
+            Err(error) => return Err(bad(line, error.to_string())),
+        }
+        if end > 0 {
+            names.insert(record.get(0).unwrap_or_default().to_owned());
+        }
+        end = after;
+    }
+}
+
+fn ends_with_line_feed(mut file: &File) -> io::Result<bool> {
+    let here = file.stream_position()?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    io::Read::read_exact(&mut file, &mut last)?;
+    file.seek(SeekFrom::Start(here))?;
+    Ok(last == [b'\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::{Answer, record as cells};
+
+    fn line(format: RowFormat, name: &str) -> Vec<u8> {
+        let answer = Answer::unreadable(name.into(), "image_malformed", "the \"picture\" is\nno picture, is it");
+        match format {
+            RowFormat::Csv => csv_line(cells(&answer.row, false)),
+            RowFormat::Jsonl => [&answer.json[..], b"\n"].concat(),
+        }
+    }
+
+    const NAMES: [&str; 4] = ["a.jpg", "b, \"c\".jpg", "d\ne.jpg", "ü.jpg"];
+
+    #[test]
+    fn a_run_that_was_cut_off_anywhere_goes_on_without_losing_or_repeating_a_row() {
+        let settings = record(&Config::default(), "x", false, false);
+        for format in [RowFormat::Csv, RowFormat::Jsonl] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("results");
+            let mut results = ResultsFile::resume(&path, format, false, &settings).expect("begins");
+            NAMES.iter().for_each(|name| results.append(&line(format, name)).expect("appends"));
+            drop(results);
+            let whole = std::fs::read(&path).expect("reads");
+            for length in 1..=whole.len() {
+                std::fs::write(&path, &whole[..length]).expect("writes");
+                let mut results = ResultsFile::resume(&path, format, false, &settings).expect("goes on");
+                let open: Vec<_> = NAMES.iter().filter(|name| !results.done().contains(**name)).collect();
+                open.iter().for_each(|name| results.append(&line(format, name)).expect("appends"));
+                drop(results);
+                assert_eq!(std::fs::read(&path).expect("reads"), whole, "{format:?} cut after {length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn what_another_run_has_made_or_is_making_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("results.jsonl");
+        let settings = record(&Config::default(), "jsonl", false, false);
+        let resume = |settings: &Value| ResultsFile::resume(&path, RowFormat::Jsonl, false, settings);
+        let mut first = resume(&settings).expect("begins");
+        assert!(matches!(resume(&settings), Err(ResultsError::InUse(_))));
+        first.append(&line(RowFormat::Jsonl, "a")).expect("appends");
+        drop(first);
+        let mut other = Config::default();
+        other.analysis.detection.min_score = 0.7;
+        let error = resume(&record(&other, "jsonl", false, false)).expect_err("other settings").to_string();
+        assert!(error.contains("analysis.detection.min_score"), "{error}");
+        std::fs::remove_file(folder.path().join("results.jsonl.run.json")).expect("removes");
+        assert!(matches!(resume(&settings), Err(ResultsError::Foreign { .. })));
+        assert_eq!(std::fs::read(&path).expect("reads"), line(RowFormat::Jsonl, "a"));
+    }
+
+    #[test]
+    fn a_damaged_line_before_the_last_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (format, text) in [
+            (RowFormat::Jsonl, "{\"sessionId\":\"a\"}\nnonsense\n{\"sessionId\":\"b\"}\n"),
+            (RowFormat::Csv, "picture\na,b\nc\n"),
+        ] {
+            let path = folder.path().join(format!("{format:?}"));
+            let settings = record(&Config::default(), "x", false, false);
+            drop(ResultsFile::resume(&path, format, false, &settings).expect("begins"));
+            std::fs::write(&path, text).expect("writes");
+            let error = ResultsFile::resume(&path, format, false, &settings).expect_err("damaged");
+            assert!(matches!(error, ResultsError::Line { .. }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! One picture's answer: what the service would send, and a row of a table for CSV, for Parquet and for people.
+
+use face_analysis::report::Details;
+use face_analysis::{Analysis, Verdict};
+
+use crate::server::contract::{FaceImagePlace, analysis_json, outcome, picture_problem_json};
+
+/// What is written of one picture.
+#[derive(Debug)]
+pub struct Answer {
+    /// As cells of a table.
+    pub row: Row,
+    /// As the service answers, the picture's name for `sessionId`.
+    pub json: Vec<u8>,
+}
+
+impl Answer {
+    /// Of a finished analysis.
+    pub fn new(picture: String, mut analysis: Analysis, place: FaceImagePlace) -> Self {
+        let json = analysis_json(&picture, &analysis, place);
+        Self { row: Row::new(picture, &mut analysis), json }
+    }
+
+    /// Of what could not be analysed.
+    pub fn unreadable(picture: String, code: &str, message: &str) -> Self {
+        let json = picture_problem_json(&picture, code, message);
+        let error = Some((code.to_owned(), message.to_owned()));
+        Self { row: Row { picture, outcome: "INTERNAL_ERROR", error, ..Row::default() }, json }
+    }
+
+    /// Of more bytes than the service would take.
+    pub fn too_large(picture: String, max_bytes: usize) -> Self {
+        let message = format!(
+            "the picture is larger than {max_bytes} bytes (server.max_image_bytes): scale it down or compress it more"
+        );
+        Self::unreadable(picture, "image_too_large", &message)
+    }
+}
+
+/// The answer for one picture. Absent values are empty cells.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// The picture's path or name.
+    pub picture: String,
+    /// `OK`, or the word of the API contract.
+    pub outcome: &'static str,
+    /// The finer reason, as in `errorDetail`.
+    pub error: Option<(String, String)>,
+    /// Whole years.
+    pub age: Option<u8>,
+    /// -10000 (certainly male) to 10000 (certainly female).
+    pub gender: Option<i32>,
+    /// 0 to 1, higher is more alive.
+    pub passive_liveness_score: Option<f32>,
+    /// Top, left, width, height in pixels.
+    pub rectangle: Option<[u32; 4]>,
+    /// What was measured, when details were asked for.
+    pub details: Option<Box<Details>>,
+}
+
+impl Row {
+    /// The row of a finished analysis; takes its details.
+    fn new(picture: String, analysis: &mut Analysis) -> Self {
+        let row = Self { picture, outcome: outcome(analysis), details: analysis.details.take(), ..Self::default() };
+        match &analysis.verdict {
+            Verdict::Accepted(face) => Self {
+                age: Some(face.age),
+                gender: Some(face.gender),
+                passive_liveness_score: Some(face.passive_liveness_score),
+                rectangle: Some([face.rectangle.top, face.rectangle.left, face.rectangle.width, face.rectangle.height]),
+                ..row
+            },
+            Verdict::Rejected(rejection) => {
+                Self { error: Some((rejection.code.to_owned(), rejection.message.clone())), ..row }
+            }
+        }
+    }
+}
+
+/// What a cell holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'r> {
+    /// Text.
+    Text(Option<&'r str>),
+    /// A whole number.
+    Integer(Option<i32>),
+    /// A number in single precision.
+    Number(Option<f32>),
+}
+
+/// One column. The kind of cell is the same in every row.
+#[derive(Debug)]
+pub struct Column {
+    /// Its name, in snake_case.
+    pub name: &'static str,
+    /// The cell of a row.
+    pub cell: for<'r> fn(&'r Row) -> Cell<'r>,
+}
+
+/// The columns of every table.
+pub static COLUMNS: [Column; 11] = [
+    Column { name: "picture", cell: |row| Cell::Text(Some(&row.picture)) },
+    Column { name: "outcome", cell: |row| Cell::Text(Some(row.outcome)) },
+    Column { name: "error_code", cell: |row| Cell::Text(row.error.as_ref().map(|(code, _)| code.as_str())) },
+    Column { name: "error_message", cell: |row| Cell::Text(row.error.as_ref().map(|(_, message)| message.as_str())) },
+    Column { name: "age", cell: |row| Cell::Integer(row.age.map(i32::from)) },
+    Column { name: "gender", cell: |row| Cell::Integer(row.gender) },
+    Column {
+        name: "passive_liveness_score",
+        // As many digits as the service sends.
+        cell: |row| Cell::Number(row.passive_liveness_score.map(|score| (score * 1e4).round() / 1e4)),
+    },
+    Column { name: "top", cell: |row| pixels(row.rectangle.map(|[top, ..]| top)) },
+    Column { name: "left", cell: |row| pixels(row.rectangle.map(|[_, left, ..]| left)) },
+    Column { name: "width", cell: |row| pixels(row.rectangle.map(|[_, _, width, _]| width)) },
+    Column { name: "height", cell: |row| pixels(row.rectangle.map(|[.., height]| height)) },
+];
+
+/// Further columns when details are asked for.
+pub static DETAIL_COLUMNS: [Column; 14] = [
+    Column { name: "image_width", cell: |row| pixels(details(row).map(|d| d.image.width)) },
+    Column { name: "image_height", cell: |row| pixels(details(row).map(|d| d.image.height)) },
+    Column { name: "image_format", cell: |row| Cell::Text(details(row).map(|d| d.image.format)) },
+    Column { name: "faces", cell: |row| pixels(details(row).and_then(|d| u32::try_from(d.faces.len()).ok())) },
+    Column {
+        name: "detection_score",
+        cell: |row| Cell::Number(details(row).and_then(|d| d.faces.first()).map(|face| face.score)),
+    },
+    Column {
+        name: "interpupillary_distance",
+        cell: |row| Cell::Number(details(row).and_then(|d| d.interpupillary_distance)),
+    },
+    Column { name: "yaw", cell: |row| Cell::Number(details(row).and_then(|d| d.pose).map(|pose| pose.yaw)) },
+    Column { name: "pitch", cell: |row| Cell::Number(details(row).and_then(|d| d.pose).map(|pose| pose.pitch)) },
+    Column { name: "roll", cell: |row| Cell::Number(details(row).and_then(|d| d.pose).map(|pose| pose.roll)) },
+    Column {
+        name: "occlusion_probability",
+        cell: |row| Cell::Number(details(row).and_then(|d| d.occlusion_probability)),
+    },
+    Column {
+        name: "liveness_score",
+        cell: |row| Cell::Number(details(row).and_then(|d| d.liveness.as_ref()).map(|liveness| liveness.score)),
+    },
+    Column {
+        name: "liveness_reliability",
+        cell: |row| Cell::Number(details(row).and_then(|d| d.liveness.as_ref()).map(|liveness| liveness.reliability)),
+    },
+    Column { name: "estimated_age", cell: |row| Cell::Number(details(row).and_then(|d| d.age)) },
+    Column { name: "female_probability", cell: |row| Cell::Number(details(row).and_then(|d| d.female_probability)) },
+];
+
+/// The columns of a table with or without details.
+pub fn columns(with_details: bool) -> impl Iterator<Item = &'static Column> + Clone {
+    let more: &[Column] = if with_details { &DETAIL_COLUMNS } else { &[] };
+    COLUMNS.iter().chain(more)
+}
+
+fn details(row: &Row) -> Option<&Details> {
+    row.details.as_deref()
+}
+
+/// Pixels and counts are far from the limit of the type.
+fn pixels(number: Option<u32>) -> Cell<'static> {
+    Cell::Integer(number.and_then(|number| i32::try_from(number).ok()))
+}
+
+/// The cells as CSV has them.
+pub fn record<'r>(row: &'r Row, with_details: bool) -> impl Iterator<Item = String> + use<'r> {
+    columns(with_details).map(|column| match (column.cell)(row) {
+        Cell::Text(text) => text.unwrap_or_default().to_owned(),
+        Cell::Integer(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+        Cell::Number(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+    })
+}

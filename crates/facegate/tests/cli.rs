@@ -1,0 +1,296 @@
+//! The commands that work without the service: what they print, write, go on with and refuse.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use image::GenericImageView as _;
+use serde_json::Value;
+use support::{facegate, output};
+use tempfile::TempDir;
+use testkit::{jpeg, picture, portrait};
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("in a folder")).expect("makes folders");
+    std::fs::write(&path, bytes).expect("writes");
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+fn answers(jsonl: &[u8]) -> Vec<Value> {
+    let lines = jsonl.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).expect("JSON")).collect()
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+/// A face, a cup and what is no picture, in folders, beside a file that is not meant for one.
+fn album() -> TempDir {
+    let folder = folder();
+    write(folder.path(), "people/face.jpg", &jpeg(&portrait(2.0), 92));
+    write(folder.path(), "things/cup.png", &picture("coffee.png"));
+    write(folder.path(), "things/text.jpg", b"no picture");
+    write(folder.path(), "notes.txt", b"notes");
+    folder
+}
+
+#[test]
+fn analyze_prints_what_the_service_answers_and_fails_only_for_faults() {
+    let album = album();
+    let [face, cup, text_file] =
+        ["people/face.jpg", "things/cup.png", "things/text.jpg"].map(|name| text(&album.path().join(name)).to_owned());
+    let out = output(&["analyze", &face, &cup, &text_file]);
+    assert!(out.status.success(), "a picture that cannot be used is an answer");
+    let [ok, none, unreadable] = answers(&out.stdout).try_into().expect("three answers");
+    assert_eq!((&ok["sessionId"], &ok["hasError"]), (&face.clone().into(), &false.into()));
+    assert!(ok.get("details").is_none());
+    assert_eq!(none["error"], "FACE_NOT_FOUND");
+    assert_eq!(unreadable["errorDetail"]["code"], "image_format_unknown");
+    let summary = said(&out);
+    assert!(summary.contains("3 pictures in") && summary.contains("image_format_unknown 1"), "{summary}");
+
+    let out = output(&["analyze", &face, "/nonexistent/file.jpg"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert_eq!(answers(&out.stdout).len(), 1, "the other file is still answered");
+    assert!(said(&out).contains("/nonexistent/file.jpg"), "{}", said(&out));
+
+    // Under the strict profile the same face is too small.
+    let out = output(&["analyze", "--details", "--profile", "strict", &face]);
+    let strict = &answers(&out.stdout)[0];
+    assert_eq!(
+        (&strict["error"], strict["details"]["landmarks"].as_array().map(Vec::len)),
+        (&"FACE_TOO_SMALL".into(), Some(478))
+    );
+    // The service would not take a larger picture either.
+    let out = output(&["analyze", "--set", "server.max_image_bytes=1000", &face]);
+    assert_eq!(answers(&out.stdout)[0]["errorDetail"]["code"], "image_too_large");
+}
+
+#[test]
+fn every_format_says_the_same_of_a_folder() {
+    let album = album();
+    let out = |format: &str| {
+        let out = output(&["analyze", "--format", format, text(album.path())]);
+        assert!(out.status.success(), "{}", said(&out));
+        assert!(said(&out).contains("1  not named like pictures, left aside"), "{}", said(&out));
+        out.stdout
+    };
+    let lines = answers(&out("jsonl"));
+    assert_eq!(lines.len(), 3);
+    let array: Vec<Value> = serde_json::from_slice(&out("json")).expect("one array");
+    assert_eq!(array, lines);
+    let table = out("csv");
+    let mut table = csv::Reader::from_reader(table.as_slice());
+    let header = table.headers().expect("a header").clone();
+    let column = |name: &str| header.iter().position(|column| column == name).expect("a column");
+    let people = out("table");
+    let people = String::from_utf8(people).expect("text");
+    assert!(!people.contains('\u{1b}'), "colours belong on a terminal: {people}");
+    for ((row, answer), line) in table.records().zip(&lines).zip(people.lines().skip(1)) {
+        let row = row.expect("a row");
+        let cell = |name: &str| row[column(name)].to_owned();
+        assert_eq!(answer["sessionId"], cell("picture"));
+        let outcome = answer["error"].as_str().unwrap_or("OK");
+        assert_eq!(cell("outcome"), outcome);
+        assert!(
+            line.contains(outcome) && line.contains(Path::new(&cell("picture")).file_name().unwrap().to_str().unwrap())
+        );
+        match &answer["face"] {
+            Value::Null => {
+                assert_eq!(answer["errorDetail"]["code"], cell("error_code"));
+                assert_eq!(answer["errorDetail"]["message"], cell("error_message"));
+                assert_eq!(cell("age"), "");
+            }
+            face => {
+                assert_eq!(face["age"].to_string(), cell("age"));
+                assert_eq!(face["gender"].to_string(), cell("gender"));
+                assert_eq!(face["passiveLivenessScore"].to_string(), cell("passive_liveness_score"));
+                for side in ["top", "left", "width", "height"] {
+                    assert_eq!(face["rectangle"][side].to_string(), cell(side));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_where_it_was() {
+    let folder = folder();
+    let face = jpeg(&portrait(1.0), 90);
+    for number in 0..30 {
+        write(folder.path(), &format!("in/{number:02}.jpg"), &face);
+    }
+    let (pictures, out) = (folder.path().join("in"), folder.path().join("answers.csv"));
+    let arguments = ["analyze", text(&pictures), "--out", text(&out), "--parallel", "1"];
+    testkit::models();
+    let mut first = facegate(&arguments).stderr(Stdio::null()).spawn().expect("starts");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while std::fs::read_to_string(&out).map_or(0, |text| text.lines().count()) < 4 {
+        assert!(Instant::now() < deadline, "writes no rows");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // SIGKILL: nothing is left to the program.
+    first.kill().expect("runs");
+    first.wait().expect("ends");
+    let before = std::fs::read_to_string(&out).expect("reads").lines().count() - 1;
+    assert!(before < 30, "the run was over before it was killed");
+    let second = output(&arguments);
+    assert!(second.status.success(), "{}", said(&second));
+    assert!(said(&second).contains("in the file already"), "{}", said(&second));
+    let mut table = csv::Reader::from_path(&out).expect("a table");
+    let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>().expect("no torn row");
+    assert_eq!(rows.len(), 30, "no row is missing, none is there twice");
+    assert_eq!(rows.iter().map(|row| row[0].to_owned()).collect::<BTreeSet<_>>().len(), 30);
+    // Another run has nothing to do; other settings are refused.
+    assert!(said(&output(&arguments)).contains("0 pictures in"));
+    let strict = output(&[&arguments[..], &["--profile", "strict"]].concat());
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(said(&strict).contains("analysis.rules.profile"), "{}", said(&strict));
+}
+
+#[test]
+fn annotate_draws_the_box_and_the_verdict() {
+    let folder = folder();
+    let original = portrait(2.0);
+    let source = write(folder.path(), "face.jpg", &jpeg(&original, 95));
+    let drawn = folder.path().join("drawn.png");
+    let out = output(&["analyze", "--annotate", text(&drawn), text(&source)]);
+    assert!(out.status.success());
+    let answer: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let side = |name: &str| answer["face"]["rectangle"][name].as_u64().expect("a number") as u32;
+    let picture = image::open(&drawn).expect("a picture").to_rgb8();
+    assert_eq!(picture.width(), 1024);
+    assert!(picture.height() > 1024, "a caption stands under the picture");
+    // The accepted box is lime green along its edges and the picture is as it was far from it.
+    let middle = side("left") + side("width") / 4;
+    let green = (side("top") - 3..side("top") + 4).any(|y| picture.get_pixel(middle, y).0 == [0, 255, 0]);
+    assert!(green, "no green line at the upper edge of the box");
+    let (far, was) = (picture.get_pixel(900, 40).0, original.get_pixel(900, 40).0);
+    assert!(far.iter().zip(was).all(|(a, b)| a.abs_diff(b) < 12), "{far:?}, {was:?}");
+}
+
+#[test]
+fn several_pictures_are_annotated_in_folders_like_theirs_and_on_one_sheet() {
+    let album = album();
+    // The same name in another folder must not be overwritten.
+    write(album.path(), "things/face.jpg", &jpeg(&portrait(2.0), 92));
+    let drawn = folder();
+    let sheet = drawn.path().join("sheet.jpg");
+    let pattern = album.path().join("**/*.*g");
+    let arguments = ["analyze", "--annotate", text(drawn.path()), "--contact-sheet", text(&sheet), text(&pattern)];
+    let out = output(&arguments);
+    assert!(out.status.success(), "{}", said(&out));
+    for name in ["people/face.jpg.png", "things/face.jpg.png", "things/cup.png.png"] {
+        image::open(drawn.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    let sheet = image::open(sheet).expect("a picture");
+    let (width, height) = sheet.dimensions();
+    assert!(width > 4 * 256 && (256..512).contains(&height), "four tiles in one row, not {width} x {height}");
+}
+
+#[test]
+fn what_config_prints_can_be_given_back_and_every_value_has_its_origin() {
+    let folder = folder();
+    let own = write(
+        folder.path(),
+        "own.toml",
+        b"[server]\nqueue = 7\n[analysis.rules]\nmin_margin = { limit = 20 }\n[log]\n",
+    );
+    let print = |arguments: &[&str], variable: Option<(&str, &str)>| {
+        let out = facegate(arguments).envs(variable).output().expect("runs");
+        assert!(out.status.success(), "{}", said(&out));
+        String::from_utf8(out.stdout).expect("text")
+    };
+    let first = ["config", "--config", text(&own), "--profile", "strict", "--set", "log.level=debug"];
+    let printed = print(&first, Some(("FACEGATE_LISTEN", "127.0.0.1:9999")));
+    for expected in [
+        "queue = 7 # file",
+        "listen = \"127.0.0.1:9999\" # environment FACEGATE_LISTEN",
+        "level = \"debug\" # flag",
+        "min_margin.limit = 20 # file",
+        "min_margin.action = \"reject\" # profile strict",
+        "max_yaw.limit = 30 # profile strict",
+        "min_score = 0.6 # default",
+        "# tls_key is not set",
+    ] {
+        let lines: Vec<String> = printed.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in\n{printed}");
+    }
+    let again = write(folder.path(), "again.toml", printed.as_bytes());
+    let bare = |arguments: &[&str]| print(&[arguments, &["--bare"]].concat(), None);
+    let reprinted = bare(&["config", "--config", text(&again)]);
+    assert_eq!(reprinted, bare(&[&first[..], &["--set", "server.listen=127.0.0.1:9999"]].concat()));
+    let changed = print(&["config", "--changed", "--set", "server.workers=3"], None);
+    assert_eq!(changed.lines().count(), 2, "{changed}");
+    // A password is not for the eyes of who looks at a screen.
+    let hidden = print(&["config"], Some(("FACEGATE_AUTH_PASSWORD", "s3cret-passphrase")));
+    assert!(!hidden.contains("s3cret-passphrase") && hidden.contains("password is set"), "{hidden}");
+}
+
+/// Compares a file of the documentation with what the program writes for it.
+fn assert_fresh(name: &str, arguments: &[&str]) {
+    let out = facegate(arguments).output().expect("runs");
+    assert!(out.status.success(), "{}", said(&out));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let command = arguments.join(" ");
+    assert!(
+        written == String::from_utf8_lossy(&out.stdout),
+        "docs/{name} is out of date: cargo run --release -- {command} > docs/{name}"
+    );
+}
+
+#[test]
+fn the_reference_of_the_configuration_is_up_to_date() {
+    assert_fresh("configuration.md", &["config", "--reference"]);
+}
+
+#[test]
+fn the_profiles_are_files_that_mean_what_their_names_mean() {
+    for profile in ["default", "strict", "lenient"] {
+        let arguments = ["config", "analysis.rules", "--bare", "--profile", profile];
+        let name = format!("profiles/{profile}.toml");
+        assert_fresh(&name, &arguments);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        let of = |arguments: &[&str]| facegate(arguments).output().expect("runs").stdout;
+        assert_eq!(of(&["config", "--bare", "--config", text(&file)]), of(&["config", "--bare", "--profile", profile]));
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page_and_a_completion() {
+    let folder = folder();
+    assert!(output(&["man", "--out", text(folder.path())]).status.success());
+    let script = output(&["completions", "bash"]).stdout;
+    let script = String::from_utf8(script).expect("text");
+    for command in ["analyze", "bulk", "config", "evaluate", "models", "serve"] {
+        let page = std::fs::read_to_string(folder.path().join(format!("facegate-{command}.1"))).expect("a page");
+        assert!(page.starts_with(".ie") && page.contains("SYNOPSIS"), "{page}");
+        assert!(script.contains(&format!("facegate,{command})")), "{command} is not completed");
+    }
+    let mut shell = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().expect("bash");
+    std::io::Write::write_all(&mut shell.stdin.take().expect("piped"), script.as_bytes()).expect("reads");
+    assert!(shell.wait().expect("ends").success(), "the script is no bash");
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_fault() {
+    let mut child =
+        facegate(&["config", "--reference"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    drop(child.stdout.take());
+    let out = child.wait_with_output().expect("ends");
+    assert_eq!((out.status.code(), said(&out).as_str()), (Some(0), ""));
+}
