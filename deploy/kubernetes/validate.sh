@@ -18,13 +18,13 @@ if [ -z "$tool" ]; then
 fi
 
 for version in 1.31 1.34 1.37; do
-    "$tool" --strict --quiet --kubernetes-version "$version" ./*.yaml
+    "$tool" --strict --quiet --kubernetes-version "$version" ./*.yaml ./bulk/*.yaml
     echo "schemas of Kubernetes $version: valid"
 done
 
 # What no schema knows: everything must select the same pods, and refer to what exists.
 if "${tool%/*}/python3" -c 'import yaml' 2>/dev/null; then python=${tool%/*}/python3; else python=python3; fi
-"$python" - "$program" ./*.yaml <<'PYTHON'
+"$python" - "$program" ./*.yaml ./bulk/*.yaml <<'PYTHON'
 import subprocess, sys, yaml
 
 objects = [o for path in sys.argv[2:] for o in yaml.safe_load_all(open(path)) if o]
@@ -60,6 +60,18 @@ assert mount["name"] == volume["name"] and users.removeprefix(mount["mountPath"]
 assert pod["spec"]["enableServiceLinks"] is False
 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
     assert container[probe]["httpGet"]["port"] in ports
+
+job = by["Job", "facegate-bulk"]["spec"]
+bulk = job["template"]
+worker, = bulk["spec"]["containers"]
+assert f"--shard=$(JOB_COMPLETION_INDEX)/{job['completions']}" in worker["args"]
+assert bulk["spec"]["restartPolicy"] == "Never", "backoffLimitPerIndex asks for it"
+assert bulk["spec"]["enableServiceLinks"] is False
+assert ("Secret", worker["envFrom"][0]["secretRef"]["name"]) in by
+selector = by["NetworkPolicy", "facegate-bulk"]["spec"]["podSelector"]["matchLabels"]
+assert selector.items() <= bulk["metadata"]["labels"].items()
+# What selects the service must leave the job alone.
+assert not by["Service", "facegate"]["spec"]["selector"].items() <= bulk["metadata"]["labels"].items()
 print("references: consistent")
 
 # facegate refuses FACEGATE_ variables that are no settings, and values that it cannot read.

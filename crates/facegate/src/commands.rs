@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod bench;
+pub mod bulk;
 pub mod completions;
 pub mod config;
 pub mod evaluate;
@@ -40,6 +41,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Analyse pictures and print what the service would answer.
     Analyze(analyze::AnalyzeArgs),
+    /// Analyse millions of pictures in shards, from a folder, a tar file or an object store.
+    Bulk(bulk::BulkArgs),
     /// Measure error rates on labelled pictures.
     Evaluate(evaluate::EvaluateArgs),
     /// Measure what a request costs on this machine.
@@ -61,6 +64,7 @@ pub fn run(command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Serve(args) => serve::run(args),
         Command::Analyze(args) => analyze::run(args),
+        Command::Bulk(args) => bulk::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Models(args) => models::run(args),

@@ -1,6 +1,7 @@
 //! The program around the analysis: configuration, commands and the HTTP service.
 
 pub mod annotate;
+pub mod bulk;
 pub mod commands;
 pub mod config;
 pub mod models;

@@ -1,0 +1,249 @@
+//! The part files of one shard.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use futures_util::TryStreamExt as _;
+use parquet::errors::ParquetError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::Shard;
+use super::store::{Location, StoreError};
+use super::table;
+use crate::results::first_difference;
+use crate::row::{Answer, Row};
+
+/// The record of what all shards of a destination are made with.
+const RUN: &str = "run.json";
+
+/// What a part file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PartFormat {
+    /// What the service answers, one JSON object a line.
+    Jsonl,
+    /// The columns of `facegate analyze --format csv`, typed.
+    Parquet,
+}
+
+impl PartFormat {
+    /// The ending of a part's name.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+/// Parts cannot be written or gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum PartsError {
+    /// The store has failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The destination was begun with other settings, networks, shards, or another version.
+    #[error("the destination was begun with another {0}: results of both would not compare; give another --out")]
+    OtherRun(String),
+    /// A part is no file of its format.
+    #[error("the part {name} is damaged: {reason}; delete it, and its pictures are analysed again")]
+    Damaged {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A part cannot be made.
+    #[error("a part cannot be made: {0}")]
+    Parquet(#[from] ParquetError),
+    /// There is no random number for the names of the parts.
+    #[error("the system gives no random number")]
+    Random,
+}
+
+/// A picture's name in 16 bytes, so that what is done of millions fits into memory: two of a thousand million names
+/// share these bytes with a probability below 10^-20.
+type Digest = [u8; 16];
+
+fn digest(name: &str) -> Digest {
+    let mut short = Digest::default();
+    short.copy_from_slice(&Sha256::digest(name.as_bytes())[..16]);
+    short
+}
+
+/// What one shard has answered, and what it is about to write.
+#[derive(Debug)]
+pub struct Parts {
+    destination: Location,
+    shard: Shard,
+    format: PartFormat,
+    details: bool,
+    record: Value,
+    /// Tells the parts of this process from those of others, one of which may still run.
+    process: String,
+    written: u32,
+    max_rows: usize,
+    done: HashSet<Digest>,
+    outcomes: BTreeMap<String, u64>,
+    rows: Vec<Row>,
+    lines: Vec<u8>,
+    in_part: usize,
+}
+
+impl Parts {
+    /// Compares the destination's record with `record`, or begins it, and reads what the shard has done already.
+    pub async fn resume(
+        destination: Location,
+        shard: Shard,
+        format: PartFormat,
+        details: bool,
+        mut record: Value,
+        max_rows: usize,
+    ) -> Result<Self, PartsError> {
+        record["shards"] = shard.count.into();
+        if destination.get(RUN).await?.is_none() {
+            destination.put(RUN, format!("{record:#}\n").into()).await?;
+        }
+        // Read again: another shard may have begun with other settings at the same time.
+        let begun = destination.get(RUN).await?.unwrap_or_default();
+        let begun: Value = serde_json::from_slice(&begun).unwrap_or_default();
+        if let Some(what) = first_difference(&begun, &record) {
+            return Err(PartsError::OtherRun(what));
+        }
+        let random = getrandom::u32().map_err(|_| PartsError::Random)?;
+        let mut parts = Self {
+            destination,
+            shard,
+            format,
+            details,
+            record,
+            process: format!("{random:08x}"),
+            written: 0,
+            max_rows: max_rows.max(1),
+            done: HashSet::new(),
+            outcomes: BTreeMap::new(),
+            rows: Vec::new(),
+            lines: Vec::new(),
+            in_part: 0,
+        };
+        parts.read_done().await?;
+        Ok(parts)
+    }
+
+    async fn read_done(&mut self) -> Result<(), PartsError> {
+        let (begin, end) = (format!("{}-", self.begin("part")), format!(".{}", self.format.ending()));
+        let mut objects = std::pin::pin!(self.destination.list());
+        while let Some((name, meta)) = objects.try_next().await? {
+            if !(name.starts_with(&begin) && name.ends_with(&end)) {
+                continue;
+            }
+            let Some(bytes) = self.destination.get_at(&meta.location).await? else { continue };
+            let damaged = |reason: String| PartsError::Damaged { name: name.clone(), reason };
+            let pairs = match self.format {
+                PartFormat::Jsonl => pairs_in_jsonl(&bytes).map_err(|error| damaged(error.to_string()))?,
+                PartFormat::Parquet => table::names_and_outcomes(bytes).map_err(|error| damaged(error.to_string()))?,
+            };
+            for (picture, outcome) in pairs {
+                if self.done.insert(digest(&picture)) {
+                    *self.outcomes.entry(outcome).or_default() += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the names of the shard's files begin with.
+    fn begin(&self, what: &str) -> String {
+        format!("{what}-{:05}-of-{:05}", self.shard.index, self.shard.count)
+    }
+
+    /// The pictures that the shard's parts hold.
+    pub fn done(&self) -> Done {
+        Done(self.done.clone())
+    }
+
+    /// Answers in the parts that are written, by outcome.
+    pub fn outcomes(&self) -> &BTreeMap<String, u64> {
+        &self.outcomes
+    }
+
+    /// Adds an answer; true when the part is full.
+    #[must_use]
+    pub fn push(&mut self, answer: Answer) -> bool {
+        *self.outcomes.entry(answer.row.outcome.to_owned()).or_default() += 1;
+        match self.format {
+            PartFormat::Jsonl => {
+                self.lines.extend_from_slice(&answer.json);
+                self.lines.push(b'\n');
+            }
+            PartFormat::Parquet => self.rows.push(answer.row),
+        }
+        self.in_part += 1;
+        self.in_part >= self.max_rows
+    }
+
+    /// Writes the part, if it has any row.
+    pub async fn flush(&mut self) -> Result<(), PartsError> {
+        if self.in_part == 0 {
+            return Ok(());
+        }
+        let bytes: Bytes = match self.format {
+            PartFormat::Jsonl => std::mem::take(&mut self.lines).into(),
+            PartFormat::Parquet => {
+                table::write(&std::mem::take(&mut self.rows), self.details, &self.record.to_string())?
+            }
+        };
+        let name = format!("{}-{}-{:06}.{}", self.begin("part"), self.process, self.written, self.format.ending());
+        self.destination.put(&name, bytes).await?;
+        self.written += 1;
+        self.in_part = 0;
+        Ok(())
+    }
+
+    /// Writes the last part, and the file that says that the shard is complete.
+    pub async fn finish(&mut self) -> Result<(), PartsError> {
+        self.flush().await?;
+        let pictures: u64 = self.outcomes.values().sum();
+        let done = json!({ "pictures": pictures, "outcomes": self.outcomes });
+        self.destination.put(&format!("{}.json", self.begin("done")), format!("{done:#}\n").into()).await?;
+        Ok(())
+    }
+}
+
+/// The pictures that need not be analysed again.
+#[derive(Debug, Clone, Default)]
+pub struct Done(HashSet<Digest>);
+
+impl Done {
+    /// Whether a picture is among them.
+    pub fn holds(&self, name: &str) -> bool {
+        self.0.contains(&digest(name))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Names and outcomes of the lines of a part, which are all complete.
+fn pairs_in_jsonl(bytes: &[u8]) -> Result<Vec<(String, String)>, serde_json::Error> {
+    /// All that is looked at.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line {
+        session_id: String,
+        error: Option<String>,
+    }
+    serde_json::Deserializer::from_slice(bytes)
+        .into_iter::<Line>()
+        .map(|line| line.map(|line| (line.session_id, line.error.unwrap_or_else(|| "OK".into()))))
+        .collect()
+}

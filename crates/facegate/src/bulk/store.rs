@@ -1,0 +1,178 @@
+//! Where a path or an address leads: the file system, or an object store.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload};
+
+/// Attempts at what fails for a reason that may pass.
+const ATTEMPTS: u32 = 4;
+
+/// Pause before the second attempt; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A fault of a store, which is none of a picture.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address names no store that this program knows.
+    #[error("{0}")]
+    Address(String),
+    /// The store has failed for good, or too often.
+    #[error("{what}: {}", chain(.source))]
+    Failed {
+        /// What was being done.
+        what: String,
+        /// What the store said.
+        source: Error,
+    },
+}
+
+/// An error and what is behind it; a cause that its error has quoted already is not told twice.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// A folder or a prefix in an object store.
+#[derive(Debug, Clone)]
+pub struct Location {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    shown: String,
+}
+
+/// Whether an address is that of an object store rather than a path.
+pub fn is_remote(address: &str) -> bool {
+    address.contains("://") && !address.starts_with("file://")
+}
+
+/// The path that an address without a store means.
+pub fn local_path(address: &str) -> &FilePath {
+    FilePath::new(address.strip_prefix("file://").unwrap_or(address))
+}
+
+impl Location {
+    /// A folder to write to, made when it is missing, or a prefix.
+    pub fn destination(address: &str, instance_credentials: bool) -> Result<Self, StoreError> {
+        if is_remote(address) {
+            return Self::remote(address, instance_credentials);
+        }
+        let failed = |error: &dyn std::error::Error| StoreError::Address(format!("cannot write to {address}: {error}"));
+        let path = local_path(address);
+        std::fs::create_dir_all(path).map_err(|error| failed(&error))?;
+        // A part that is there must still be there after a power cut: its pictures are not analysed again.
+        let store = LocalFileSystem::new_with_prefix(path).map_err(|error| failed(&error))?.with_fsync(true);
+        Ok(Self { store: Arc::new(store), prefix: Path::default(), shown: address.to_owned() })
+    }
+
+    /// A prefix in an object store.
+    #[cfg(feature = "cloud")]
+    pub fn remote(address: &str, instance_credentials: bool) -> Result<Self, StoreError> {
+        let (store, prefix) = super::cloud::open(address, instance_credentials)?;
+        Ok(Self { store, prefix, shown: address.trim_end_matches('/').to_owned() })
+    }
+
+    /// A prefix in an object store.
+    #[cfg(not(feature = "cloud"))]
+    pub fn remote(address: &str, _instance_credentials: bool) -> Result<Self, StoreError> {
+        Err(StoreError::Address(format!(
+            "{address}: this facegate was built without object stores; build it with `cargo build --release --features \
+             cloud`, or use the container image"
+        )))
+    }
+
+    /// Every object below, with its name relative to here. Not in any order.
+    pub fn list(&self) -> impl futures_util::Stream<Item = Result<(String, ObjectMeta), StoreError>> + Send + 'static {
+        let prefix = (!self.prefix.as_ref().is_empty()).then(|| self.prefix.clone());
+        let (what, location) = (format!("cannot list {}", self.shown), self.clone());
+        self.store
+            .list(prefix.as_ref())
+            .map_ok(move |meta| (location.name_of(&meta.location), meta))
+            .map_err(move |source| StoreError::Failed { what: what.clone(), source })
+    }
+
+    fn name_of(&self, location: &Path) -> String {
+        let rest = location.as_ref().strip_prefix(self.prefix.as_ref()).unwrap_or(location.as_ref());
+        rest.trim_start_matches('/').to_owned()
+    }
+
+    /// The object of that name; `None` when there is none.
+    pub async fn get(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        self.get_at(&self.path(name)).await
+    }
+
+    /// The object at a location that [`list`](Self::list) gave; `None` when it is gone.
+    pub async fn get_at(&self, location: &Path) -> Result<Option<Bytes>, StoreError> {
+        let read = || async { self.store.get(location).await?.bytes().await };
+        match self.persist(&format!("cannot read {location}"), read).await {
+            Err(StoreError::Failed { source: Error::NotFound { .. }, .. }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(bytes) => Ok(Some(bytes)),
+        }
+    }
+
+    /// Writes an object. Readers see all of it or none.
+    pub async fn put(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let location = self.path(name);
+        let write = || self.store.put(&location, PutPayload::from_bytes(bytes.clone()));
+        self.persist(&format!("cannot write {}/{name}", self.shown), write).await.map(|_| ())
+    }
+
+    fn path(&self, name: &str) -> Path {
+        self.prefix.parts().chain(Path::from(name).parts()).collect()
+    }
+
+    /// Tries again, with growing pauses, what fails for a reason that may pass.
+    async fn persist<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        what: &str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        let mut pause = FIRST_PAUSE;
+        let mut attempts = 1;
+        loop {
+            let source = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if attempts == ATTEMPTS || is_final(&source) {
+                return Err(StoreError::Failed { what: what.to_owned(), source });
+            }
+            eprintln!("facegate: {what}: {}; attempt {} of {ATTEMPTS} in {pause:?}", chain(&source), attempts + 1);
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            attempts += 1;
+        }
+    }
+}
+
+/// Whether another attempt would fail in the same way.
+fn is_final(error: &Error) -> bool {
+    #[cfg(feature = "cloud")]
+    if super::cloud::is_refused(error) {
+        return true;
+    }
+    matches!(
+        error,
+        Error::NotFound { .. }
+            | Error::InvalidPath { .. }
+            | Error::NotSupported { .. }
+            | Error::NotImplemented { .. }
+            | Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::UnknownConfigurationKey { .. }
+    )
+}

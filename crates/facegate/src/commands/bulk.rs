@@ -1,0 +1,245 @@
+//! `facegate bulk SOURCE --out DEST`: millions of pictures, in shards, in runs that may be killed.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueHint};
+use face_analysis::FaceAnalyzer;
+use face_models::Group;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::runtime::Runtime;
+
+use super::models::fetch_with_progress;
+use super::serve::stop_signal;
+use super::{CommandError, ConfigArgs};
+use crate::bulk::Shard;
+use crate::bulk::parts::{PartFormat, Parts};
+use crate::bulk::source::{self, Content, Picture, SourceError, Wanted};
+use crate::bulk::store::Location;
+use crate::config::Config;
+use crate::parallel::in_order;
+use crate::row::Answer;
+use crate::{models, pictures, results};
+
+/// How often a run says how far it is when nobody watches a terminal.
+const SAY_EVERY: Duration = Duration::from_secs(30);
+
+/// Attempts at reading a file, and the pause before the second, which doubles with each.
+const READ_ATTEMPTS: u32 = 4;
+const READ_PAUSE: Duration = Duration::from_millis(500);
+
+/// Arguments of `facegate bulk`.
+#[derive(Debug, Args)]
+pub struct BulkArgs {
+    /// A folder, a tar file (.tar, .tar.gz), or a prefix: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX.
+    #[arg(value_hint = ValueHint::AnyPath)]
+    source: String,
+    /// Folder or prefix for the answers. A run that was killed goes on with what is missing in it.
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
+    out: String,
+    /// Which share of the pictures, from 0: 0/16 to 15/16.
+    #[arg(long, value_name = "INDEX/COUNT", default_value = "0/1")]
+    shard: Shard,
+    /// What the part files hold.
+    #[arg(long, value_enum, default_value_t = PartFormat::Jsonl)]
+    format: PartFormat,
+    /// Answers in a part file: what is lost at most when the process is killed.
+    #[arg(long, value_name = "ROWS", default_value_t = 1000)]
+    part_rows: usize,
+    /// Also every measured value.
+    #[arg(long)]
+    details: bool,
+    /// Take every file or object, also those whose names do not end like those of pictures.
+    #[arg(long)]
+    any_name: bool,
+    /// Pictures analysed at the same time; 0 is one per core.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    parallel: usize,
+    /// Ask the cloud's metadata service for credentials (169.254.169.254, metadata.google.internal) when there are none
+    /// in the environment.
+    #[arg(long)]
+    instance_credentials: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Analyses what the shard's parts do not hold yet. A picture that cannot be used or read is an answer; a fault of the
+/// source or the destination ends the run with a failing exit code, after what is done has been written.
+pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
+    let config = args.config.load()?.config;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let record = results::record(&config, args.format.ending(), args.details, false);
+    let destination = Location::destination(&args.out, args.instance_credentials)?;
+    let parts = Parts::resume(destination, args.shard, args.format, args.details, record, args.part_rows);
+    let mut parts = runtime.block_on(parts)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let wanted = Wanted {
+        shard: args.shard,
+        done: parts.done(),
+        any_name: args.any_name,
+        max_bytes: config.server.max_image_bytes,
+        stop: Arc::clone(&stop),
+    };
+    let earlier = wanted.done.len();
+    let pictures = source::open(&args.source, wanted, args.instance_credentials, runtime.handle())?;
+    let signalled = Arc::clone(&stop);
+    runtime.spawn(async move {
+        stop_signal().await;
+        signalled.store(true, Ordering::Relaxed);
+        // Whoever asks twice does not want to wait.
+        stop_signal().await;
+        std::process::exit(1);
+    });
+    let store = models::store(config.models.dir.as_ref())?;
+    fetch_with_progress(&store, Group::Models)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if args.parallel == 0 { cores } else { args.parallel };
+    let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
+    let progress = Progress::new(args.shard, earlier)?;
+    let result = analyse(args, &config, &analyzer, threads, pictures, &runtime, &mut parts, &progress);
+    progress.finish();
+    // Set in any case, so that nothing goes on reading a source.
+    let stopped = stop.swap(true, Ordering::Relaxed);
+    if result.is_err() || stopped {
+        // What is done need not be done again.
+        runtime.block_on(parts.flush())?;
+        result?;
+        return Err(CommandError::new(format!(
+            "stopped after {} pictures of shard {}; run the same command again to go on",
+            progress.done(),
+            args.shard
+        )));
+    }
+    runtime.block_on(parts.finish())?;
+    progress.summary(parts.outcomes())?;
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "all that a run consists of")]
+fn analyse(
+    args: &BulkArgs,
+    config: &Config,
+    analyzer: &FaceAnalyzer,
+    threads: usize,
+    pictures: source::Pictures,
+    runtime: &Runtime,
+    parts: &mut Parts,
+    progress: &Progress,
+) -> Result<(), CommandError> {
+    let work = |picture: Result<Picture, SourceError>| answer(analyzer, picture?, args.details, config);
+    in_order(pictures, threads, work, |answer| {
+        if let Some(answer) = answer? {
+            if parts.push(answer) {
+                runtime.block_on(parts.flush())?;
+            }
+            progress.count();
+        }
+        Ok(())
+    })
+}
+
+/// The answer for one picture; `None` when it is gone. A fault of ours is an answer too: the same picture would cause it
+/// again, and nothing after it would ever be reached.
+fn answer(
+    analyzer: &FaceAnalyzer,
+    picture: Picture,
+    details: bool,
+    config: &Config,
+) -> Result<Option<Answer>, SourceError> {
+    let max_bytes = config.server.max_image_bytes;
+    let Picture { name, content } = picture;
+    let bytes = match content {
+        Content::Bytes(bytes) => Some(bytes),
+        Content::TooLarge => None,
+        Content::File(path) => match read_persistently(&path, max_bytes) {
+            Ok(bytes) => bytes.map(Into::into),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(SourceError::Io { path, source }),
+        },
+    };
+    let Some(bytes) = bytes else { return Ok(Some(Answer::too_large(name, max_bytes))) };
+    Ok(Some(match analyzer.analyze(&bytes, face_analysis::Wanted { details, face_image: false }) {
+        Ok(analysis) => Answer::new(name, analysis, config.response.face_image),
+        Err(error) => Answer::unreadable(name, error.code(), &error.to_string()),
+    }))
+}
+
+/// Reads a file; what fails for a reason that may pass (a network share) is tried again.
+fn read_persistently(path: &std::path::Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut pause = READ_PAUSE;
+    for _ in 1..READ_ATTEMPTS {
+        match pictures::read(path, max_bytes) {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+                eprintln!("facegate: cannot read {}: {error}; another attempt in {pause:?}", path.display());
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
+            result => return result,
+        }
+    }
+    pictures::read(path, max_bytes)
+}
+
+/// Says how far a shard is: a line on a terminal, else a line of the log from time to time.
+struct Progress {
+    bar: ProgressBar,
+    begin: Instant,
+    earlier: usize,
+    shard: Shard,
+    done: AtomicU64,
+    /// Seconds since the begin at which the next line is due.
+    next: AtomicU64,
+}
+
+impl Progress {
+    fn new(shard: Shard, earlier: usize) -> Result<Self, CommandError> {
+        let bar = if io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{spinner} shard {prefix}: {pos} pictures, {msg}/s, {elapsed}")?;
+            ProgressBar::no_length().with_style(style).with_prefix(shard.to_string())
+        } else {
+            ProgressBar::hidden()
+        };
+        if earlier > 0 {
+            eprintln!("shard {shard}: {earlier} pictures were answered by earlier runs");
+        }
+        let next = AtomicU64::new(SAY_EVERY.as_secs());
+        Ok(Self { bar, begin: Instant::now(), earlier, shard, done: AtomicU64::new(0), next })
+    }
+
+    fn count(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        self.bar.set_position(done);
+        self.bar.set_message(format!("{:.1}", self.rate()));
+        let seconds = self.begin.elapsed().as_secs();
+        if self.bar.is_hidden() && seconds >= self.next.load(Ordering::Relaxed) {
+            self.next.store(seconds + SAY_EVERY.as_secs(), Ordering::Relaxed);
+            eprintln!("shard {}: {done} pictures, {:.1} a second", self.shard, self.rate());
+        }
+    }
+
+    fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    fn rate(&self) -> f64 {
+        self.done() as f64 / self.begin.elapsed().as_secs_f64().max(1e-3)
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn summary(&self, outcomes: &BTreeMap<String, u64>) -> io::Result<()> {
+        let mut err = io::stderr().lock();
+        let all: u64 = outcomes.values().sum();
+        writeln!(err, "shard {}: complete, {all} pictures", self.shard)?;
+        for (outcome, count) in outcomes {
+            writeln!(err, "{count:>8}  {outcome}")?;
+        }
+        let earlier = if self.earlier > 0 { format!(", {} by earlier runs", self.earlier) } else { String::new() };
+        writeln!(err, "{} by this run, {:.1} a second{earlier}", self.done(), self.rate())
+    }
+}

@@ -1,0 +1,195 @@
+//! `facegate bulk` on the file system: shards side by side, killed, started again.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field;
+use serde_json::Value;
+use support::{facegate, output};
+use tempfile::TempDir;
+use testkit::{jpeg, picture, portrait};
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("in a folder")).expect("makes folders");
+    std::fs::write(path, bytes).expect("writes");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+/// The parts of a destination, in whatever shard.
+fn parts(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| text(path).ends_with(ending) && text(path).contains("/part-")).collect()
+}
+
+/// Name and outcome of every answer, as often as it stands in the parts.
+fn answers(folder: &Path) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for part in parts(folder, ".jsonl") {
+        let part = std::fs::read_to_string(&part).expect("text");
+        assert!(part.ends_with('\n'), "a part ends with a whole line");
+        for line in part.lines() {
+            let answer: Value = serde_json::from_str(line).expect("a whole line");
+            let word = |key: &str| answer[key].as_str().map(ToOwned::to_owned);
+            all.push((word("sessionId").expect("a name"), word("error").unwrap_or_else(|| "OK".into())));
+        }
+    }
+    all
+}
+
+fn start(source: &Path, out: &Path, shard: &str) -> Child {
+    let arguments = ["bulk", text(source), "--out", text(out), "--shard", shard, "--part-rows", "3", "--parallel", "1"];
+    facegate(&arguments).stderr(Stdio::piped()).spawn().expect("starts")
+}
+
+fn wait_for_parts(folder: &Path, shard: &str, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(180);
+    while parts(folder, ".jsonl").iter().filter(|part| text(part).contains(shard)).count() < count {
+        assert!(Instant::now() < deadline, "no parts of {shard}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill runs").success());
+}
+
+#[test]
+fn shards_that_are_killed_and_started_again_answer_every_picture() {
+    testkit::models();
+    let (source, out) = (folder(), folder());
+    let face = jpeg(&portrait(1.0), 90);
+    let mut expected = BTreeSet::new();
+    for number in 0..48 {
+        let name = format!("day {}/ü{number:02}.jpg", number % 5);
+        write(source.path(), &name, &face);
+        expected.insert(name);
+    }
+    write(source.path(), "notes.txt", b"no picture, and not named like one");
+    write(source.path(), "broken.jpg", &face[..face.len() / 2]);
+    expected.insert("broken.jpg".to_owned());
+
+    let (mut first, second) = (start(source.path(), out.path(), "0/2"), start(source.path(), out.path(), "1/2"));
+    // SIGKILL leaves nothing to the one, SIGTERM lets the other write the part that it has begun.
+    wait_for_parts(out.path(), "part-00000-of-00002", 2);
+    signal(&first, "-KILL");
+    first.wait().expect("ends");
+    wait_for_parts(out.path(), "part-00001-of-00002", 1);
+    signal(&second, "-TERM");
+    let second = second.wait_with_output().expect("ends");
+    assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+    assert!(said(&second).contains("run the same command again"), "{}", said(&second));
+    let before = answers(out.path());
+    assert!((9..expected.len()).contains(&before.len()), "{} answers before the restart", before.len());
+
+    for shard in ["0/2", "1/2"] {
+        let again = start(source.path(), out.path(), shard).wait_with_output().expect("ends");
+        assert!(again.status.success(), "{}", said(&again));
+        assert!(said(&again).contains("answered by earlier runs"), "{}", said(&again));
+    }
+    let after = answers(out.path());
+    assert_eq!(after.len(), expected.len(), "no picture twice");
+    let by_name: BTreeMap<_, _> = after.iter().cloned().collect();
+    assert_eq!(by_name.keys().cloned().collect::<BTreeSet<_>>(), expected, "and none missing");
+    assert_eq!(by_name["broken.jpg"], "INTERNAL_ERROR");
+    assert!(before.iter().all(|(name, outcome)| by_name[name] == *outcome), "earlier answers are kept");
+    let done = |shard: u32| -> Value {
+        let path = out.path().join(format!("done-0000{shard}-of-00002.json"));
+        serde_json::from_slice(&std::fs::read(path).expect("the shard is complete")).expect("JSON")
+    };
+    let counts: u64 = (0..2).map(|shard| done(shard)["pictures"].as_u64().expect("a number")).sum();
+    assert_eq!(counts, expected.len() as u64);
+
+    // Nothing is left to do, and what differs is refused.
+    let parts_before = parts(out.path(), ".jsonl").len();
+    let again = start(source.path(), out.path(), "0/2").wait_with_output().expect("ends");
+    assert!(again.status.success() && said(&again).contains("0 by this run"), "{}", said(&again));
+    assert_eq!(parts(out.path(), ".jsonl").len(), parts_before);
+    let other = start(source.path(), out.path(), "0/3").wait_with_output().expect("ends");
+    assert_eq!(other.status.code(), Some(1));
+    assert!(said(&other).contains("shards"), "{}", said(&other));
+}
+
+#[test]
+fn a_tar_file_gives_the_same_answers_as_its_folder_and_parquet_the_same_as_json() {
+    let (source, work) = (folder(), folder());
+    write(source.path(), "people/face.jpg", &jpeg(&portrait(2.0), 92));
+    write(source.path(), "cup.png", &picture("coffee.png"));
+    write(source.path(), "text.jpg", b"no picture");
+    write(source.path(), "large.bmp", &vec![0; 300_000]);
+    write(source.path(), "without-an-ending", &picture("coffee.png"));
+    let archive = work.path().join("pictures.tar.gz");
+    let packed = Command::new("tar").args(["-czf", text(&archive), "-C", text(source.path()), "."]).status();
+    assert!(packed.expect("tar runs").success());
+    let limit = ["--any-name", "--set", "server.max_image_bytes=250000"];
+    let run = |source: &Path, format: &str| {
+        let out = work.path().join(format!("{}-{format}", source.file_name().expect("a name").to_string_lossy()));
+        let arguments = ["bulk", text(source), "--out", text(&out), "--format", format, "--details"];
+        let output = output(&[&arguments[..], &limit].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        out
+    };
+    let of_folder: BTreeMap<String, String> = answers(&run(source.path(), "jsonl")).into_iter().collect();
+    assert_eq!(of_folder, answers(&run(&archive, "jsonl")).into_iter().collect());
+    let outcome = |name: &str| of_folder[name].as_str();
+    assert_eq!((of_folder.len(), outcome("people/face.jpg"), outcome("cup.png")), (5, "OK", "FACE_NOT_FOUND"));
+    assert_eq!((outcome("text.jpg"), outcome("large.bmp")), ("INTERNAL_ERROR", "INTERNAL_ERROR"));
+
+    let tables = parts(&run(&archive, "parquet"), ".parquet");
+    let [table] = &tables[..] else { panic!("one part, not {tables:?}") };
+    // The record reader of the parquet crate assembles rows by the file's own schema.
+    let reader = SerializedFileReader::new(std::fs::File::open(table).expect("opens")).expect("a Parquet file");
+    let rows: Vec<BTreeMap<String, Field>> = reader
+        .get_row_iter(None)
+        .expect("rows")
+        .map(|row| row.expect("a row").get_column_iter().map(|(name, field)| (name.clone(), field.clone())).collect())
+        .collect();
+    let word = |row: &BTreeMap<String, Field>, column: &str| match &row[column] {
+        Field::Str(text) => text.clone(),
+        other => panic!("{column} is {other}"),
+    };
+    assert_eq!(of_folder, rows.iter().map(|row| (word(row, "picture"), word(row, "outcome"))).collect());
+    let row = |name: &str| rows.iter().find(|row| word(row, "picture") == name).expect("a row");
+    assert_eq!(word(row("large.bmp"), "error_code"), "image_too_large");
+    let face = row("people/face.jpg");
+    assert!(matches!(face["age"], Field::Int(15..60)), "{face:?}");
+    assert!(matches!(face["interpupillary_distance"], Field::Float(75.0..100.0)), "{face:?}");
+    assert_eq!((&face["image_width"], &face["error_code"]), (&Field::Int(1024), &Field::Null));
+}
+
+#[test]
+fn faults_end_the_run_and_are_told() {
+    let (source, work) = (folder(), folder());
+    write(source.path(), "face.jpg", &jpeg(&portrait(1.0), 90));
+    write(work.path(), "file", b"");
+    write(work.path(), "cut.tar", &[b'x'; 700]);
+    let file = work.path().join("file");
+    let (missing, cut, out) = (work.path().join("missing"), work.path().join("cut.tar"), work.path().join("out"));
+    let cases: [(&Path, &Path, &str); 3] =
+        [(source.path(), &file, "cannot write to"), (&missing, &out, "cannot read"), (&cut, &out, "cut.tar")];
+    for (source, out, expected) in cases {
+        let out = output(&["bulk", text(source), "--out", text(out)]);
+        assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+        assert!(said(&out).contains(expected), "{expected}: {}", said(&out));
+    }
+    let out = output(&["bulk", text(source.path()), "--out", text(&out), "--shard", "2/2"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(said(&out).contains("0/2 to 1/2"), "{}", said(&out));
+}
