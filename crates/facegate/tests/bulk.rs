@@ -133,12 +133,12 @@ fn a_tar_file_gives_the_same_answers_as_its_folder_and_parquet_the_same_as_json(
     write(source.path(), "people/face.jpg", &jpeg(&portrait(2.0), 92));
     write(source.path(), "cup.png", &picture("coffee.png"));
     write(source.path(), "text.jpg", b"no picture");
-    write(source.path(), "large.bmp", &vec![0; 300_000]);
+    write(source.path(), "large.bmp", &vec![0; 700_000]);
     write(source.path(), "without-an-ending", &picture("coffee.png"));
     let archive = work.path().join("pictures.tar.gz");
     let packed = Command::new("tar").args(["-czf", text(&archive), "-C", text(source.path()), "."]).status();
     assert!(packed.expect("tar runs").success());
-    let limit = ["--any-name", "--set", "server.max_image_bytes=250000"];
+    let limit = ["--any-name", "--set", "server.max_image_bytes=600000"];
     let run = |source: &Path, format: &str| {
         let out = work.path().join(format!("{}-{format}", source.file_name().expect("a name").to_string_lossy()));
         let arguments = ["bulk", text(source), "--out", text(&out), "--format", format, "--details"];
