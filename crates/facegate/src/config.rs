@@ -428,8 +428,11 @@ impl Config {
             insert(table, name, value);
             // Now, since later nobody would know where the value came from.
             if let Err(error) = table.clone().try_into::<Self>() {
-                let value = get(table, name).map(display).unwrap_or_default();
-                let reason = reason(error.message());
+                // A password is not for the log of whoever started us.
+                let (value, reason) = match get(table, name) {
+                    Some(_) if name == "auth.password" => ("what it is".to_owned(), "expected a string".to_owned()),
+                    value => (value.map(display).unwrap_or_default(), reason(error.message())),
+                };
                 return Err(ConfigError::Value { origin, name: name.to_owned(), value, reason });
             }
             origins.insert(name.to_owned(), origin);

@@ -132,7 +132,12 @@ mod tests {
     fn every_built_in_value_belongs_to_a_setting() {
         let known: Vec<String> = settings().into_iter().map(|setting| setting.name).collect();
         let mut built_in = Vec::new();
-        super::super::leaves("", &table_of(&Config::default()).expect("a table"), &mut |name, _| built_in.push(name));
+        super::super::leaves("", &table_of(&Config::default()).expect("a table"), &mut |name, value| {
+            // `models` is an empty table: its only setting has no built-in value.
+            if !value.is_table() {
+                built_in.push(name);
+            }
+        });
         assert!(built_in.len() > 25);
         for name in built_in {
             assert!(known.contains(&name), "{name} is missing in {known:?}");
