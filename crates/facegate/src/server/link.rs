@@ -40,8 +40,10 @@ pub struct LinkSettings {
     /// The ports that links may name.
     pub ports: Vec<u16>,
     /// The only hosts that links may name, with their subdomains; empty for any.
+    #[schema(value_type = Vec<String>)]
     pub allow_hosts: Vec<HostRule>,
     /// Hosts that links may not name, with their subdomains; an address is not reached through a name either.
+    #[schema(value_type = Vec<String>)]
     pub deny_hosts: Vec<HostRule>,
     /// Redirects that are followed.
     pub max_redirects: usize,
