@@ -108,7 +108,8 @@ fn nothing_private_reaches_a_log_a_metric_a_trace_or_an_answer() {
     // port for metrics.
     let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     let [port, proxy_port, traces, metrics] = listeners.each_ref().map(|l| l.local_addr().expect("bound").port());
-    let [server, proxy, collector, _] = listeners;
+    let [server, proxy, collector, free] = listeners;
+    drop(free);
     proxy.set_nonblocking(true).expect("nonblocking");
     let exported = Arc::new(Mutex::new(Vec::new()));
     let export = Arc::clone(&exported);
