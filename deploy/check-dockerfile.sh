@@ -8,7 +8,7 @@
 #
 #   --binary FILE    leave the builder stage out and take this program as its result
 #   --models FOLDER  leave the models stage out and take this model folder as its result
-#   --mirror URL     where debootstrap fetches Debian from
+#   --mirror URL     where debootstrap fetches Debian from, unless from where it does by itself
 #   WORK             where the trees lie (default: a temporary folder, removed at the end)
 #
 # Understands what this Dockerfile uses: FROM, RUN, COPY, ENV, WORKDIR, USER, HEALTHCHECK, ENTRYPOINT, CMD (the last
@@ -18,7 +18,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 context=$(dirname "$here")
 dockerfile=$here/Dockerfile
-binary='' models='' work='' mirror=http://deb.debian.org/debian
+binary='' models='' work='' mirror=''
 while [ $# -gt 0 ]; do
     case $1 in
         --binary) binary=$(realpath "$2"); shift 2 ;;
@@ -54,7 +54,7 @@ base() { # the tree that stands for an image
     local image=$1 tree=$2
     case $image in debian:bookworm-slim | rust:*-bookworm) ;; *) echo "no stand-in for $image" >&2; exit 1 ;; esac
     if [ ! -e "$work/base/usr/bin/env" ]; then
-        debootstrap --variant=minbase --include=ca-certificates bookworm "$work/base" "$mirror" >"$work/debootstrap.log" 2>&1 ||
+        debootstrap --variant=minbase --include=ca-certificates bookworm "$work/base" ${mirror:+"$mirror"} >"$work/debootstrap.log" 2>&1 ||
             { tail -20 "$work/debootstrap.log" >&2; exit 1; }
         rm -rf "$work/base"/var/cache/apt/archives/*.deb "$work/base"/var/lib/apt/lists/*
         rm -rf "$work/base"/usr/share/{doc,man,locale,info}/*
