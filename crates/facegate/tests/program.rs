@@ -374,8 +374,16 @@ fn a_taken_port_for_metrics_is_told_and_stops_only_whom_it_was_chosen_for() {
     let text = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(1), "{text}");
     assert!(text.contains("for metrics") && text.contains("FACEGATE_METRICS_LISTEN"), "{text}");
-    // The built-in port may be taken already, by another service of this machine.
-    let _taken = TcpListener::bind("127.0.0.1:9464");
+    // Tests beside this one start services that hold the built-in port for a
+    // moment: one that only tried once could find it taken, and then free.
+    let patience = Instant::now();
+    let _taken = loop {
+        match TcpListener::bind("127.0.0.1:9464") {
+            Ok(taken) => break taken,
+            Err(why) => assert!(patience.elapsed() < Duration::from_secs(60), "the built-in port stays taken: {why}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
     let (code, log) = Started::new(&mut facegate(&["serve", "--listen", "127.0.0.1:0"])).stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("there are no metrics"), "{log}");
