@@ -338,14 +338,24 @@ impl Window {
     fn planar_bgr(&self, input: &mut Vec<f32>) {
         let [width, height] = self.canvas;
         let plane = width * height;
-        input.clear();
+        let (left, top) = (self.offset[0], self.offset[1]);
+        let right = left + self.pixels.width();
         input.resize(3 * plane, BORDER);
-        for y in 0..self.pixels.height() {
-            let start = (y + self.offset[1]) * width + self.offset[0];
-            for (x, rgb) in self.pixels.row(y).chunks_exact(3).enumerate() {
-                input[start + x] = f32::from(rgb[2]);
-                input[plane + start + x] = f32::from(rgb[1]);
-                input[2 * plane + start + x] = f32::from(rgb[0]);
+        let (blue, rest) = input.split_at_mut(plane);
+        let (green, red) = rest.split_at_mut(plane);
+        let rows = blue.chunks_exact_mut(width).zip(green.chunks_exact_mut(width)).zip(red.chunks_exact_mut(width));
+        for (y, ((blue, green), red)) in rows.enumerate() {
+            if y < top || y >= top + self.pixels.height() {
+                [blue, green, red].into_iter().for_each(|row| row.fill(BORDER));
+                continue;
+            }
+            for row in [&mut *blue, &mut *green, &mut *red] {
+                row[..left].fill(BORDER);
+                row[right..].fill(BORDER);
+            }
+            let inside = blue[left..right].iter_mut().zip(&mut green[left..right]).zip(&mut red[left..right]);
+            for (((blue, green), red), rgb) in inside.zip(self.pixels.row(y - top).chunks_exact(3)) {
+                (*blue, *green, *red) = (f32::from(rgb[2]), f32::from(rgb[1]), f32::from(rgb[0]));
             }
         }
     }

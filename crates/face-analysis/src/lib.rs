@@ -104,7 +104,7 @@ pub struct FaceAnalyzer {
 }
 
 impl FaceAnalyzer {
-    /// Loads the networks `parallelism` times (at least once), side by side.
+    /// Loads the networks `parallelism` times (at least once).
     pub fn load(files: &ModelFiles, settings: Settings, parallelism: usize) -> Result<Self, LoadError> {
         let rules = settings.rules.resolve()?;
         let engines = EnginePool::load(files, &settings, parallelism.max(1))?;
