@@ -4,26 +4,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import axe from 'axe-core';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { FACEGATE_URL, CHROMIUM, SHOTS } = process.env;
+const { FACEGATE_URL, SHOTS } = process.env;
 assert.ok(FACEGATE_URL, 'set FACEGATE_URL');
 const url = new URL('/docs', FACEGATE_URL).href;
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const sizes = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 
 describe('the documentation of the API', () => {
   let browser;
   before(async () => {
-    browser = await chromium.launch({ executablePath: CHROMIUM ?? '/usr/bin/chromium', headless: true, args: flags });
+    browser = await launch();
   });
   after(() => browser.close());
 

@@ -12,8 +12,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import axe from 'axe-core';
-import { chromium } from 'playwright-core';
 import { WORDS } from '../playground/words.js';
+import { launch } from './browser.mjs';
 
 const run = promisify(execFile);
 const { FACEGATE_URL, FACEGATE_USER, FACEGATE_PASSWORD, FACEGATE_PICTURE, FACEGATE_GROUP_PICTURE, SHOTS } = process.env;
@@ -28,28 +28,11 @@ for (const [name, value] of Object.entries({
 }
 const url = new URL('/', FACEGATE_URL).href;
 const endpoint = new URL('/api/v1/face/detect', url).href;
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 let browser;
 let folder;
 const portrait = await readFile(FACEGATE_PICTURE);
 const group = await readFile(FACEGATE_GROUP_PICTURE);
-
-async function launch(more = []) {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    headless: true,
-    args: [...flags, ...more],
-  });
-}
 
 /** Calls the service without the page. */
 async function detect(picture) {

@@ -37,6 +37,10 @@ const DECODED_BYTES_PER_PIXEL: u64 = 4;
 /// Each scan of a progressive JPEG walks over all coefficients. Encoders write about 10; thousands are an attack.
 const MAX_JPEG_SCANS: usize = 50;
 
+/// Only the first picture of an animation is looked at. Films have hundreds; a file with more pictures than this was made
+/// to keep somebody busy.
+const MAX_GIF_FRAMES: usize = 1_000;
+
 /// A decoded picture as it is stored, and how it has to be turned to be seen.
 #[derive(Debug)]
 pub struct Picture {
@@ -138,6 +142,10 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, PictureErr
         Ok(ImageFormat::Png) => (ImageFormat::Png, "png"),
         Ok(ImageFormat::WebP) => (ImageFormat::WebP, "webp"),
         Ok(ImageFormat::Bmp) => (ImageFormat::Bmp, "bmp"),
+        Ok(ImageFormat::Gif) if gif_frames(bytes) > MAX_GIF_FRAMES => {
+            let reason = format!("it has more than {MAX_GIF_FRAMES} frames: send the one that shows the face");
+            return Err(PictureError::Malformed { format: "gif", reason });
+        }
         Ok(ImageFormat::Gif) => (ImageFormat::Gif, "gif"),
         Ok(ImageFormat::Tiff) => (ImageFormat::Tiff, "tiff"),
         Ok(ImageFormat::Avif) => return Err(PictureError::UnsupportedFormat("AVIF")),
@@ -199,6 +207,34 @@ fn jpeg_scans(bytes: &[u8]) -> Option<usize> {
             }
         }
     }
+}
+
+/// Number of pictures in a GIF up to its end or to what is no GIF any more, at most one more than `MAX_GIF_FRAMES`.
+fn gif_frames(bytes: &[u8]) -> usize {
+    const EXTENSION: u8 = 0x21;
+    const IMAGE: u8 = 0x2C;
+    let colours = |packed: u8| if packed & 0x80 == 0 { 0 } else { 3 << ((packed & 7) + 1) };
+    let mut frames = 0;
+    // After the header and the screen descriptor comes its colour table.
+    let mut at = bytes.get(10).map_or(bytes.len(), |&packed| 13 + colours(packed));
+    while frames <= MAX_GIF_FRAMES {
+        at += match bytes.get(at) {
+            Some(&EXTENSION) => 2,
+            Some(&IMAGE) => {
+                frames += 1;
+                11 + bytes.get(at + 9).map_or(0, |&packed| colours(packed))
+            }
+            _ => break,
+        };
+        // Data blocks: a length, so many bytes; a length of zero ends them.
+        while let Some(&length) = bytes.get(at) {
+            at += 1 + usize::from(length);
+            if length == 0 {
+                break;
+            }
+        }
+    }
+    frames
 }
 
 fn decode_other(
@@ -381,6 +417,28 @@ mod tests {
         }
         bomb.extend([0xFF, 0xD9]);
         assert!(matches!(decode(&bomb, &DecodeLimits::default()), Err(PictureError::Malformed { .. })));
+    }
+
+    #[test]
+    fn frames_of_a_gif_are_counted_and_too_many_refused() {
+        let frame = image::Frame::new(image::RgbaImage::from_pixel(3, 2, image::Rgba([9, 9, 9, 255])));
+        let film = |frames: usize| {
+            let mut bytes = Vec::new();
+            let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+            encoder.encode_frames(vec![frame.clone(); frames]).expect("encodes");
+            drop(encoder);
+            bytes
+        };
+        for frames in [1, 2, 40] {
+            assert_eq!(gif_frames(&film(frames)), frames);
+        }
+        assert_eq!(decode(&film(MAX_GIF_FRAMES), &DecodeLimits::default()).expect("decodes").format, "gif");
+        let error = decode(&film(MAX_GIF_FRAMES + 1), &DecodeLimits::default()).expect_err("too many");
+        assert!(error.to_string().contains("1000 frames"), "{error}");
+        let whole = film(3);
+        for length in 0..whole.len() {
+            assert!(gif_frames(&whole[..length]) <= 3);
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 
 use crate::server::contract::FaceImagePlace;
 use crate::server::link::LinkSettings;
+use crate::server::proxies::Network;
 use crate::server::traces::TraceSettings;
 
 /// Everything that can be configured.
@@ -58,8 +59,13 @@ pub struct ServerConfig {
     pub playground: bool,
     /// Analyses at work at the same time; 0 is one per core.
     pub workers: usize,
-    /// Requests that may wait for a worker; more are answered 503 at once. 0 is twice the workers.
+    /// Requests that may wait for a worker; more are answered 503 at once. 0 is half as many as
+    /// workers: then those who are let in get their answer in about 1.5 times the usual time, however many others come.
     pub queue: usize,
+    /// Addresses and networks of the proxies in front: what they say in `X-Forwarded-For` is the caller's address, for
+    /// which wrong passwords are counted. Nobody else's is read.
+    #[schema(value_type = Vec<String>)]
+    pub trusted_proxies: Vec<Network>,
     /// Open connections; more wait to be accepted.
     pub max_connections: usize,
     /// Largest request body in bytes.
@@ -97,6 +103,7 @@ impl Default for ServerConfig {
             playground: true,
             workers: 0,
             queue: 0,
+            trusted_proxies: Vec::new(),
             max_connections: 512,
             max_body_bytes: 16 << 20,
             max_image_bytes: 12 << 20,

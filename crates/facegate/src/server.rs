@@ -10,6 +10,7 @@ pub mod link;
 pub mod metrics;
 pub mod openapi;
 pub mod page;
+pub mod proxies;
 pub mod rate_limit;
 pub mod source;
 pub mod tls;

@@ -117,6 +117,28 @@ fn nobody_is_let_in_without_the_right_password() {
 }
 
 #[test]
+fn behind_a_named_proxy_wrong_passwords_count_for_the_caller_it_names() {
+    let body = with(json!({})).to_string();
+    let wrong = basic(USER, "wrong");
+    let status = |service: &Service, caller: &str| {
+        let sent =
+            [("Content-Type", "application/json"), ("Authorization", wrong.as_str()), ("X-Forwarded-For", caller)];
+        service.request("POST", DETECT, &sent, body.as_bytes()).status
+    };
+    let proxied = Service::with(|config| {
+        config.server.trusted_proxies = vec!["127.0.0.1".to_owned().try_into().expect("an address")];
+    });
+    assert!((0..6).any(|_| status(&proxied, "198.51.100.1") == 429));
+    // What a caller wrote before the proxy added his address does not make him another one.
+    assert_eq!(status(&proxied, "192.0.2.7, 198.51.100.1"), 429);
+    assert_eq!(status(&proxied, "198.51.100.2"), 401);
+    // Without the setting the header is not read: all of them are one address.
+    let direct = Service::start();
+    assert!((0..6).any(|_| status(&direct, "198.51.100.1") == 429));
+    assert_eq!(status(&direct, "198.51.100.2"), 429);
+}
+
+#[test]
 fn unknown_paths_and_wrong_methods_are_told_in_the_envelope() {
     let service = Service::start();
     for path in ["/api", "/api/v1/face", "/api/v1/face/detect/", "/api/v1/face/detect/x", "/%2e%2e/etc/passwd"] {

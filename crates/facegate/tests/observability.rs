@@ -43,7 +43,7 @@ fn what_happens_is_counted() {
     let before = scrape(&service);
     assert_eq!(
         (before["facegate_ready"], before["facegate_workers"], before["facegate_queue_capacity"]),
-        (1.0, 2.0, 4.0)
+        (1.0, 2.0, 1.0)
     );
     assert_eq!(before["facegate_requests_total{outcome=\"OK\",status=\"200\"}"], 0.0);
     assert_eq!(service.picture(&usable()).status, 200);

@@ -31,6 +31,7 @@ pub fn pictures() -> Vec<(String, Vec<u8>)> {
         ("a GIF of 65535 x 65535", gif(u16::MAX, u16::MAX)),
         ("a GIF of 25 megapixels without data", gif(5_000, 5_000)),
         ("a GIF of no size", gif(0, 0)),
+        ("a GIF of half a million frames", gif_of_many_frames()),
         ("a BMP of 2^31 columns", bmp(i32::MAX, i32::MAX, 0)),
         ("a BMP of 25 megapixels without data", bmp(5_000, 5_000, 0)),
         ("a BMP of 25 megapixels, run-length encoded", bmp(5_000, 5_000, 1)),
@@ -111,7 +112,7 @@ pub fn zlib_zeros(count: usize) -> Vec<u8> {
 }
 
 /// A GIF of half a million frames of 4 x 4 pixels.
-pub fn gif_of_many_frames() -> Vec<u8> {
+fn gif_of_many_frames() -> Vec<u8> {
     let mut gif = b"GIF89a\x04\0\x04\0\x80\0\0\0\0\0\xff\xff\xff".to_vec();
     gif.extend(b"\x2c\0\0\0\0\x04\0\x04\0\0\x02\x04\x84\x8f\x09\x05\0".repeat(500_000));
     gif.push(b';');

@@ -161,10 +161,18 @@ fn answer(
         },
     };
     let Some(bytes) = bytes else { return Ok(Some(Answer::too_large(name, max_bytes))) };
-    Ok(Some(match analyzer.analyze(&bytes, face_analysis::Wanted { details, face_image: false }) {
-        Ok(analysis) => Answer::new(name, analysis, config.response.face_image),
-        Err(error) => Answer::unreadable(name, error.code(), &error.to_string()),
+    let analysis = survived(|| analyzer.analyze(&bytes, face_analysis::Wanted { details, face_image: false }));
+    Ok(Some(match analysis {
+        Some(Ok(analysis)) => Answer::new(name, analysis, config.response.face_image),
+        Some(Err(error)) => Answer::unreadable(name, error.code(), &error.to_string()),
+        None => Answer::unreadable(name, "analysis_crashed", "the analysis failed on this picture"),
     }))
+}
+
+/// What `work` gives; `None` when it panicked, which ends no run of a million pictures. Whatever it borrowed has been
+/// given back.
+fn survived<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
 }
 
 /// Reads a file; what fails for a reason that may pass (a network share) is tried again.
@@ -241,5 +249,16 @@ impl Progress {
         }
         let earlier = if self.earlier > 0 { format!(", {} by earlier runs", self.earlier) } else { String::new() };
         writeln!(err, "{} by this run, {:.1} a second{earlier}", self.done(), self.rate())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_one_picture_only() {
+        assert_eq!(survived(|| 7), Some(7));
+        assert_eq!(survived(|| -> u8 { panic!("the network of cheeks") }), None);
     }
 }

@@ -27,6 +27,7 @@ use super::metrics::{METRICS, Metrics};
 use super::rate_limit::RateLimit;
 use super::source::Source;
 use super::traces::{TraceError, Traces};
+use super::proxies::{Network, caller};
 use super::trail::{ANALYSIS, Ending, Trail};
 use super::{openapi, page};
 use crate::config::Config;
@@ -56,6 +57,7 @@ pub struct App {
     stopping: AtomicBool,
     links: LinkFetcher,
     users: Arc<Authenticator>,
+    proxies: Vec<Network>,
     rate: RateLimit,
     audit: Option<Audit>,
     admission: Admission,
@@ -73,7 +75,7 @@ impl App {
     /// The service before its networks are loaded; it may run `workers` analyses side by side.
     pub fn new(config: &Config, users: Arc<Authenticator>, workers: usize) -> Result<Self, StartError> {
         let server = &config.server;
-        let queue = if server.queue == 0 { workers * 2 } else { server.queue };
+        let queue = if server.queue == 0 { workers.div_ceil(2) } else { server.queue };
         let queue_timeout = Duration::from_millis(server.queue_timeout_ms);
         let audit = &config.audit;
         let audit = audit.file.as_ref().map(|path| Audit::open(path, audit.max_bytes, audit.keep)).transpose();
@@ -83,6 +85,7 @@ impl App {
             stopping: AtomicBool::new(false),
             links: LinkFetcher::new(config.links.clone()),
             users,
+            proxies: server.trusted_proxies.clone(),
             rate: RateLimit::new(config.auth.requests_per_minute),
             audit: audit.map_err(StartError::Audit)?,
             metrics: Metrics::new(&admission),
@@ -272,7 +275,8 @@ impl App {
     ) -> Result<(Response<Body>, &'static str), Problem> {
         let (parts, body) = request.into_parts();
         let entry = async {
-            let authenticated = self.users.authenticate(&parts.headers, peer.ip());
+            let address = caller(peer.ip(), &parts.headers, &self.proxies);
+            let authenticated = self.users.authenticate(&parts.headers, address);
             let user = trail.time("authenticate", authenticated).await?;
             self.rate.admit(trail.user.insert(user))?;
             let length = self.check_headers(&parts.headers)?;

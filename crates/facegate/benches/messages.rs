@@ -1,0 +1,46 @@
+//! `cargo bench -p facegate`: what stands before and after an analysis, on the packaged portrait of 1280x720: the
+//! request read and its Base64 decoded, the answer written.
+
+use std::hint::black_box;
+
+use divan::Bencher;
+use divan::counter::BytesCount;
+use face_analysis::{Analysis, Wanted};
+use facegate::server::contract::{DetectRequest, FaceImagePlace, analysis_json};
+use facegate::server::source::Source;
+
+fn main() {
+    divan::main();
+}
+
+fn portrait() -> Vec<u8> {
+    testkit::portrait_photo(1280, 720)
+}
+
+fn analysed(wanted: Wanted) -> Analysis {
+    testkit::analyzer().analyze(&portrait(), wanted).expect("a picture")
+}
+
+#[divan::bench]
+fn request(bencher: Bencher) {
+    let picture = base64_simd::STANDARD.encode_to_string(portrait());
+    let body = format!("{{\"sessionId\":\"bench\",\"faceImageBase\":\"{picture}\"}}");
+    bencher.counter(BytesCount::of_str(&body)).bench(|| {
+        let request = DetectRequest::parse(body.as_bytes()).expect("a request");
+        let picture = Source::read(&request.face_image_base, 12 << 20).expect("a picture");
+        assert!(matches!(black_box(picture), Source::Bytes(_)));
+    });
+}
+
+#[divan::bench(args = ["plain", "face image", "details"])]
+fn answer(bencher: Bencher, kind: &str) {
+    let analysis = analysed(Wanted { face_image: kind == "face image", details: kind == "details" });
+    let length = analysis_json("bench", &analysis, FaceImagePlace::Both).len();
+    bencher.counter(BytesCount::new(length)).bench(|| analysis_json("bench", &analysis, FaceImagePlace::Both));
+}
+
+#[divan::bench]
+fn refusal(bencher: Bencher) {
+    let analysis = testkit::analyzer().analyze(&testkit::picture("coffee.png"), Wanted::default()).expect("a picture");
+    bencher.bench(|| analysis_json("bench", &analysis, FaceImagePlace::Both));
+}
