@@ -372,13 +372,13 @@ fn a_taken_port_for_metrics_is_told_and_stops_only_whom_it_was_chosen_for() {
     let text = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(1), "{text}");
     assert!(text.contains("for metrics") && text.contains("FACEGATE_METRICS_LISTEN"), "{text}");
-    // Tests beside this one start services that hold the built-in port for a
-    // moment: one that only tried once could find it taken, and then free.
+    // Tests beside this one start services that hold the built-in port for a moment: one that only tried once could find
+    // it taken, and then free. Whoever keeps it longer serves the purpose as well.
     let patience = Instant::now();
     let _taken = loop {
-        match TcpListener::bind("127.0.0.1:9464") {
-            Ok(taken) => break taken,
-            Err(why) => assert!(patience.elapsed() < Duration::from_secs(60), "the built-in port stays taken: {why}"),
+        let taken = TcpListener::bind("127.0.0.1:9464");
+        if taken.is_ok() || patience.elapsed() > Duration::from_secs(20) {
+            break taken;
         }
         std::thread::sleep(Duration::from_millis(2));
     };
