@@ -8,6 +8,11 @@ use std::thread;
 /// How many items per thread may be ahead of the first one that is not finished.
 const AHEAD: usize = 8;
 
+/// The number of threads that a setting asks for; 0 asks for one per core.
+pub fn threads(asked: usize) -> usize {
+    if asked == 0 { thread::available_parallelism().map_or(1, usize::from) } else { asked }
+}
+
 /// Calls `work` for every item on `threads` threads, and `take` on the calling thread with the results in the order of
 /// the items. Stops early when `take` fails.
 ///

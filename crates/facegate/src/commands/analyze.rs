@@ -15,7 +15,7 @@ use super::models::fetch_with_progress;
 use super::{CommandError, ConfigArgs, progress};
 use crate::annotate::{ContactSheet, Original, tile_without_picture};
 use crate::config::Config;
-use crate::parallel::in_order;
+use crate::parallel::{in_order, threads};
 use crate::pictures::{common_folder, find, read};
 use crate::results::{self, ResultsFile, RowFormat, csv_line};
 use crate::row::{self, Answer, Row, columns};
@@ -91,8 +91,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     if !open.is_empty() {
         let store = models::store(config.models.dir.as_ref())?;
         fetch_with_progress(&store, Group::Models)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if args.parallel == 0 { cores } else { args.parallel }.min(open.len());
+        let threads = threads(args.parallel).min(open.len());
         let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
         bar.reset();
         let work = |picture: &PathBuf| {

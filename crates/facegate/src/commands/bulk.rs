@@ -20,7 +20,7 @@ use crate::bulk::parts::{PartFormat, Parts};
 use crate::bulk::source::{self, Content, Picture, SourceError, Wanted};
 use crate::bulk::store::Location;
 use crate::config::Config;
-use crate::parallel::in_order;
+use crate::parallel::{in_order, threads};
 use crate::row::Answer;
 use crate::{models, pictures, results};
 
@@ -95,8 +95,7 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     });
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if args.parallel == 0 { cores } else { args.parallel };
+    let threads = threads(args.parallel);
     let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
     let progress = Progress::new(args.shard, earlier)?;
     let result = analyse(args, &config, &analyzer, threads, pictures, &runtime, &mut parts, &progress);

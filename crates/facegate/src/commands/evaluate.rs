@@ -19,7 +19,7 @@ use super::models::fetch_with_progress;
 use super::{CommandError, ConfigArgs, progress};
 use crate::config::Config;
 use crate::models;
-use crate::parallel::in_order;
+use crate::parallel::{in_order, threads};
 use crate::server::contract::outcome;
 
 /// Arguments of `facegate evaluate`.
@@ -54,10 +54,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     if !outcomes.is_empty() {
         eprintln!("{} of {} pictures were analysed by an earlier run", outcomes.len(), labels.pictures().len());
     }
-    let threads = match args.parallel {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
+    let threads = threads(args.parallel);
     if !open.is_empty() {
         let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
         let bar = progress::bar(open.len() as u64)?;

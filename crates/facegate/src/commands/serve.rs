@@ -18,6 +18,7 @@ use super::CommandError;
 use super::models::fetch_with_progress;
 use crate::config::{AuthConfig, Config, Loaded, LogConfig, LogFormat, ServerConfig};
 use crate::models;
+use crate::parallel::threads;
 use crate::server::app::{App, DETECT};
 use crate::server::auth::{Authenticator, random_password};
 use crate::server::metrics::METRICS;
@@ -61,10 +62,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
         ))
     })?;
     let metrics = metrics_listener(loaded).await?;
-    let workers = match config.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
+    let workers = threads(config.server.workers);
     let files = models::files(store)?;
     let app = Arc::new(App::new(config, Arc::clone(&users), workers)?);
     let tls = tls(&config.server)?;
