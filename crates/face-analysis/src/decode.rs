@@ -2,6 +2,7 @@
 //! EXIF orientation read (and applied by coordinates later, which is cheaper than turning 12 megapixels).
 
 use std::io::Cursor;
+use std::sync::{Mutex, PoisonError};
 
 use image::metadata::Orientation as ExifOrientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb};
@@ -132,13 +133,55 @@ impl DecodeLimits {
     }
 }
 
+/// Decodes pictures into memory of earlier ones: to be given fresh memory for 12 megapixels costs a tenth of an analysis.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    limits: DecodeLimits,
+    /// What earlier pictures took, for as many as were analysed at the same time.
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+/// Memory is given back when the next picture takes less than this part of it.
+const LEAST_USED: usize = 4;
+
+impl Decoder {
+    pub(crate) fn new(limits: DecodeLimits) -> Self {
+        Self { limits, spare: Mutex::default() }
+    }
+
+    /// Decodes the first picture in `bytes`.
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Picture, PictureError> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        decode_into(bytes, &self.limits, spare.unwrap_or_default())
+    }
+
+    /// Takes a picture that has been analysed.
+    pub(crate) fn recycle(&self, picture: Picture) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(picture.pixels.into_data());
+    }
+}
+
+/// `spare` as `length` zeros: nothing of an earlier picture may show through one that does not fill its size.
+fn zeros(mut spare: Vec<u8>, length: usize) -> Vec<u8> {
+    if spare.capacity() < length || spare.capacity() / LEAST_USED > length {
+        return vec![0; length];
+    }
+    spare.clear();
+    spare.resize(length, 0);
+    spare
+}
+
 /// Decodes the first picture in `bytes`. Never panics; takes memory in proportion to the limits, not to the bytes.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, PictureError> {
+    decode_into(bytes, limits, Vec::new())
+}
+
+fn decode_into(bytes: &[u8], limits: &DecodeLimits, spare: Vec<u8>) -> Result<Picture, PictureError> {
     if bytes.is_empty() {
         return Err(PictureError::Empty);
     }
     let (format, name) = match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => return decode_jpeg(bytes, limits),
+        Ok(ImageFormat::Jpeg) => return decode_jpeg(bytes, limits, spare),
         Ok(ImageFormat::Png) => (ImageFormat::Png, "png"),
         Ok(ImageFormat::WebP) => (ImageFormat::WebP, "webp"),
         Ok(ImageFormat::Bmp) => (ImageFormat::Bmp, "bmp"),
@@ -161,7 +204,7 @@ fn is_heif(bytes: &[u8]) -> bool {
         && matches!(bytes.get(8..12), Some(b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1"))
 }
 
-fn decode_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, PictureError> {
+fn decode_jpeg(bytes: &[u8], limits: &DecodeLimits, spare: Vec<u8>) -> Result<Picture, PictureError> {
     const FORMAT: &str = "jpeg";
     let malformed = |reason: String| PictureError::Malformed { format: FORMAT, reason };
     let options = DecoderOptions::default()
@@ -179,7 +222,9 @@ fn decode_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, PictureEr
     }
     let exif_orientation =
         decoder.exif().and_then(|chunk| ExifOrientation::from_exif_chunk(chunk)).map_or(1, ExifOrientation::to_exif);
-    let data = decoder.decode().map_err(|e| malformed(e.to_string()))?;
+    let length = decoder.output_buffer_size().ok_or_else(|| malformed("it has no size".into()))?;
+    let mut data = zeros(spare, length);
+    decoder.decode_into(&mut data).map_err(|e| malformed(e.to_string()))?;
     let pixels = Pixels::new(usize::from(info.width), usize::from(info.height), data)
         .ok_or_else(|| malformed("its data does not fill its size".into()))?;
     Ok(Picture { pixels, orientation: Orientation::from_exif(exif_orientation), exif_orientation, format: FORMAT })
@@ -304,6 +349,28 @@ mod tests {
         set_up(&mut encoder);
         encoder.encode(data, 48, 32, color).expect("encodes");
         bytes
+    }
+
+    #[test]
+    fn nothing_of_an_earlier_picture_is_left_in_its_memory() {
+        let spare = zeros(vec![7; 100], 60);
+        assert_eq!((spare.as_slice(), spare.capacity()), (&[0; 60][..], 100));
+        assert_eq!(zeros(vec![7; 100], 200), [0; 200]);
+        // A small picture does not keep the memory of a large one.
+        assert!(zeros(vec![7; 1000], 60).capacity() < 1000);
+    }
+
+    #[test]
+    fn a_picture_in_used_memory_is_the_same() {
+        let decoder = Decoder::new(DecodeLimits::default());
+        let (first, second) =
+            (jpeg(|_| {}, &[200; 48 * 32 * 3], ColorType::Rgb), jpeg(|_| {}, &scene(), ColorType::Rgb));
+        for bytes in [&first, &second, &written(ImageFormat::Png), &second] {
+            let picture = decoder.decode(bytes).expect("a picture");
+            assert_eq!(picture.pixels, decode(bytes, &DecodeLimits::default()).expect("a picture").pixels);
+            decoder.recycle(picture);
+            assert_eq!(decoder.spare.lock().expect("no panic").len(), 1);
+        }
     }
 
     /// The TIFF header and the one entry (tag 0x0112, short) that an EXIF orientation needs.

@@ -34,6 +34,7 @@ pub use models::{LoadError, ModelFiles};
 pub use report::{Analysis, Verdict};
 pub use rules::{Profile, RejectionWord, RuleConfig};
 
+use crate::decode::Decoder;
 use crate::examination::Examination;
 use crate::models::{Engine, EnginePool};
 use crate::rules::Rules;
@@ -98,7 +99,7 @@ impl AnalysisError {
 /// run side by side as the analyzer was loaded for.
 #[derive(Debug)]
 pub struct FaceAnalyzer {
-    settings: Settings,
+    decoder: Decoder,
     rules: Rules,
     engines: EnginePool,
 }
@@ -108,7 +109,7 @@ impl FaceAnalyzer {
     pub fn load(files: &ModelFiles, settings: Settings, parallelism: usize) -> Result<Self, LoadError> {
         let rules = settings.rules.resolve()?;
         let engines = EnginePool::load(files, &settings, parallelism.max(1))?;
-        Ok(Self { settings, rules, engines })
+        Ok(Self { decoder: Decoder::new(settings.limits), rules, engines })
     }
 
     /// Runs every loaded network once, so that the first request pays no set-up.
@@ -119,7 +120,7 @@ impl FaceAnalyzer {
     /// Analyses one picture on the calling thread. Waits for free networks when all are at work.
     pub fn analyze(&self, bytes: &[u8], wanted: Wanted) -> Result<Analysis, AnalysisError> {
         let mut examination = Examination::new(&self.rules, wanted);
-        let picture = examination.time("decode", || decode::decode(bytes, &self.settings.limits))?;
+        let picture = examination.time("decode", || self.decoder.decode(bytes))?;
         let mut engine = self.engines.take();
         examination.detection(&picture, &mut engine.detector)?;
         examination.landmarks(&picture, &mut engine)?;
@@ -129,6 +130,8 @@ impl FaceAnalyzer {
         examination.inference(&engine.clock);
         drop(engine);
         examination.quality(&picture);
-        examination.finish(&picture)
+        let analysis = examination.finish(&picture);
+        self.decoder.recycle(picture);
+        analysis
     }
 }

@@ -197,7 +197,7 @@ fn taps(begin: usize, length: usize) -> Vec<Tap> {
 mod tests {
     use super::*;
     use crate::decode::{DecodeLimits, decode};
-    use crate::inference::{Clock, Runtime};
+    use crate::inference::{Blueprint, Clock, Runtime};
 
     fn extent(left: f32, top: f32, width: f32, height: f32) -> Extent {
         Extent { left, top, width, height }
@@ -261,7 +261,10 @@ mod tests {
     fn liveness(crops: usize) -> Liveness {
         let files = testkit::models();
         let runtime = Runtime::load(&files.onnx_runtime).expect("ONNX Runtime");
-        let network = |path| Network::load(&runtime, path, &Clock::default()).expect("a network");
+        let network = |path| {
+            let blueprint = Blueprint::draw(&runtime, path).expect("a network");
+            Network::load(&blueprint, &Clock::default()).expect("a network")
+        };
         Liveness::new(network(&files.liveness_v2), network(&files.liveness_v1se), &LivenessSettings { crops })
     }
 

@@ -9,7 +9,7 @@ use crate::age_gender::AttributeEstimator;
 use crate::alignment::FaceView;
 use crate::decode::Picture;
 use crate::detection::{Detection, Detector};
-use crate::inference::{Clock, InferenceError, Network, Runtime};
+use crate::inference::{Blueprint, Clock, InferenceError, Network, Runtime};
 use crate::landmarks::Landmarker;
 use crate::liveness::Liveness;
 use crate::occlusion::OcclusionDetector;
@@ -70,20 +70,56 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
 }
 
-impl Engine {
-    pub(crate) fn load(runtime: &Runtime, files: &ModelFiles, settings: &Settings) -> Result<Self, LoadError> {
-        let clock = Clock::default();
-        let network = |path: &PathBuf| Network::load(runtime, path, &clock);
+/// What engines are made of: everything that they share.
+#[derive(Debug)]
+pub(crate) struct Blueprints {
+    detector: Blueprint,
+    landmarks: Blueprint,
+    geometry: FaceGeometry,
+    occlusion: Blueprint,
+    liveness_v2: Blueprint,
+    liveness_v1se: Blueprint,
+    age: Blueprint,
+    gender: Blueprint,
+    age_gender: Blueprint,
+}
+
+impl Blueprints {
+    pub(crate) fn draw(files: &ModelFiles) -> Result<Self, LoadError> {
+        let runtime = Runtime::load(&files.onnx_runtime)?;
+        let draw = |path: &PathBuf| Blueprint::draw(&runtime, path);
         Ok(Self {
-            detector: Detector::new(network(&files.detector)?, settings.detection.clone()),
-            landmarker: Landmarker::new(network(&files.landmarks)?),
+            detector: draw(&files.detector)?,
+            landmarks: draw(&files.landmarks)?,
             geometry: FaceGeometry::load(&files.face_geometry)?,
-            occlusion: OcclusionDetector::new(network(&files.occlusion)?),
-            liveness: Liveness::new(network(&files.liveness_v2)?, network(&files.liveness_v1se)?, &settings.liveness),
+            occlusion: draw(&files.occlusion)?,
+            liveness_v2: draw(&files.liveness_v2)?,
+            liveness_v1se: draw(&files.liveness_v1se)?,
+            age: draw(&files.age)?,
+            gender: draw(&files.gender)?,
+            age_gender: draw(&files.age_gender)?,
+        })
+    }
+}
+
+impl Engine {
+    pub(crate) fn load(blueprints: &Blueprints, settings: &Settings) -> Result<Self, LoadError> {
+        let clock = Clock::default();
+        let network = |blueprint: &Blueprint| Network::load(blueprint, &clock);
+        Ok(Self {
+            detector: Detector::new(network(&blueprints.detector)?, settings.detection.clone()),
+            landmarker: Landmarker::new(network(&blueprints.landmarks)?),
+            geometry: blueprints.geometry.clone(),
+            occlusion: OcclusionDetector::new(network(&blueprints.occlusion)?),
+            liveness: Liveness::new(
+                network(&blueprints.liveness_v2)?,
+                network(&blueprints.liveness_v1se)?,
+                &settings.liveness,
+            ),
             attributes: AttributeEstimator::new(
-                network(&files.age)?,
-                network(&files.gender)?,
-                network(&files.age_gender)?,
+                network(&blueprints.age)?,
+                network(&blueprints.gender)?,
+                network(&blueprints.age_gender)?,
                 settings.attributes.clone(),
             ),
             clock,
@@ -116,25 +152,10 @@ pub(crate) struct EnginePool {
     size: usize,
 }
 
-/// Loading leaves memory behind in the allocator that the next engine of the same thread uses again, and the next thread
-/// does not; one engine takes about 0.1 s.
-const ENGINES_PER_THREAD: usize = 3;
-
 impl EnginePool {
     pub(crate) fn load(files: &ModelFiles, settings: &Settings, size: usize) -> Result<Self, LoadError> {
-        let runtime = Runtime::load(&files.onnx_runtime)?;
-        let load = |count: usize| -> Result<Vec<_>, _> {
-            (0..count).map(|_| Engine::load(&runtime, files, settings)).collect()
-        };
-        let idle = std::thread::scope(|scope| {
-            let shares = (0..size).step_by(ENGINES_PER_THREAD).map(|begun| (size - begun).min(ENGINES_PER_THREAD));
-            let loading: Vec<_> = shares.map(|share| scope.spawn(move || load(share))).collect();
-            let mut engines = Vec::with_capacity(size);
-            for thread in loading {
-                engines.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-            }
-            Ok::<_, LoadError>(engines)
-        })?;
+        let blueprints = Blueprints::draw(files)?;
+        let idle = (0..size).map(|_| Engine::load(&blueprints, settings)).collect::<Result<_, _>>()?;
         Ok(Self { idle: Mutex::new(idle), returned: Condvar::new(), size })
     }
 

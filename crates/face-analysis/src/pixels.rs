@@ -39,6 +39,10 @@ impl Pixels {
         &self.data
     }
 
+    pub(crate) fn into_data(self) -> Vec<u8> {
+        self.data
+    }
+
     pub(crate) fn data_mut(&mut self) -> &mut [u8] {
         &mut self.data
     }

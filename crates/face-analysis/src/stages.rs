@@ -7,9 +7,8 @@ use crate::crop::face_jpeg;
 use crate::decode::{Picture, decode};
 use crate::detection::Found;
 use crate::examination::Examination;
-use crate::inference::Runtime;
 use crate::landmarks::Landmarks;
-use crate::models::Engine;
+use crate::models::{Blueprints, Engine};
 use crate::report::{Rectangle, Verdict};
 use crate::rules::{Measurements, Rules};
 use crate::{AnalysisError, InferenceError, LoadError, ModelFiles, Settings, Wanted, quality};
@@ -97,8 +96,7 @@ impl Stages {
     /// Loads the networks and analyses the picture once.
     pub fn prepare(files: &ModelFiles, settings: Settings, bytes: Vec<u8>) -> Result<Self, StagesError> {
         let rules = settings.rules.resolve().map_err(LoadError::from)?;
-        let runtime = Runtime::load(&files.onnx_runtime)?;
-        let mut engine = Engine::load(&runtime, files, &settings)?;
+        let mut engine = Engine::load(&Blueprints::draw(files)?, &settings)?;
         let picture = decode(&bytes, &settings.limits).map_err(AnalysisError::from)?;
         let found = engine.detector.detect(&picture)?;
         let face = *found.faces.first().ok_or(StagesError::Rejected)?;

@@ -1,6 +1,7 @@
 //! The HTTP service.
 
 pub mod admission;
+pub mod analysts;
 pub mod app;
 pub mod audit;
 pub mod auth;

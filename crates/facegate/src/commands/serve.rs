@@ -75,7 +75,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
         );
     }
     let settings = config.analysis.clone();
-    let loading = tokio::task::spawn_blocking(move || -> Result<FaceAnalyzer, CommandError> {
+    let loading = app.prepare(move || -> Result<FaceAnalyzer, CommandError> {
         let analyzer = FaceAnalyzer::load(&files, settings, workers)?;
         analyzer.warm_up()?;
         Ok(analyzer)

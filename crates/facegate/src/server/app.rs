@@ -16,9 +16,11 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, Wanted};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::admission::Admission;
+use super::analysts::{Analysts, fault};
 use super::audit::{Audit, Entry};
 use super::auth::Authenticator;
 use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome};
@@ -47,6 +49,9 @@ pub enum StartError {
     /// The spans.
     #[error(transparent)]
     Traces(#[from] TraceError),
+    /// The threads.
+    #[error("the threads that analyse cannot be set up: {0}")]
+    Threads(io::Error),
 }
 
 /// What all requests share.
@@ -61,6 +66,7 @@ pub struct App {
     rate: RateLimit,
     audit: Option<Audit>,
     admission: Admission,
+    analysts: Analysts,
     metrics: Metrics,
     traces: Option<Traces>,
     deadline: Duration,
@@ -91,6 +97,7 @@ impl App {
             metrics: Metrics::new(&admission),
             traces: Traces::start(&config.traces)?,
             admission,
+            analysts: Analysts::new(workers).map_err(StartError::Threads)?,
             deadline: Duration::from_millis(server.deadline_ms),
             max_body: server.max_body_bytes,
             max_image: server.max_image_bytes,
@@ -98,6 +105,11 @@ impl App {
             face_image: config.response.face_image,
             playground: server.playground,
         })
+    }
+
+    /// Runs `work` on a thread that will analyse, so that the memory it leaves behind is used again.
+    pub fn prepare<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.analysts.begin(work)
     }
 
     /// Takes the loaded networks into service: from now on `/readyz` answers 200.
@@ -314,7 +326,7 @@ impl App {
         let turn = trail.time("queue", self.admission.turn(place)).await?;
         let analyzer = Arc::clone(analyzer);
         // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
-        let working = apart((turn, reserved, fetched), move || analyzer.analyze(&picture, wanted));
+        let working = self.analysts.run((turn, reserved, fetched), move || analyzer.analyze(&picture, wanted));
         let analysis = trail.time(ANALYSIS, working).await?.map_err(|error| refused(&error))?;
         trail.analysed(&analysis);
         Ok(self.respond(trail.session_id.as_deref().unwrap_or_default(), &analysis))
@@ -380,28 +392,10 @@ impl App {
     }
 }
 
-/// Runs `work` where it blocks nobody. A panic ends there: what was `held` for it is free again, the caller gets a 500.
-async fn apart<T: Send + 'static>(
-    held: impl Send + 'static,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let span = tracing::Span::current();
-    let work = move || {
-        let _held = (held, span.entered());
-        work()
-    };
-    tokio::task::spawn_blocking(work).await.map_err(|_| fault("analysis_crashed"))
-}
-
 fn too_late(deadline: Duration) -> Problem {
     let message = format!("the request was not done within {} ms: try again in a moment", deadline.as_millis());
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message)
         .with_header(header::RETRY_AFTER, HeaderValue::from(1))
-}
-
-fn fault(code: &'static str) -> Problem {
-    let message = "the service failed on this picture; it has been logged, and other requests are not affected";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code, message)
 }
 
 fn refused(error: &AnalysisError) -> Problem {
@@ -410,21 +404,4 @@ fn refused(error: &AnalysisError) -> Problem {
         return fault(error.code());
     }
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_in_an_analysis_is_a_500_and_frees_what_it_held() {
-        let admission = Admission::new(1, 0, 1 << 20, Duration::from_millis(20));
-        let turn = admission.turn(admission.enter().expect("free")).await.expect("idle");
-        let held = (turn, admission.reserve(1 << 20).expect("free"));
-        let problem = apart(held, || -> u8 { panic!("the network of cheeks") }).await.expect_err("panicked");
-        assert_eq!((problem.status, problem.code), (StatusCode::INTERNAL_SERVER_ERROR, "analysis_crashed"));
-        assert!(!problem.message.contains("cheeks"));
-        let turn = admission.turn(admission.enter().expect("free again")).await.expect("idle again");
-        assert_eq!(apart((turn, admission.reserve(1 << 20).expect("free again")), || 7).await, Ok(7));
-    }
 }
