@@ -274,7 +274,7 @@ pub const MODELS: [ModelInfo; 8] = [
     ModelInfo { job: "age", name: "dlib age", version: "v1" },
     ModelInfo { job: "gender", name: "dlib gender", version: "v1" },
     ModelInfo { job: "age and gender", name: "face-api age-gender", version: "1.7.15" },
-    ModelInfo { job: "occlusion", name: "facegate occlusion", version: "2" },
+    ModelInfo { job: "occlusion", name: "facegate occlusion", version: "3" },
 ];
 
 /// Time spent in one stage.

@@ -103,6 +103,22 @@ fn a_group_has_too_many_faces_and_a_cup_of_coffee_and_a_cat_none() {
     assert_eq!(word(&analyze(&picture("chelsea.png"))), "FACE_NOT_FOUND");
 }
 
+/// Two fifths as high as the main face, in pale colours: from afar the detector is not sure of it.
+#[test]
+fn a_pale_second_face_behind_the_main_one_is_seen() {
+    let scale = 0.28 * 1280.0 / 112.8;
+    let mut canvas = on_canvas(&cropped(&portrait(scale), 286, 0, 850, 720), 1280, 720, 0, 0);
+    let mut second = cropped(&portrait(scale * 0.37), 141, 0, 247, 259);
+    second.pixels_mut().flat_map(|p| &mut p.0).for_each(|v| *v = (120 + (i16::from(*v) - 120) / 4) as u8);
+    image::imageops::replace(&mut canvas, &second, 900, 300);
+    let analysis = analyze(&png(&canvas));
+    assert_eq!(word(&analysis), "TOO_MANY_FACES");
+    let faces = &details(&analysis).faces;
+    assert_eq!(faces.len(), 2);
+    let at = (scale * 0.37, 900.0 - 141.0, 300.0);
+    assert!(overlap(faces[1].extent, marked(at.0, at.1, at.2)) > 0.5, "{faces:?}");
+}
+
 #[test]
 fn a_small_second_face_in_the_background_is_ignored() {
     let large = portrait(2.0);
