@@ -195,6 +195,8 @@ fn decode_into(bytes: &[u8], limits: &DecodeLimits, spare: Vec<u8>) -> Result<Pi
         _ if is_heif(bytes) => return Err(PictureError::UnsupportedFormat("HEIC")),
         _ => return Err(PictureError::UnknownFormat),
     };
+    // These decoders take memory of their own.
+    drop(spare);
     decode_other(bytes, format, name, limits)
 }
 
