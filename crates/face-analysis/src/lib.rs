@@ -105,7 +105,7 @@ pub struct FaceAnalyzer {
 }
 
 impl FaceAnalyzer {
-    /// Loads the networks `parallelism` times (at least once).
+    /// Loads the networks, for `parallelism` analyses side by side (at least one).
     pub fn load(files: &ModelFiles, settings: Settings, parallelism: usize) -> Result<Self, LoadError> {
         let rules = settings.rules.resolve()?;
         let engines = EnginePool::load(files, &settings, parallelism.max(1))?;
