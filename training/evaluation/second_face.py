@@ -28,7 +28,7 @@ def faces(facegate, files):
 
 
 def place(canvas, picture, face, height, center):
-    """Draws the picture so that its face is `height` pixels high about `center`; returns the face's box, or None."""
+    """Draws the picture so that its face is `height` pixels high about `center`; returns the face's box."""
     scale = height / face["height"]
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     left = round(center[0] - (face["left"] + face["width"] / 2) * scale)

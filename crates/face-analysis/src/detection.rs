@@ -20,7 +20,7 @@ pub struct DetectionSettings {
     pub weak_score: f32,
     /// Longer side in pixels of what the detector sees first: fast, and best for faces that fill the picture.
     pub coarse_size: u32,
-    /// Longer side in pixels of the second look, for small faces and when the first finds none.
+    /// Longer side in pixels, at most, of the second look, for small faces and when the first finds none.
     pub fine_size: u32,
     /// Width of the border round the picture in the first look, as a share of the picture's longer side. A face
     /// that leaves the picture is measured up to there.
@@ -221,7 +221,7 @@ impl Detector {
             let counts = |face: &Detection| face.score >= self.settings.min_score && is_new(&found.faces, face);
             found.faces.extend(closer.filter(counts));
         }
-        found.faces.sort_by(|a, b| area(&b.extent).total_cmp(&area(&a.extent)));
+        largest_first(&mut found.faces);
         Ok(())
     }
 
@@ -295,7 +295,7 @@ impl Detector {
         let smallest = self.settings.min_face_share * width.min(height) as f32;
         let mut faces = self.run(&window)?;
         faces.retain(|face| face.extent.height >= smallest && face.reaches_into(width, height));
-        faces.sort_by(|a, b| area(&b.extent).total_cmp(&area(&a.extent)));
+        largest_first(&mut faces);
         Ok(faces)
     }
 
@@ -344,7 +344,9 @@ impl Detector {
             pixels,
         };
         let again = self.run(&window)?;
-        let same = again.into_iter().filter(|other| overlap(&other.extent, &e) > SAME_FACE);
+        // Hints are good for looking closer, not for moving a face.
+        let least = self.settings.weak_score.min(self.settings.min_score);
+        let same = again.into_iter().filter(|other| other.score >= least && overlap(&other.extent, &e) > SAME_FACE);
         Ok(same.max_by(|a, b| overlap(&a.extent, &e).total_cmp(&overlap(&b.extent, &e))))
     }
 
@@ -489,6 +491,10 @@ fn best_score(faces: &[Detection]) -> f32 {
 
 fn area(extent: &Extent) -> f32 {
     extent.width * extent.height
+}
+
+fn largest_first(faces: &mut [Detection]) {
+    faces.sort_by(|a, b| area(&b.extent).total_cmp(&area(&a.extent)));
 }
 
 fn center(extent: &Extent) -> [f32; 2] {
