@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::pixels::{Area, Orientation, Pixels};
 use crate::report::Extent;
+use picture_cell::{Area, Orientation, Pixels};
 
 /// `x' = a*x - b*y + c`, `y' = b*x + a*y + d`: scale, turn and shift, no mirroring, no shear.
 #[derive(Debug, Clone, Copy, PartialEq)]

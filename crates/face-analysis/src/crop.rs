@@ -3,9 +3,9 @@
 use jpeg_encoder::{ColorType, Encoder};
 
 use crate::AnalysisError;
-use crate::decode::Picture;
-use crate::pixels::Area;
 use crate::report::Rectangle;
+use picture_cell::Area;
+use picture_cell::Picture;
 
 /// JPEG quality, 1 to 100, at which a face keeps what a person or another engine looks at.
 const QUALITY: u8 = 92;

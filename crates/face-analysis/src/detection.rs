@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alignment::resize;
-use crate::decode::Picture;
 use crate::inference::{InferenceError, Network};
-use crate::pixels::{Area, Orientation, Pixels};
 use crate::report::Extent;
+use picture_cell::Picture;
+use picture_cell::{Area, Orientation, Pixels};
 
 /// How faces are looked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

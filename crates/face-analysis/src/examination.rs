@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use crate::age_gender::{AttributeEstimator, Attributes};
 use crate::alignment::FaceView;
 use crate::crop::face_jpeg;
-use crate::decode::Picture;
 use crate::detection::{Detection, Detector, Found};
 use crate::inference::{Clock, InferenceError};
 use crate::landmarks::Landmarks;
 use crate::liveness::Liveness;
 use crate::models::Engine;
 use crate::occlusion::OcclusionDetector;
-use crate::pixels::Orientation;
 use crate::report::{
     Analysis, Details, DetectedFace, Extent, Face, ImageDetails, LivenessDetails, MODELS, Margins, QualityComponent,
     Rectangle, Rejection, StageTime, Verdict,
 };
 use crate::rules::{Measurements, RejectionWord, Rules};
 use crate::{AnalysisError, Wanted, quality};
+use picture_cell::Orientation;
+use picture_cell::Picture;
 
 /// The state of one analysis. A stage that cannot change the answer any more does not run.
 #[derive(Debug)]
@@ -270,7 +270,7 @@ fn point_as_seen(picture: &Picture, upright: Orientation, point: [f32; 2]) -> [f
 /// A box of the upright picture in coordinates of the picture as it is seen.
 fn as_seen(picture: &Picture, upright: Orientation, extent: Extent) -> Extent {
     let stored = (picture.pixels.width() as f32, picture.pixels.height() as f32);
-    upright.inverse().then(picture.orientation).extent(extent, upright.size(stored))
+    extent.turned(upright.inverse().then(picture.orientation), upright.size(stored))
 }
 
 /// Distances from a box to the borders of a picture of `size`.

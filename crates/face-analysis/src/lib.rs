@@ -1,14 +1,14 @@
 //! Bytes of a picture in, one analysis out: is there exactly one usable face, where, how old, which gender, and is
 //! it a live person?
 //!
-//! [`FaceAnalyzer::analyze`] is the whole pipeline. Each stage is a file: [`decode`], [`detection`], `landmarks`,
+//! [`FaceAnalyzer::analyze`] is the whole pipeline. Pixels come from [`picture_cell`]; each stage
+//! after it is a file: [`detection`], `landmarks`,
 //! [`pose`], `occlusion`, `liveness`, `age_gender`, and [`rules`] judges what they measured. No HTTP, no globals but
 //! the one loaded copy of ONNX Runtime, no async: a call works on its own thread until it has the answer.
 
 mod age_gender;
 mod alignment;
 mod crop;
-pub mod decode;
 pub mod detection;
 mod examination;
 mod inference;
@@ -16,7 +16,6 @@ mod landmarks;
 mod liveness;
 mod models;
 mod occlusion;
-mod pixels;
 mod pose;
 mod quality;
 pub mod report;
@@ -26,15 +25,16 @@ pub mod stages;
 use serde::{Deserialize, Serialize};
 
 pub use age_gender::{AttributeSettings, Effort};
-pub use decode::{DecodeLimits, PictureError};
 pub use detection::DetectionSettings;
 pub use inference::InferenceError;
 pub use liveness::LivenessSettings;
 pub use models::{LoadError, ModelFiles};
+pub use picture_cell::{DecodeLimits, PictureError};
 pub use report::{Analysis, Verdict};
 pub use rules::{Profile, RejectionWord, RuleConfig};
 
-use crate::decode::Decoder;
+use picture_cell::Decoder;
+
 use crate::examination::Examination;
 use crate::models::{Engine, EnginePool};
 use crate::rules::Rules;

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::inference::{InferenceError, Network};
-use crate::pixels::{Area, Orientation, Pixels};
 use crate::report::{Extent, LivenessDetails, LivenessModelScore};
+use picture_cell::{Area, Orientation, Pixels};
 
 /// Side of the networks' square input in pixels.
 const INPUT: usize = 80;
@@ -196,8 +196,8 @@ fn taps(begin: usize, length: usize) -> Vec<Tap> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{DecodeLimits, decode};
     use crate::inference::{Blueprint, Clock, Runtime};
+    use picture_cell::{DecodeLimits, decode};
 
     fn extent(left: f32, top: f32, width: f32, height: f32) -> Extent {
         Extent { left, top, width, height }

@@ -7,16 +7,16 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use crate::Settings;
 use crate::age_gender::AttributeEstimator;
 use crate::alignment::FaceView;
-use crate::decode::Picture;
 use crate::detection::{Detection, Detector};
 use crate::inference::{Blueprint, Clock, InferenceError, Network, Runtime};
 use crate::landmarks::Landmarker;
 use crate::liveness::Liveness;
 use crate::occlusion::OcclusionDetector;
-use crate::pixels::{Orientation, Pixels};
 use crate::pose::{FaceGeometry, GeometryError};
 use crate::report::Extent;
 use crate::rules::RuleConfigError;
+use picture_cell::Picture;
+use picture_cell::{Orientation, Pixels};
 
 /// Where the networks and ONNX Runtime lie.
 #[derive(Debug, Clone)]

@@ -20,11 +20,11 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use crate::alignment::{FaceView, Similarity, resize};
-use crate::decode::Picture;
 use crate::detection::Found;
 use crate::landmarks::Landmarks;
-use crate::pixels::{Area, Orientation, Pixels};
 use crate::report::{Pose, QualityComponent};
+use picture_cell::Picture;
+use picture_cell::{Area, Orientation, Pixels};
 
 /// One component: how its native value is measured, and what it is worth from 0 to 100.
 struct Component {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use picture_cell::Orientation;
 use serde::Serialize;
 
 use crate::rules::{RejectionWord, RuleReport};
@@ -88,6 +89,15 @@ pub struct Extent {
     pub width: f32,
     /// Height of the whole face.
     pub height: f32,
+}
+
+impl Extent {
+    /// The box where `turn` moves it in a picture of `size` (width, height, before the turn).
+    pub fn turned(self, turn: Orientation, size: (f32, f32)) -> Self {
+        let a = turn.point([self.left, self.top], size);
+        let b = turn.point([self.left + self.width, self.top + self.height], size);
+        Self { left: a[0].min(b[0]), top: a[1].min(b[1]), width: (a[0] - b[0]).abs(), height: (a[1] - b[1]).abs() }
+    }
 }
 
 /// Everything that was measured. Fields are absent when the pipeline stopped before their stage.

@@ -4,7 +4,6 @@ use std::hint::black_box;
 
 use crate::alignment::FaceView;
 use crate::crop::face_jpeg;
-use crate::decode::{Picture, decode};
 use crate::detection::Found;
 use crate::examination::Examination;
 use crate::landmarks::Landmarks;
@@ -12,6 +11,7 @@ use crate::models::{Blueprints, Engine};
 use crate::report::{Rectangle, Verdict};
 use crate::rules::{Measurements, Rules};
 use crate::{AnalysisError, InferenceError, LoadError, ModelFiles, Settings, Wanted, quality};
+use picture_cell::{Picture, decode};
 
 /// A stage, in the order in which an analysis runs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

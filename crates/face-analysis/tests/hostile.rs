@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use face_analysis::decode::{DecodeLimits, decode};
 use image::ImageFormat;
+use picture_cell::{DecodeLimits, decode};
 use testkit::{cropped, encoded, hostile, jpeg, portrait};
 
 /// What the service promises on an idle core; the test machine may be slower and busy.

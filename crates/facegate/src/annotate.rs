@@ -11,12 +11,12 @@ use embedded_graphics::prelude::{Dimensions, DrawTarget, OriginDimensions, Pixel
 use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
 use embedded_graphics::text::{Baseline, Text};
 use embedded_graphics::{Drawable, pixelcolor::WebColors};
-use face_analysis::decode::{DecodeLimits, decode};
 use face_analysis::report::Details;
 use face_analysis::rules::{Action, RuleVerdict};
 use face_analysis::{Analysis, PictureError, Verdict};
 use image::imageops::FilterType;
 use image::{ImageError, Rgb, RgbImage};
+use picture_cell::{DecodeLimits, decode};
 
 /// Longer side of the drawn picture: large enough to look at, small enough that lines and letters stay legible.
 const MAX_SIDE: u32 = 1280;

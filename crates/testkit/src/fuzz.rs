@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use face_analysis::decode::{DecodeLimits, decode};
 use face_analysis::{Verdict, Wanted};
 use face_models::Manifest;
 use face_models::convert::{dlib, faceapi, geometry, tflite, torch, yunet};
@@ -11,6 +10,7 @@ use facegate::server::contract::DetectRequest;
 use facegate::server::link::{LinkFetcher, LinkSettings};
 use facegate::server::source::Source;
 use image::ImageFormat;
+use picture_cell::{DecodeLimits, decode};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{cropped, encoded, jpeg, jpeg_with_orientation, portrait};

@@ -2,8 +2,6 @@
 //!
 //! Coordinates are continuous: a picture of width `w` spans 0 to `w`, and the centre of its first pixel is 0.5.
 
-use crate::report::Extent;
-
 /// Interleaved 8-bit RGB, rows from the top, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pixels {
@@ -20,7 +18,7 @@ impl Pixels {
     }
 
     /// A black picture. Both sides must be positive.
-    pub(crate) fn black(width: usize, height: usize) -> Self {
+    pub fn black(width: usize, height: usize) -> Self {
         Self { width, height, data: vec![0; width * height * 3] }
     }
 
@@ -39,27 +37,29 @@ impl Pixels {
         &self.data
     }
 
-    pub(crate) fn into_data(self) -> Vec<u8> {
+    /// The memory of the samples, for another picture.
+    pub fn into_data(self) -> Vec<u8> {
         self.data
     }
 
-    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
+    /// The samples, to be changed.
+    pub fn data_mut(&mut self) -> &mut [u8] {
         &mut self.data
     }
 
     /// One pixel. Panics outside the picture.
-    pub(crate) fn at(&self, x: usize, y: usize) -> [u8; 3] {
+    pub fn at(&self, x: usize, y: usize) -> [u8; 3] {
         let start = (y * self.width + x) * 3;
         [self.data[start], self.data[start + 1], self.data[start + 2]]
     }
 
     /// One row of samples.
-    pub(crate) fn row(&self, y: usize) -> &[u8] {
+    pub fn row(&self, y: usize) -> &[u8] {
         &self.data[y * self.width * 3..][..self.width * 3]
     }
 
     /// These pixels as `orientation` shows them.
-    pub(crate) fn upright(&self, orientation: Orientation) -> Upright<'_> {
+    pub fn upright(&self, orientation: Orientation) -> Upright<'_> {
         let back = orientation.inverse().matrix;
         let first = |row: [i8; 2], length: usize| if row[0] + row[1] < 0 { length - 1 } else { 0 };
         let step = |axis: usize| (isize::from(back[1][axis]) * self.width as isize + isize::from(back[0][axis])) * 3;
@@ -68,7 +68,7 @@ impl Pixels {
     }
 
     /// Copies a rectangle that lies inside the picture.
-    pub(crate) fn crop(&self, area: Area) -> Self {
+    pub fn crop(&self, area: Area) -> Self {
         let mut data = Vec::with_capacity(area.width * area.height * 3);
         for y in area.top..area.top + area.height {
             data.extend_from_slice(&self.row(y)[area.left * 3..(area.left + area.width) * 3]);
@@ -79,7 +79,7 @@ impl Pixels {
 
 /// Stored pixels, read in the order in which they are seen.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Upright<'p> {
+pub struct Upright<'p> {
     data: &'p [u8],
     /// Where the first pixel lies, and how far it is to the next one to the right and below.
     origin: isize,
@@ -89,7 +89,7 @@ pub(crate) struct Upright<'p> {
 
 impl Upright<'_> {
     /// One pixel in upright coordinates. Panics (or gives another pixel) outside the picture.
-    pub(crate) fn at(&self, x: usize, y: usize) -> [u8; 3] {
+    pub fn at(&self, x: usize, y: usize) -> [u8; 3] {
         let start = (self.origin + x as isize * self.right + y as isize * self.down) as usize;
         [self.data[start], self.data[start + 1], self.data[start + 2]]
     }
@@ -97,11 +97,15 @@ impl Upright<'_> {
 
 /// A rectangle of whole pixels inside a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Area {
-    pub(crate) left: usize,
-    pub(crate) top: usize,
-    pub(crate) width: usize,
-    pub(crate) height: usize,
+pub struct Area {
+    /// First column.
+    pub left: usize,
+    /// First row.
+    pub top: usize,
+    /// Number of columns.
+    pub width: usize,
+    /// Number of rows.
+    pub height: usize,
 }
 
 /// One of the eight right-angled turns and mirrorings: `turned = matrix * stored + offset`, where the offset
@@ -168,15 +172,8 @@ impl Orientation {
         [row(self.matrix[0]), row(self.matrix[1])]
     }
 
-    /// Moves a box of a picture of `size` (width, height, before the transform).
-    pub fn extent(self, extent: Extent, size: (f32, f32)) -> Extent {
-        let a = self.point([extent.left, extent.top], size);
-        let b = self.point([extent.left + extent.width, extent.top + extent.height], size);
-        Extent { left: a[0].min(b[0]), top: a[1].min(b[1]), width: (a[0] - b[0]).abs(), height: (a[1] - b[1]).abs() }
-    }
-
     /// Moves a rectangle of whole pixels of a picture of `size` (width, height, before the transform).
-    pub(crate) fn area(self, area: Area, size: (usize, usize)) -> Area {
+    pub fn area(self, area: Area, size: (usize, usize)) -> Area {
         let row = |r: [i8; 2]| match (r[0], r[1]) {
             (1, _) => (area.left, area.width),
             (-1, _) => (size.0 - area.left - area.width, area.width),

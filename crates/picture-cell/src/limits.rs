@@ -1,0 +1,39 @@
+//! How large a picture may be.
+
+use serde::{Deserialize, Serialize};
+
+use crate::PictureError;
+
+/// How large a picture may be. Every limit is checked before memory for pixels is taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DecodeLimits {
+    /// Width times height.
+    pub max_pixels: u64,
+    /// The longer side.
+    pub max_side: u32,
+}
+
+impl Default for DecodeLimits {
+    /// 25 megapixels hold what phones send (12 to 24); 10,000 pixels hold a panorama of that size.
+    fn default() -> Self {
+        Self { max_pixels: 25_000_000, max_side: 10_000 }
+    }
+}
+
+impl DecodeLimits {
+    /// Refuses a stored size of no pixels, of too many, or with too long a side.
+    pub(crate) fn check(&self, format: &'static str, width: u32, height: u32) -> Result<(), PictureError> {
+        if width == 0 || height == 0 {
+            return Err(PictureError::malformed(format, "a side is zero"));
+        }
+        if width.max(height) > self.max_side {
+            return Err(PictureError::SideTooLong { width, height, limit: self.max_side });
+        }
+        if u64::from(width) * u64::from(height) > self.max_pixels {
+            return Err(PictureError::TooManyPixels { width, height, limit: self.max_pixels });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! What decoding gives: a picture, or the reason why there is none.
+
+use std::borrow::Cow;
+
+use crate::pixels::{Orientation, Pixels};
+
+/// A decoded picture as it is stored, and how it has to be turned to be seen.
+#[derive(Debug)]
+pub struct Picture {
+    /// The stored pixels.
+    pub pixels: Pixels,
+    /// Brings the stored pixels into the position in which a person sees the picture.
+    pub orientation: Orientation,
+    /// The EXIF number behind `orientation`.
+    pub exif_orientation: u8,
+    /// `jpeg`, `png`, `webp`, `bmp`, `gif` or `tiff`.
+    pub format: &'static str,
+}
+
+impl Picture {
+    /// Width and height as a person sees the picture.
+    pub fn seen_size(&self) -> (usize, usize) {
+        self.orientation.size((self.pixels.width(), self.pixels.height()))
+    }
+}
+
+/// Why bytes could not be turned into a picture.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// No bytes at all.
+    #[error("the picture is empty: it has no bytes")]
+    Empty,
+    /// The first bytes belong to no format that we know.
+    #[error("the bytes are no picture that can be read: send JPEG, PNG, WebP, BMP, GIF or TIFF")]
+    UnknownFormat,
+    /// A format that we know and do not read, or a kind of one that we read.
+    #[error("{0} pictures cannot be read: convert to JPEG, PNG, WebP, BMP, GIF or TIFF")]
+    UnsupportedFormat(Cow<'static, str>),
+    /// Truncated or damaged.
+    #[error("the {format} picture is damaged or incomplete: {reason}")]
+    Malformed {
+        /// The format that the first bytes promised.
+        format: &'static str,
+        /// What the decoder found.
+        reason: String,
+    },
+    /// Over `max_pixels`.
+    #[error("the picture has {width} x {height} pixels, more than the limit of {limit}: scale it down before sending")]
+    TooManyPixels {
+        /// Stored width.
+        width: u32,
+        /// Stored height.
+        height: u32,
+        /// The configured limit.
+        limit: u64,
+    },
+    /// Over `max_side`.
+    #[error("the picture has {width} x {height} pixels and no side may exceed {limit}: scale it down before sending")]
+    SideTooLong {
+        /// Stored width.
+        width: u32,
+        /// Stored height.
+        height: u32,
+        /// The configured limit.
+        limit: u32,
+    },
+}
+
+impl PictureError {
+    /// A stable reason in snake_case.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "image_empty",
+            Self::UnknownFormat => "image_format_unknown",
+            Self::UnsupportedFormat(_) => "image_format_unsupported",
+            Self::Malformed { .. } => "image_malformed",
+            Self::TooManyPixels { .. } => "image_too_many_pixels",
+            Self::SideTooLong { .. } => "image_side_too_long",
+        }
+    }
+
+    /// What the decoder of `format` found, as it words it.
+    pub(crate) fn malformed(format: &'static str, reason: impl ToString) -> Self {
+        Self::Malformed { format, reason: reason.to_string() }
+    }
+}
