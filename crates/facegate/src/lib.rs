@@ -1,12 +1,9 @@
-//! The program around the analysis: configuration, commands and the HTTP service.
+//! The program around the analysis: configuration, commands and drawing.
 
 pub mod annotate;
-pub mod bulk;
+pub mod answer;
 pub mod commands;
 pub mod config;
 pub mod models;
 pub mod parallel;
-pub mod pictures;
-pub mod results;
-pub mod row;
-pub mod server;
+pub mod record;

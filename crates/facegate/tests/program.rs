@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{base64, basic, facegate, output, request_bytes};
+use support::{facegate, output};
+use testkit::http::{base64, basic, request_bytes};
 use testkit::{jpeg, picture, portrait};
 
 /// A started service and what it has said on standard output until it was ready.
@@ -232,7 +233,7 @@ fn nothing_private_reaches_a_log_a_metric_a_trace_or_an_answer() {
 fn users_and_certificates_are_taken_up_while_it_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let [users, certificate, key] = ["users", "certificate.pem", "key.pem"].map(|name| folder.path().join(name));
-    let hashed = |password: &str| facegate::server::auth::hash_line("ann", password).expect("hashes");
+    let hashed = |password: &str| face_service::auth::hash_line("ann", password).expect("hashes");
     let certify = || {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");

@@ -7,6 +7,7 @@
 
 pub mod fuzz;
 pub mod hostile;
+pub mod http;
 
 use std::io::Cursor;
 use std::path::Path;
@@ -43,7 +44,7 @@ pub fn analyze(bytes: &[u8]) -> Analysis {
 
 /// The outcome as the contract words it: `OK` or one of the eight FACE words.
 pub fn word(analysis: &Analysis) -> &'static str {
-    facegate::server::contract::outcome(analysis)
+    face_service::contract::outcome(analysis)
 }
 
 /// The bytes of a packaged picture, such as `astronaut.png`.

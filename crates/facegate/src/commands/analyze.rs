@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum, ValueHint};
 use face_analysis::{FaceAnalyzer, Wanted};
+use face_bulk::pictures::{common_folder, find, read};
+use face_bulk::results::{ResultsError, ResultsFile, RowFormat, csv_line};
+use face_bulk::row::{self, Answer, Row, columns};
 use face_models::Group;
 use image::RgbImage;
 
@@ -16,10 +19,7 @@ use super::{CommandError, ConfigArgs, progress};
 use crate::annotate::{ContactSheet, Original, tile_without_picture};
 use crate::config::Config;
 use crate::parallel::{in_order, threads};
-use crate::pictures::{common_folder, find, read};
-use crate::results::{self, ResultsFile, RowFormat, csv_line};
-use crate::row::{self, Answer, Row, columns};
-use crate::{models, results::ResultsError};
+use crate::{answer, models, record};
 
 /// Arguments of `facegate analyze`.
 #[derive(Debug, Args)]
@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
         let name = picture.to_string_lossy().into_owned();
         let max_bytes = self.config.server.max_image_bytes;
         let Some(bytes) = read(picture, max_bytes)? else {
-            return Ok(self.undrawn(Answer::too_large(name, max_bytes)));
+            return Ok(self.undrawn(answer::too_large(name, max_bytes)));
         };
         let drawn = self.annotations.is_some() || self.args.contact_sheet.is_some();
         // What is drawn is part of the details.
@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
         let mut analysis = match analyzer.analyze(&bytes, wanted) {
             Ok(analysis) => analysis,
             Err(error) if error.is_fault() => return Err(error.into()),
-            Err(error) => return Ok(self.undrawn(Answer::unreadable(name, error.code(), &error.to_string()))),
+            Err(error) => return Ok(self.undrawn(answer::unreadable(name, error.code(), &error.to_string()))),
         };
         let mut tile = None;
         if drawn {
@@ -163,7 +163,7 @@ impl<'a> Session<'a> {
         if !self.args.details {
             analysis.details = None;
         }
-        Ok((Answer::new(name, analysis, self.config.response.face_image), tile))
+        Ok((answer::analysed(name, analysis, self.config.response.face_image), tile))
     }
 
     /// The tile of what cannot be drawn.
@@ -244,7 +244,7 @@ impl Output {
                     }
                 };
                 let name = if rows == RowFormat::Csv { "csv" } else { "jsonl" };
-                let record = results::record(config, name, args.details, args.face_image);
+                let record = record::record(config, name, args.details, args.face_image);
                 Destination::File(ResultsFile::resume(out, rows, args.details, &record)?)
             }
         };

@@ -8,12 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::{Request, header};
 use bytes::Bytes;
 use clap::Args;
 use face_analysis::{FaceAnalyzer, Wanted};
 use face_models::{Group, ModelStore};
+use face_service::auth::random_password;
+use face_service::paths::DETECT;
 use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
@@ -25,8 +27,6 @@ use tokio::task::JoinSet;
 use super::models::fetch_with_progress;
 use super::{CommandError, ConfigArgs};
 use crate::models;
-use crate::server::app::DETECT;
-use crate::server::auth::random_password;
 
 /// Arguments of `facegate bench`.
 #[derive(Debug, Args)]
@@ -211,7 +211,7 @@ fn in_process(args: &BenchArgs, analyzer: &FaceAnalyzer, name: &str, bytes: &[u8
     })?;
     let wall = begin.elapsed();
     let cpu = cpu.zip(process_cpu(SELF)).map(|(before, after)| after.saturating_sub(before));
-    let mut figures = summary(name, crate::server::contract::outcome(&first), times, wall, cpu, peak_memory_mb(SELF));
+    let mut figures = summary(name, face_service::contract::outcome(&first), times, wall, cpu, peak_memory_mb(SELF));
     let networks = sorted(networks.into_inner().unwrap_or_else(PoisonError::into_inner));
     figures.networks_ms = Some(quantile(&networks, 0.5));
     let medians: Vec<(String, f64)> = stages

@@ -6,8 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use face_analysis::FaceAnalyzer;
+use face_bulk::parts::{PartFormat, Parts};
+use face_bulk::pictures;
+use face_bulk::row::Answer;
+use face_bulk::shard::Shard;
+use face_bulk::source::{self, Content, Picture, SourceError, Wanted};
+use face_bulk::store::Location;
 use face_models::Group;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::Runtime;
@@ -15,14 +21,9 @@ use tokio::runtime::Runtime;
 use super::models::fetch_with_progress;
 use super::serve::stop_signal;
 use super::{CommandError, ConfigArgs};
-use crate::bulk::Shard;
-use crate::bulk::parts::{PartFormat, Parts};
-use crate::bulk::source::{self, Content, Picture, SourceError, Wanted};
-use crate::bulk::store::Location;
 use crate::config::Config;
 use crate::parallel::{in_order, threads};
-use crate::row::Answer;
-use crate::{models, pictures, results};
+use crate::{answer, models, record};
 
 /// How often a run says how far it is when nobody watches a terminal.
 const SAY_EVERY: Duration = Duration::from_secs(30);
@@ -44,8 +45,8 @@ pub struct BulkArgs {
     #[arg(long, value_name = "INDEX/COUNT", default_value = "0/1")]
     shard: Shard,
     /// What the part files hold.
-    #[arg(long, value_enum, default_value_t = PartFormat::Jsonl)]
-    format: PartFormat,
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
     /// Answers in a part file: what is lost at most when the process is killed.
     #[arg(long, value_name = "ROWS", default_value_t = 1000)]
     part_rows: usize,
@@ -66,14 +67,33 @@ pub struct BulkArgs {
     config: ConfigArgs,
 }
 
+/// What the part files hold.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// What the service answers, one JSON object a line.
+    Jsonl,
+    /// The columns of `facegate analyze --format csv`, typed.
+    Parquet,
+}
+
+impl From<Format> for PartFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Jsonl => Self::Jsonl,
+            Format::Parquet => Self::Parquet,
+        }
+    }
+}
+
 /// Analyses what the shard's parts do not hold yet. A picture that cannot be used or read is an answer; a fault of the
 /// source or the destination ends the run with a failing exit code, after what is done has been written.
 pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     let config = args.config.load()?.config;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let record = results::record(&config, args.format.ending(), args.details, false);
+    let format = PartFormat::from(args.format);
+    let record = record::record(&config, format.ending(), args.details, false);
     let destination = Location::destination(&args.out, args.instance_credentials)?;
-    let parts = Parts::resume(destination, args.shard, args.format, args.details, record, args.part_rows);
+    let parts = Parts::resume(destination, args.shard, format, args.details, record, args.part_rows);
     let mut parts = runtime.block_on(parts)?;
     let stop = Arc::new(AtomicBool::new(false));
     let wanted = Wanted {
@@ -159,12 +179,12 @@ fn answer(
             Err(source) => return Err(SourceError::Io { path, source }),
         },
     };
-    let Some(bytes) = bytes else { return Ok(Some(Answer::too_large(name, max_bytes))) };
+    let Some(bytes) = bytes else { return Ok(Some(answer::too_large(name, max_bytes))) };
     let analysis = survived(|| analyzer.analyze(&bytes, face_analysis::Wanted { details, face_image: false }));
     Ok(Some(match analysis {
-        Some(Ok(analysis)) => Answer::new(name, analysis, config.response.face_image),
-        Some(Err(error)) => Answer::unreadable(name, error.code(), &error.to_string()),
-        None => Answer::unreadable(name, "analysis_crashed", "the analysis failed on this picture"),
+        Some(Ok(analysis)) => answer::analysed(name, analysis, config.response.face_image),
+        Some(Err(error)) => answer::unreadable(name, error.code(), &error.to_string()),
+        None => answer::unreadable(name, "analysis_crashed", "the analysis failed on this picture"),
     }))
 }
 

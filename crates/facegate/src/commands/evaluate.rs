@@ -13,6 +13,7 @@ use face_eval::{
     Word,
 };
 use face_models::Group;
+use face_service::contract::outcome;
 use sha2::{Digest as _, Sha256};
 
 use super::models::fetch_with_progress;
@@ -20,7 +21,6 @@ use super::{CommandError, ConfigArgs, progress};
 use crate::config::Config;
 use crate::models;
 use crate::parallel::{in_order, threads};
-use crate::server::contract::outcome;
 
 /// Arguments of `facegate evaluate`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::Args;
 
 use super::CommandError;
-use crate::server::auth::hash_line;
+use face_service::auth::hash_line;
 
 /// Arguments of `facegate hash-password`.
 #[derive(Debug, Args)]

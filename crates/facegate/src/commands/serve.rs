@@ -11,19 +11,20 @@ use std::time::Duration;
 use clap::Args;
 use face_analysis::FaceAnalyzer;
 use face_models::{Group, ModelStore};
+use face_service::app::App;
+use face_service::auth::{Authenticator, random_password};
+use face_service::connections::{Connections, serve};
+use face_service::paths::{DETECT, METRICS};
+use face_service::settings::ServerSettings;
+use face_service::tls::Tls;
 use image::imageops::FilterType;
 use tokio::net::TcpListener;
 
 use super::CommandError;
 use super::models::fetch_with_progress;
-use crate::config::{AuthConfig, Config, Loaded, LogConfig, LogFormat, ServerConfig};
+use crate::config::{AuthConfig, Config, Loaded, LogConfig, LogFormat};
 use crate::models;
 use crate::parallel::threads;
-use crate::server::app::{App, DETECT};
-use crate::server::auth::{Authenticator, random_password};
-use crate::server::metrics::METRICS;
-use crate::server::tls::Tls;
-use crate::server::{Connections, serve};
 
 /// Arguments of `facegate serve`.
 #[derive(Debug, Args)]
@@ -64,7 +65,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     let metrics = metrics_listener(loaded).await?;
     let workers = threads(config.server.workers);
     let files = models::files(store)?;
-    let app = Arc::new(App::new(config, Arc::clone(&users), workers)?);
+    let app = Arc::new(App::new(&config.service(), Arc::clone(&users), workers)?);
     let tls = tls(&config.server)?;
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() && tls.is_none() {
@@ -82,12 +83,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     });
     tokio::spawn(reload(users, tls.clone()));
     let server = &config.server;
-    let connections = Connections {
-        max: server.max_connections,
-        header_timeout: Duration::from_millis(server.header_timeout_ms),
-        answer_timeout: Duration::from_millis(server.answer_timeout_ms),
-        shutdown_timeout: Duration::from_secs(server.shutdown_timeout_s),
-    };
+    let connections = Connections::of(server);
     if let Some(listener) = metrics {
         tracing::info!(address = %listener.local_addr()?, "metrics are at {METRICS}");
         // Until the program ends: how the last requests finish can be watched.
@@ -144,7 +140,7 @@ async fn metrics_listener(loaded: &Loaded) -> Result<Option<TcpListener>, Comman
     }
 }
 
-fn tls(config: &ServerConfig) -> Result<Option<Arc<Tls>>, CommandError> {
+fn tls(config: &ServerSettings) -> Result<Option<Arc<Tls>>, CommandError> {
     match (&config.tls_certificate, &config.tls_key) {
         (Some(certificate), Some(key)) => Ok(Some(Arc::new(Tls::load(certificate, key)?))),
         (None, None) => Ok(None),

@@ -40,7 +40,7 @@ pub struct DetectRequest<'b> {
 /// The longest `sessionId` in characters.
 const MAX_SESSION_ID: usize = 128;
 
-/// What [`Source::read`](super::source::Source::read) tells apart.
+/// The three forms of a picture in a request.
 fn face_image_schema() -> Schema {
     let form = |title: &str, format: &str, pattern: &str, description: &str| {
         ObjectBuilder::new()

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::app::protect;
 use super::contract::Problem;
+use super::envelope::protect;
 
 /// What is still read after a refusal, so that the caller gets to see it: closing a connection with unread data
 /// resets it.

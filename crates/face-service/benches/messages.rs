@@ -1,4 +1,4 @@
-//! `cargo bench -p facegate`: what stands before and after an analysis, on the packaged portrait of 1280x720: the
+//! `cargo bench -p face-service`: what stands before and after an analysis, on the packaged portrait of 1280x720: the
 //! request read and its Base64 decoded, the answer written.
 
 use std::hint::black_box;
@@ -6,8 +6,8 @@ use std::hint::black_box;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use face_analysis::{Analysis, Wanted};
-use facegate::server::contract::{DetectRequest, FaceImagePlace, analysis_json};
-use facegate::server::source::Source;
+use face_service::contract::{DetectRequest, FaceImagePlace, analysis_json};
+use face_service::source::Source;
 
 fn main() {
     divan::main();

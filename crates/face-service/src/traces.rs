@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use utoipa::ToSchema;
 
-use super::app::DETECT;
+use super::paths::DETECT;
 use super::trail::{ANALYSIS, Ending, Trail};
 
 /// In which the collector must take a batch of spans.

@@ -3,24 +3,24 @@
 use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
-use clap::ValueEnum;
 use futures_util::TryStreamExt as _;
 use parquet::errors::ParquetError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::Shard;
-use super::store::{Location, StoreError};
+use super::error::StoreError;
+use super::results::first_difference;
+use super::row::{Answer, Row};
+use super::shard::Shard;
+use super::store::Location;
 use super::table;
-use crate::results::first_difference;
-use crate::row::{Answer, Row};
 
 /// The record of what all shards of a destination are made with.
 const RUN: &str = "run.json";
 
 /// What a part file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartFormat {
     /// What the service answers, one JSON object a line.
     Jsonl,

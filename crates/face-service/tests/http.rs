@@ -9,9 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use face_analysis::{FaceAnalyzer, Settings};
-use facegate::server::app::DETECT;
-use facegate::server::contract::FaceImagePlace;
-use facegate::server::openapi::OPENAPI;
+use face_service::contract::FaceImagePlace;
+use face_service::paths::{DETECT, OPENAPI};
 use serde_json::{Value, json};
 use support::{Answer, PASSWORD, Service, USER, base64, basic, request_bytes};
 use testkit::{jpeg, picture, png, portrait};
@@ -125,8 +124,8 @@ fn behind_a_named_proxy_wrong_passwords_count_for_the_caller_it_names() {
             [("Content-Type", "application/json"), ("Authorization", wrong.as_str()), ("X-Forwarded-For", caller)];
         service.request("POST", DETECT, &sent, body.as_bytes()).status
     };
-    let proxied = Service::with(|config| {
-        config.server.trusted_proxies = vec!["127.0.0.1".to_owned().try_into().expect("an address")];
+    let proxied = Service::with(|settings| {
+        settings.server.trusted_proxies = vec!["127.0.0.1".to_owned().try_into().expect("an address")];
     });
     assert!((0..6).any(|_| status(&proxied, "198.51.100.1") == 429));
     // What a caller wrote before the proxy added his address does not make him another one.
@@ -191,9 +190,9 @@ fn every_answer_of_every_path_is_its_content_or_the_envelope() {
 
 #[test]
 fn bodies_and_pictures_over_a_limit_are_413() {
-    let service = Service::with(|config| {
-        config.server.max_body_bytes = 100_000;
-        config.server.max_image_bytes = 50_000;
+    let service = Service::with(|settings| {
+        settings.server.max_body_bytes = 100_000;
+        settings.server.max_image_bytes = 50_000;
     });
     let long = "A".repeat(150_000);
     let answer = service.detect(&json!({ "sessionId": "s", "faceImageBase": long }));
@@ -241,7 +240,7 @@ fn only_json_is_taken() {
 
 #[test]
 fn what_is_no_usable_picture_is_a_422_that_says_why() {
-    let service = Service::with(|config| config.analysis.limits.max_pixels = 25_000_000);
+    let service = Service::start();
     let whole = usable();
     let cases: [(&[u8], &str); 4] = [
         (b"hello, this is no picture", "image_format_unknown"),
@@ -307,10 +306,10 @@ fn a_fault_of_ours_is_a_500_that_tells_nothing_internal_and_harms_nobody_else() 
 
 #[test]
 fn every_form_of_face_image_base_gives_the_same_face() {
-    let service = Service::with(|config| {
-        config.links.allow_private = true;
-        config.links.ports.clear();
-        config.links.ports.extend(1..=u16::MAX);
+    let service = Service::with(|settings| {
+        settings.links.allow_private = true;
+        settings.links.ports.clear();
+        settings.links.ports.extend(1..=u16::MAX);
     });
     let bytes = usable();
     let standard = base64(&bytes);
@@ -354,7 +353,7 @@ fn the_face_image_stands_where_the_setting_says_and_has_the_rectangles_size() {
         (FaceImagePlace::TopLevel, false, true),
     ];
     for (place, inside, beside) in places {
-        let service = Service::with(|config| config.response.face_image = place);
+        let service = Service::with(|settings| settings.response.face_image = place);
         let json = service.detect(&with(json!({ "returnFaceImage": true }))).envelope();
         let (within, outside) = (json["face"]["faceImageBase"].as_str(), json["faceImageBase"].as_str());
         assert_eq!((within.is_some(), outside.is_some()), (inside, beside));
@@ -454,13 +453,13 @@ fn the_playground_is_served_with_a_policy_of_its_own_and_can_be_switched_off() {
         assert!(answer.body.len() > 1_000);
     }
     assert_eq!(service.request("POST", "/", &[], b"").code(), "method_not_allowed");
-    let without = Service::with(|config| config.server.playground = false);
+    let without = Service::with(|settings| settings.server.playground = false);
     assert_eq!(without.request("GET", "/", &[], b"").code(), "path_unknown");
 }
 
 #[test]
 fn a_user_beyond_the_agreed_rate_is_told_when_to_come_back() {
-    let service = Service::with(|config| config.auth.requests_per_minute = 2);
+    let service = Service::with(|settings| settings.requests_per_minute = 2);
     let body = with(json!({}));
     assert_eq!((service.detect(&body).status, service.detect(&body).status), (200, 200));
     let answer = service.detect(&body);
@@ -472,10 +471,10 @@ fn a_user_beyond_the_agreed_rate_is_told_when_to_come_back() {
 fn a_request_that_takes_too_long_is_answered_all_the_same() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = server.local_addr().expect("bound").port();
-    let service = Service::with(|config| {
-        config.server.deadline_ms = 300;
-        config.links.allow_private = true;
-        config.links.ports = vec![port];
+    let service = Service::with(|settings| {
+        settings.server.deadline_ms = 300;
+        settings.links.allow_private = true;
+        settings.links.ports = vec![port];
     });
     let begin = Instant::now();
     let link = format!("http://127.0.0.1:{port}/never");
@@ -489,7 +488,7 @@ fn a_request_that_takes_too_long_is_answered_all_the_same() {
 fn the_audit_log_has_who_when_and_what_and_nothing_about_the_face() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("audit.jsonl");
-    let service = Service::with(|config| config.audit.file = Some(path.clone()));
+    let service = Service::with(|settings| settings.audit.file = Some(path.clone()));
     service.detect(&with(json!({ "returnDetails": true })));
     service.detect_bytes(b"{");
     service.request("POST", DETECT, &[], b"{}");
@@ -517,9 +516,9 @@ fn with_a_certificate_only_encrypted_requests_are_answered() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     std::fs::write(&certificate, made.cert.pem()).expect("writes");
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
-    let service = Service::with(|config| {
-        config.server.tls_certificate = Some(certificate.clone());
-        config.server.tls_key = Some(key);
+    let service = Service::with(|settings| {
+        settings.server.tls_certificate = Some(certificate.clone());
+        settings.server.tls_key = Some(key);
     });
     let port = service.address.port();
     let curl = |scheme: &str, trusted: &std::path::Path| {
@@ -549,9 +548,9 @@ fn it_is_ready_only_when_the_networks_are_loaded() {
 
 #[test]
 fn beyond_the_queue_requests_are_shed_at_once_and_the_others_answered() {
-    let service = Service::with(|config| {
-        config.server.workers = 1;
-        config.server.queue = 1;
+    let service = Service::with(|settings| {
+        settings.server.workers = 1;
+        settings.server.queue = 1;
     });
     // Lets the first login pay for Argon2 before the rush.
     assert_eq!(service.picture(&picture("coffee.png")).status, 200);
@@ -582,11 +581,11 @@ fn beyond_the_queue_requests_are_shed_at_once_and_the_others_answered() {
 
 #[test]
 fn callers_that_vanish_or_dawdle_leave_the_service_to_others() {
-    let service = Service::with(|config| {
-        config.server.workers = 1;
-        config.server.queue = 1;
-        config.server.body_timeout_ms = 500;
-        config.server.header_timeout_ms = 500;
+    let service = Service::with(|settings| {
+        settings.server.workers = 1;
+        settings.server.queue = 1;
+        settings.server.body_timeout_ms = 500;
+        settings.server.header_timeout_ms = 500;
     });
     let authorization = basic(USER, PASSWORD);
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
@@ -674,10 +673,10 @@ fn two_readings_of_one_request_are_refused() {
 
 #[test]
 fn idle_silent_and_unreading_callers_free_their_connections() {
-    let service = Service::with(|config| {
-        config.server.max_connections = 1;
-        config.server.header_timeout_ms = 300;
-        config.server.answer_timeout_ms = 300;
+    let service = Service::with(|settings| {
+        settings.server.max_connections = 1;
+        settings.server.header_timeout_ms = 300;
+        settings.server.answer_timeout_ms = 300;
     });
     // One says nothing at all.
     let silent = service.connect();

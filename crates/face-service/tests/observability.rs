@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use facegate::server::app::DETECT;
+use face_service::paths::DETECT;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -119,9 +119,9 @@ fn the_networks_the_program_and_the_process_are_told() {
 
 #[test]
 fn a_full_queue_is_seen_and_what_is_shed_is_counted_by_reason() {
-    let service = Service::with(|config| {
-        config.server.workers = 1;
-        config.server.queue = 1;
+    let service = Service::with(|settings| {
+        settings.server.workers = 1;
+        settings.server.queue = 1;
     });
     assert_eq!(service.picture(&picture("coffee.png")).status, 200);
     let body = json!({ "sessionId": "rush", "faceImageBase": base64(&jpeg(&portrait(6.0), 90)) }).to_string();
@@ -297,7 +297,7 @@ fn traced(service: &Service, traceparent: &str, body: &Value) -> Answer {
 #[test]
 fn a_request_is_a_span_in_the_callers_trace_with_its_stages_below_it_and_nothing_private() {
     let (endpoint, received) = collector();
-    let service = Service::with(|config| config.traces.endpoint = Some(endpoint));
+    let service = Service::with(|settings| settings.traces.endpoint = Some(endpoint));
     let shown = base64(&usable());
     let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let good = json!({ "sessionId": "session-one", "faceImageBase": shown });
@@ -369,7 +369,7 @@ fn a_collector_that_is_down_harms_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
-    let service = Service::with(|config| config.traces.endpoint = Some(endpoint));
+    let service = Service::with(|settings| settings.traces.endpoint = Some(endpoint));
     assert_eq!(service.picture(&usable()).status, 200);
     service.wait_until_stopped();
 }

@@ -1,22 +1,4 @@
-//! The HTTP service.
-
-pub mod admission;
-pub mod analysts;
-pub mod app;
-pub mod audit;
-pub mod auth;
-pub mod caller;
-pub mod contract;
-pub mod link;
-pub mod metrics;
-pub mod openapi;
-pub mod page;
-pub mod proxies;
-pub mod rate_limit;
-pub mod source;
-pub mod tls;
-pub mod traces;
-pub mod trail;
+//! The listener: connections in, bounded in number and time, each served until it ends.
 
 use std::future::Future;
 use std::io;
@@ -35,8 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
-use self::caller::Caller;
-use self::tls::Tls;
+use super::caller::Caller;
+use super::settings::ServerSettings;
+use super::tls::Tls;
 
 /// The largest header section of a request in bytes; hyper answers 431 beyond it.
 const MAX_HEADERS: usize = 32 << 10;
@@ -55,6 +38,18 @@ pub struct Connections {
     pub answer_timeout: Duration,
     /// In which requests may finish after `stop`.
     pub shutdown_timeout: Duration,
+}
+
+impl Connections {
+    /// As the settings say.
+    pub fn of(settings: &ServerSettings) -> Self {
+        Self {
+            max: settings.max_connections,
+            header_timeout: Duration::from_millis(settings.header_timeout_ms),
+            answer_timeout: Duration::from_millis(settings.answer_timeout_ms),
+            shutdown_timeout: Duration::from_secs(settings.shutdown_timeout_s),
+        }
+    }
 }
 
 /// Serves until `stop` resolves, then lets the requests that have begun finish.

@@ -10,35 +10,33 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, Wanted};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::task::JoinHandle;
-use tracing::Instrument;
 
 use super::admission::Admission;
 use super::analysts::{Analysts, fault};
 use super::audit::{Audit, Entry};
 use super::auth::Authenticator;
 use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome};
+use super::envelope::{finish, not_allowed, read_only};
 use super::link::LinkFetcher;
-use super::metrics::{METRICS, Metrics};
+use super::metrics::Metrics;
+use super::paths::{DETECT, METRICS};
 use super::proxies::{Network, caller};
 use super::rate_limit::RateLimit;
+use super::settings::ServiceSettings;
 use super::source::Source;
 use super::traces::{TraceError, Traces};
 use super::trail::{ANALYSIS, Ending, Trail};
 use super::{openapi, page};
-use crate::config::Config;
 
 /// How many times the largest body is read and thrown away, so that a caller who sent too much gets to see the answer.
 const MOST_DRAINED: usize = 4;
-
-/// The path of the one call.
-pub const DETECT: &str = "/api/v1/face/detect";
 
 /// The service cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -79,30 +77,30 @@ pub struct App {
 
 impl App {
     /// The service before its networks are loaded; it may run `workers` analyses side by side.
-    pub fn new(config: &Config, users: Arc<Authenticator>, workers: usize) -> Result<Self, StartError> {
-        let server = &config.server;
+    pub fn new(settings: &ServiceSettings, users: Arc<Authenticator>, workers: usize) -> Result<Self, StartError> {
+        let server = &settings.server;
         let queue = if server.queue == 0 { workers.div_ceil(2) } else { server.queue };
         let queue_timeout = Duration::from_millis(server.queue_timeout_ms);
-        let audit = &config.audit;
+        let audit = &settings.audit;
         let audit = audit.file.as_ref().map(|path| Audit::open(path, audit.max_bytes, audit.keep)).transpose();
         let admission = Admission::new(workers, queue, server.max_buffered_bytes, queue_timeout);
         Ok(Self {
             analyzer: OnceLock::new(),
             stopping: AtomicBool::new(false),
-            links: LinkFetcher::new(config.links.clone()),
+            links: LinkFetcher::new(settings.links.clone()),
             users,
             proxies: server.trusted_proxies.clone(),
-            rate: RateLimit::new(config.auth.requests_per_minute),
+            rate: RateLimit::new(settings.requests_per_minute),
             audit: audit.map_err(StartError::Audit)?,
             metrics: Metrics::new(&admission),
-            traces: Traces::start(&config.traces)?,
+            traces: Traces::start(&settings.traces)?,
             admission,
             analysts: Analysts::new(workers).map_err(StartError::Threads)?,
             deadline: Duration::from_millis(server.deadline_ms),
             max_body: server.max_body_bytes,
             max_image: server.max_image_bytes,
             body_timeout: Duration::from_millis(server.body_timeout_ms),
-            face_image: config.response.face_image,
+            face_image: settings.response.face_image,
             playground: server.playground,
         })
     }
@@ -166,18 +164,6 @@ async fn wrong_method(method: Method) -> Response<Body> {
     not_allowed(&method, "POST")
 }
 
-/// The answer to a method that a path without side effects does not take.
-pub(super) async fn read_only(method: Method) -> Response<Body> {
-    not_allowed(&method, "GET, HEAD")
-}
-
-fn not_allowed(method: &Method, allowed: &'static str) -> Response<Body> {
-    let message = format!("this path does not take {method}: use {allowed}");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
-        .with_header(header::ALLOW, HeaderValue::from_static(allowed))
-        .into_response(None)
-}
-
 async fn unknown_path(_: Uri) -> Response<Body> {
     let message = format!("there is nothing at this path: send POST {DETECT}");
     Problem::new(StatusCode::NOT_FOUND, "path_unknown", message).into_response(None)
@@ -186,47 +172,6 @@ async fn unknown_path(_: Uri) -> Response<Body> {
 async fn no_metrics() -> Response<Body> {
     let message = format!("there is nothing at this path: the metrics are at {METRICS}");
     Problem::new(StatusCode::NOT_FOUND, "path_unknown", message).into_response(None)
-}
-
-/// What every answer carries: it is nobody's to keep, sniff or frame, and has a number to ask about.
-async fn finish(request: Request, next: Next) -> Response<Body> {
-    let id = request_id(request.headers());
-    let span = tracing::info_span!("http", request_id = %id);
-    let mut response = next.run(request).instrument(span).await;
-    protect(response.headers_mut(), Some(&id));
-    response
-}
-
-/// The headers of every answer, with the request's number or a new one.
-pub(super) fn protect(headers: &mut HeaderMap, id: Option<&str>) {
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // The playground brings a policy of its own.
-    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
-    if let Ok(value) = HeaderValue::from_str(&id.map_or_else(new_id, str::to_owned)) {
-        headers.insert("x-request-id", value);
-    }
-}
-
-/// The caller's `X-Request-Id` when it is harmless, else one of our own.
-fn request_id(headers: &HeaderMap) -> String {
-    let harmless = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
-    };
-    if let Some(id) = headers.get("x-request-id").and_then(|v| v.to_str().ok()).filter(harmless) {
-        return id.to_owned();
-    }
-    new_id()
-}
-
-fn new_id() -> String {
-    let mut random = [0; 8];
-    // Without randomness the number is zero; it identifies, it does not protect.
-    let _ = getrandom::fill(&mut random);
-    format!("{:016x}", u64::from_le_bytes(random))
 }
 
 async fn detect(

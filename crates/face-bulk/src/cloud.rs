@@ -25,7 +25,7 @@ use object_store::{ClientConfigKey, ClientOptions, ObjectStore, ObjectStoreSchem
 use tokio::time::{Instant, Sleep};
 use url::Url;
 
-use super::store::StoreError;
+use super::error::StoreError;
 
 /// Time to connect.
 const CONNECT: Duration = Duration::from_secs(5);

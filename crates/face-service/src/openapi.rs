@@ -23,11 +23,9 @@ use utoipa::openapi::{
     ResponseBuilder, Schema,
 };
 
-use super::app::{DETECT, read_only};
 use super::contract::{DetectRequest, FaceImagePlace, Failure, Success};
-
-/// Where the document is served.
-pub const OPENAPI: &str = "/openapi.json";
+use super::envelope::read_only;
+use super::paths::{DETECT, OPENAPI};
 
 /// The `sessionId` of the examples.
 const SESSION_ID: &str = "bbbf9002-c3a2-4308-b103-d80b9f5a2b84";
@@ -367,7 +365,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::server::contract::error_words;
+    use crate::contract::error_words;
 
     /// Every example of an answer with its status.
     fn examples() -> Vec<(String, Value)> {

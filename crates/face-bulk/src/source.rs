@@ -14,10 +14,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use walkdir::WalkDir;
 
-use super::Shard;
+use super::error::StoreError;
 use super::parts::Done;
-use super::store::{Location, StoreError, is_remote, local_path};
-use crate::pictures::is_picture;
+use super::pictures::is_picture;
+use super::shard::Shard;
+use super::store::{Location, is_remote, local_path};
 
 /// Objects that are fetched from a store at the same time. Each holds at most `server.max_image_bytes`.
 const FETCHES: usize = 8;

@@ -1,16 +1,14 @@
-//! Files of results that an interrupted run goes on with, and the record of what a run was made with.
+//! Files of results that an interrupted run goes on with, beside the record of what they were made with.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use face_analysis::report::MODELS;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::config::Config;
-use crate::row::columns;
+use super::row::columns;
 
 /// The results cannot be written or gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -61,19 +59,6 @@ pub enum RowFormat {
     Jsonl,
     /// Comma-separated values (RFC 4180) with a header, whose first column is the picture's name.
     Csv,
-}
-
-/// What results depend on beside the pictures: they compare only when this is equal.
-pub fn record(config: &Config, format: &str, details: bool, face_image: bool) -> Value {
-    json!({
-        "program": concat!("facegate ", env!("CARGO_PKG_VERSION")),
-        "format": format,
-        "details": details,
-        "face_image": face_image.then_some(config.response.face_image),
-        "models": MODELS,
-        "max_image_bytes": config.server.max_image_bytes,
-        "analysis": config.analysis,
-    })
 }
 
 /// The dotted name of the first value in which two records differ.
@@ -225,21 +210,30 @@ fn ends_with_line_feed(mut file: &File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::{Answer, record as cells};
+    use serde_json::json;
+
+    use crate::row::{Row, record as cells};
 
     fn line(format: RowFormat, name: &str) -> Vec<u8> {
-        let answer = Answer::unreadable(name.into(), "image_malformed", "the \"picture\" is\nno picture, is it");
+        let message = "the \"picture\" is\nno picture, is it";
         match format {
-            RowFormat::Csv => csv_line(cells(&answer.row, false)),
-            RowFormat::Jsonl => [&answer.json[..], b"\n"].concat(),
+            RowFormat::Csv => csv_line(cells(&Row::unreadable(name.into(), "image_malformed", message), false)),
+            RowFormat::Jsonl => {
+                let detail = json!({ "code": "image_malformed", "message": message });
+                format!("{}\n", json!({ "sessionId": name, "hasError": true, "errorDetail": detail })).into_bytes()
+            }
         }
+    }
+
+    fn record(format: &str, min_score: f64) -> Value {
+        json!({ "format": format, "analysis": { "detection": { "min_score": min_score } } })
     }
 
     const NAMES: [&str; 4] = ["a.jpg", "b, \"c\".jpg", "d\ne.jpg", "ü.jpg"];
 
     #[test]
     fn a_run_that_was_cut_off_anywhere_goes_on_without_losing_or_repeating_a_row() {
-        let settings = record(&Config::default(), "x", false, false);
+        let settings = record("x", 0.5);
         for format in [RowFormat::Csv, RowFormat::Jsonl] {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("results");
@@ -262,15 +256,13 @@ mod tests {
     fn what_another_run_has_made_or_is_making_is_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("results.jsonl");
-        let settings = record(&Config::default(), "jsonl", false, false);
+        let settings = record("jsonl", 0.5);
         let resume = |settings: &Value| ResultsFile::resume(&path, RowFormat::Jsonl, false, settings);
         let mut first = resume(&settings).expect("begins");
         assert!(matches!(resume(&settings), Err(ResultsError::InUse(_))));
         first.append(&line(RowFormat::Jsonl, "a")).expect("appends");
         drop(first);
-        let mut other = Config::default();
-        other.analysis.detection.min_score = 0.7;
-        let error = resume(&record(&other, "jsonl", false, false)).expect_err("other settings").to_string();
+        let error = resume(&record("jsonl", 0.7)).expect_err("other settings").to_string();
         assert!(error.contains("analysis.detection.min_score"), "{error}");
         std::fs::remove_file(folder.path().join("results.jsonl.run.json")).expect("removes");
         assert!(matches!(resume(&settings), Err(ResultsError::Foreign { .. })));
@@ -285,7 +277,7 @@ mod tests {
             (RowFormat::Csv, "picture\na,b\nc\n"),
         ] {
             let path = folder.path().join(format!("{format:?}"));
-            let settings = record(&Config::default(), "x", false, false);
+            let settings = record("x", 0.5);
             drop(ResultsFile::resume(&path, format, false, &settings).expect("begins"));
             std::fs::write(&path, text).expect("writes");
             let error = ResultsFile::resume(&path, format, false, &settings).expect_err("damaged");

@@ -13,7 +13,7 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 
-use crate::row::{Cell, Column, Row, columns};
+use super::row::{Cell, Column, Row, columns};
 
 /// A whole file with these rows. `record` says what they were made with and stands in the file's metadata.
 pub fn write(rows: &[Row], with_details: bool, record: &str) -> Result<Bytes> {
@@ -119,7 +119,6 @@ mod tests {
     use parquet::record::Field;
 
     use super::*;
-    use crate::row::Answer;
 
     #[test]
     fn every_cell_is_read_back_by_the_rows_of_another_reader() {
@@ -133,7 +132,7 @@ mod tests {
                 rectangle: Some([132, 360, 179, 221]),
                 ..Row::default()
             },
-            Answer::unreadable("b".into(), "image_malformed", "why").row,
+            Row::unreadable("b".into(), "image_malformed", "why"),
         ];
         let file = write(&rows, false, "{\"program\":\"x\"}").expect("writes");
         assert_eq!(

@@ -3,8 +3,6 @@
 use face_analysis::report::Details;
 use face_analysis::{Analysis, Verdict};
 
-use crate::server::contract::{FaceImagePlace, analysis_json, outcome, picture_problem_json};
-
 /// What is written of one picture.
 #[derive(Debug)]
 pub struct Answer {
@@ -12,29 +10,6 @@ pub struct Answer {
     pub row: Row,
     /// As the service answers, the picture's name for `sessionId`.
     pub json: Vec<u8>,
-}
-
-impl Answer {
-    /// Of a finished analysis.
-    pub fn new(picture: String, mut analysis: Analysis, place: FaceImagePlace) -> Self {
-        let json = analysis_json(&picture, &analysis, place);
-        Self { row: Row::new(picture, &mut analysis), json }
-    }
-
-    /// Of what could not be analysed.
-    pub fn unreadable(picture: String, code: &str, message: &str) -> Self {
-        let json = picture_problem_json(&picture, code, message);
-        let error = Some((code.to_owned(), message.to_owned()));
-        Self { row: Row { picture, outcome: "INTERNAL_ERROR", error, ..Row::default() }, json }
-    }
-
-    /// Of more bytes than the service would take.
-    pub fn too_large(picture: String, max_bytes: usize) -> Self {
-        let message = format!(
-            "the picture is larger than {max_bytes} bytes (server.max_image_bytes): scale it down or compress it more"
-        );
-        Self::unreadable(picture, "image_too_large", &message)
-    }
 }
 
 /// The answer for one picture. Absent values are empty cells.
@@ -59,9 +34,9 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of a finished analysis; takes its details.
-    fn new(picture: String, analysis: &mut Analysis) -> Self {
-        let row = Self { picture, outcome: outcome(analysis), details: analysis.details.take(), ..Self::default() };
+    /// The row of a finished analysis; takes its details. `outcome` is `OK` or the word of the API contract.
+    pub fn new(picture: String, outcome: &'static str, analysis: &mut Analysis) -> Self {
+        let row = Self { picture, outcome, details: analysis.details.take(), ..Self::default() };
         match &analysis.verdict {
             Verdict::Accepted(face) => Self {
                 age: Some(face.age),
@@ -74,6 +49,11 @@ impl Row {
                 Self { error: Some((rejection.code.to_owned(), rejection.message.clone())), ..row }
             }
         }
+    }
+    /// The row of what could not be analysed.
+    pub fn unreadable(picture: String, code: &str, message: &str) -> Self {
+        let error = Some((code.to_owned(), message.to_owned()));
+        Self { picture, outcome: "INTERNAL_ERROR", error, ..Self::default() }
     }
 }
 

@@ -6,17 +6,17 @@ use axum::http::{HeaderValue, Response, header};
 use axum::routing::get;
 use bytes::Bytes;
 
-use super::app::read_only;
+use super::envelope::read_only;
 
 /// A file of the folder `web` under its own path: path, media type, content.
 macro_rules! file {
     ($path:literal, $media:literal) => {
-        (concat!("/", $path), $media, include_bytes!(concat!("../../../../web/", $path)))
+        (concat!("/", $path), $media, include_bytes!(concat!("../../../web/", $path)))
     };
 }
 
 const FILES: [(&str, &str, &[u8]); 16] = [
-    ("/", "text/html; charset=utf-8", include_bytes!("../../../../web/index.html")),
+    ("/", "text/html; charset=utf-8", include_bytes!("../../../web/index.html")),
     file!("favicon.svg", "image/svg+xml"),
     file!("playground/style.css", "text/css; charset=utf-8"),
     file!("playground/call.js", "text/javascript; charset=utf-8"),
@@ -29,7 +29,7 @@ const FILES: [(&str, &str, &[u8]); 16] = [
     file!("playground/result.js", "text/javascript; charset=utf-8"),
     file!("playground/service.js", "text/javascript; charset=utf-8"),
     file!("playground/words.js", "text/javascript; charset=utf-8"),
-    ("/docs", "text/html; charset=utf-8", include_bytes!("../../../../web/docs.html")),
+    ("/docs", "text/html; charset=utf-8", include_bytes!("../../../web/docs.html")),
     file!("docs/style.css", "text/css; charset=utf-8"),
     file!("docs/main.js", "text/javascript; charset=utf-8"),
 ];

@@ -21,9 +21,6 @@ use super::admission::Admission;
 use super::contract::{Problem, error_words};
 use super::trail::{Ending, STAGES, Trail};
 
-/// The path.
-pub const METRICS: &str = "/metrics";
-
 /// Upper bounds in seconds, from an answer without work to the default deadline; closest where an analysis ends.
 const REQUEST_BUCKETS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
