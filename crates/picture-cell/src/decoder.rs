@@ -2,34 +2,99 @@
 
 use std::sync::{Mutex, PoisonError};
 
+#[cfg(target_os = "linux")]
+use crate::cell::Cells;
 use crate::limits::DecodeLimits;
 use crate::picture::{Picture, PictureError};
 use crate::pixels::{Orientation, Pixels};
 use crate::sniff::sniff;
 
-/// Decodes pictures into memory of earlier ones: to be given fresh memory for 12 megapixels costs a tenth of an analysis.
+/// Decodes pictures, in cells or in the calling thread.
 #[derive(Debug)]
 pub struct Decoder {
     limits: DecodeLimits,
-    /// What earlier pictures took, for as many as were analysed at the same time.
-    spare: Mutex<Vec<Vec<u8>>>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    #[cfg(target_os = "linux")]
+    Cells(Cells),
+    /// What earlier pictures took, for as many as were analysed at the same time: to be given fresh memory for 12
+    /// megapixels costs a tenth of an analysis.
+    Here(Mutex<Vec<Vec<u8>>>),
+}
+
+/// No cell could decode: ours to mend, not the sender's.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CellError {
+    /// A process could not be started or confined.
+    #[error("the process that decodes pictures cannot be started: {0}")]
+    Start(String),
+    /// All of them are at work.
+    #[error("no process that decodes pictures became free")]
+    Busy,
+}
+
+/// There is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// For a reason that lies in its bytes.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// For one that lies with us.
+    #[error(transparent)]
+    Cell(#[from] CellError),
 }
 
 impl Decoder {
-    /// A decoder that holds no memory yet.
-    pub fn new(limits: DecodeLimits) -> Self {
-        Self { limits, spare: Mutex::default() }
+    /// Decodes in `cells`: for pictures from strangers.
+    #[cfg(target_os = "linux")]
+    pub fn in_cells(cells: Cells) -> Self {
+        Self { limits: cells.limits().clone(), place: Place::Cells(cells) }
     }
 
-    /// Decodes the first picture in `bytes`.
-    pub fn decode(&self, bytes: &[u8]) -> Result<Picture, PictureError> {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        decode_into(bytes, &self.limits, spare.unwrap_or_default())
+    /// Decodes in the calling thread: for pictures of one's own and for systems other than Linux. A decoder that fails
+    /// then takes the process with it, and of `limits` only the sizes hold.
+    pub fn in_process(limits: DecodeLimits) -> Self {
+        Self { limits, place: Place::Here(Mutex::default()) }
+    }
+
+    /// Decodes the first picture in `bytes`. Waits for a free cell when all are at work.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Picture, DecodeError> {
+        match &self.place {
+            #[cfg(target_os = "linux")]
+            Place::Cells(cells) => cells.decode(bytes),
+            Place::Here(spare) => {
+                let memory = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                Ok(decode_into(bytes, &self.limits, memory.unwrap_or_default())?)
+            }
+        }
     }
 
     /// Takes a picture that is no longer needed.
     pub fn recycle(&self, picture: Picture) {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(picture.pixels.into_data());
+        if let (Place::Here(spare), Some(memory)) = (&self.place, picture.pixels.into_memory()) {
+            spare.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+        }
+    }
+
+    /// Waits until pictures can be decoded: cells start beside whatever the caller does meanwhile.
+    pub fn warm_up(&self) -> Result<(), DecodeError> {
+        match &self.place {
+            #[cfg(target_os = "linux")]
+            Place::Cells(cells) => Ok(cells.warm_up()?),
+            Place::Here(_) => Ok(()),
+        }
+    }
+
+    /// The cells, when there are any.
+    #[cfg(target_os = "linux")]
+    pub fn cells(&self) -> Option<&Cells> {
+        match &self.place {
+            Place::Cells(cells) => Some(cells),
+            Place::Here(_) => None,
+        }
     }
 }
 
@@ -80,14 +145,15 @@ mod tests {
 
     #[test]
     fn a_picture_in_used_memory_is_the_same() {
-        let decoder = Decoder::new(DecodeLimits::default());
+        let decoder = Decoder::in_process(DecodeLimits::default());
         let (first, second) =
             (jpeg(|_| {}, &[200; 48 * 32 * 3], ColorType::Rgb), jpeg(|_| {}, &scene(), ColorType::Rgb));
         for bytes in [&first, &second, &written(ImageFormat::Png), &second] {
             let picture = decoder.decode(bytes).expect("a picture");
             assert_eq!(picture.pixels, decode(bytes, &DecodeLimits::default()).expect("a picture").pixels);
             decoder.recycle(picture);
-            assert_eq!(decoder.spare.lock().expect("no panic").len(), 1);
+            let Place::Here(spare) = &decoder.place else { panic!("no cells were asked for") };
+            assert_eq!(spare.lock().expect("no panic").len(), 1);
         }
     }
 

@@ -2,10 +2,13 @@
 //! is decoded, and the EXIF orientation read (and applied by coordinates later, which is cheaper than turning 12
 //! megapixels).
 //!
-//! [`decode`] reads one picture, [`Decoder`] many in the same memory. Each format is a file in `formats` and a line of
+//! Strangers' pictures are decoded by a [`Decoder`] that has [`Cells`]: confined processes, since decoders have bugs that
+//! nobody knows yet. [`decode`] reads a picture of one's own in the calling thread. Each format is a file in `formats` and a line of
 //! its table.
 
 mod canvas;
+#[cfg(target_os = "linux")]
+pub mod cell;
 mod decoder;
 mod formats;
 mod limits;
@@ -14,7 +17,9 @@ mod picture;
 mod pixels;
 mod sniff;
 
-pub use decoder::{Decoder, decode};
+#[cfg(target_os = "linux")]
+pub use cell::Cells;
+pub use decoder::{CellError, DecodeError, Decoder, decode};
 pub use limits::DecodeLimits;
-pub use picture::{Picture, PictureError};
+pub use picture::{Cost, Picture, PictureError};
 pub use pixels::{Area, Orientation, Pixels, Upright};

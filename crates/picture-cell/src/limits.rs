@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::PictureError;
 
-/// How large a picture may be. Every limit is checked before memory for pixels is taken.
+/// How large a picture may be, and what decoding it may take. Sizes are checked before memory for pixels is taken; time
+/// and memory hold for decoding in a cell, whatever the decoder does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -13,12 +14,16 @@ pub struct DecodeLimits {
     pub max_pixels: u64,
     /// The longer side.
     pub max_side: u32,
+    /// Milliseconds that decoding one picture may take.
+    pub max_decode_ms: u64,
+    /// Bytes of memory that decoding one picture may take, beside its bytes and its pixels.
+    pub max_decode_bytes: u64,
 }
 
 impl Default for DecodeLimits {
     /// 25 megapixels hold what phones send (12 to 24); 10,000 pixels hold a panorama of that size.
     fn default() -> Self {
-        Self { max_pixels: 25_000_000, max_side: 10_000 }
+        Self { max_pixels: 25_000_000, max_side: 10_000, max_decode_ms: 3_000, max_decode_bytes: 512 << 20 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What decoding gives: a picture, or the reason why there is none.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::pixels::{Orientation, Pixels};
 
@@ -64,6 +65,30 @@ pub enum PictureError {
         /// The configured limit.
         limit: u32,
     },
+    /// Decoding it took more than it may.
+    #[error("decoding the picture takes more than {limit}: scale it down or save it anew as JPEG before sending")]
+    TooCostly {
+        /// What it took too much of.
+        limit: Cost,
+    },
+}
+
+/// A limit on what decoding may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// Milliseconds.
+    Time(u64),
+    /// Bytes.
+    Memory(u64),
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(milliseconds) => write!(f, "{milliseconds} ms"),
+            Self::Memory(bytes) => write!(f, "{} MiB of memory", bytes.div_ceil(1 << 20)),
+        }
+    }
 }
 
 impl PictureError {
@@ -76,11 +101,12 @@ impl PictureError {
             Self::Malformed { .. } => "image_malformed",
             Self::TooManyPixels { .. } => "image_too_many_pixels",
             Self::SideTooLong { .. } => "image_side_too_long",
+            Self::TooCostly { .. } => "image_too_costly",
         }
     }
 
     /// What the decoder of `format` found, as it words it.
     pub(crate) fn malformed(format: &'static str, reason: impl ToString) -> Self {
-        Self::Malformed { format, reason: reason.to_string() }
+        Self::Malformed { format, reason: reason.to_string().trim().to_owned() }
     }
 }

@@ -2,24 +2,26 @@
 //!
 //! Coordinates are continuous: a picture of width `w` spans 0 to `w`, and the centre of its first pixel is 0.5.
 
+use std::ops::{Deref, DerefMut};
+
 /// Interleaved 8-bit RGB, rows from the top, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pixels {
     width: usize,
     height: usize,
-    data: Vec<u8>,
+    data: Samples,
 }
 
 impl Pixels {
     /// Wraps `data`, which must hold `width * height * 3` bytes; `None` when it does not or when a side is zero.
     pub fn new(width: usize, height: usize, data: Vec<u8>) -> Option<Self> {
         let wanted = width.checked_mul(height)?.checked_mul(3)?;
-        (wanted > 0 && data.len() == wanted).then_some(Self { width, height, data })
+        (wanted > 0 && data.len() == wanted).then_some(Self { width, height, data: Samples::Own(data) })
     }
 
     /// A black picture. Both sides must be positive.
     pub fn black(width: usize, height: usize) -> Self {
-        Self { width, height, data: vec![0; width * height * 3] }
+        Self { width, height, data: Samples::Own(vec![0; width * height * 3]) }
     }
 
     /// Width in pixels.
@@ -37,9 +39,20 @@ impl Pixels {
         &self.data
     }
 
-    /// The memory of the samples, for another picture.
-    pub fn into_data(self) -> Vec<u8> {
-        self.data
+    /// The pixels of a cell, which has written `width * height * 3` bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lent(width: usize, height: usize, lease: crate::cell::Lease) -> Option<Self> {
+        let wanted = width.checked_mul(height)?.checked_mul(3)?;
+        (wanted > 0 && lease.len() == wanted).then_some(Self { width, height, data: Samples::Lent(Box::new(lease)) })
+    }
+
+    /// The memory of the samples, for another picture. What belongs to a cell goes back to it.
+    pub(crate) fn into_memory(self) -> Option<Vec<u8>> {
+        match self.data {
+            Samples::Own(data) => Some(data),
+            #[cfg(target_os = "linux")]
+            Samples::Lent(_) => None,
+        }
     }
 
     /// The samples, to be changed.
@@ -73,9 +86,54 @@ impl Pixels {
         for y in area.top..area.top + area.height {
             data.extend_from_slice(&self.row(y)[area.left * 3..(area.left + area.width) * 3]);
         }
-        Self { width: area.width, height: area.height, data }
+        Self { width: area.width, height: area.height, data: Samples::Own(data) }
     }
 }
+
+/// Whose memory the samples are in.
+#[derive(Debug)]
+enum Samples {
+    Own(Vec<u8>),
+    /// A cell's, which decodes nothing else until they are dropped.
+    #[cfg(target_os = "linux")]
+    Lent(Box<crate::cell::Lease>),
+}
+
+impl Deref for Samples {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(data) => data,
+            #[cfg(target_os = "linux")]
+            Self::Lent(lease) => lease,
+        }
+    }
+}
+
+impl DerefMut for Samples {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Own(data) => data,
+            #[cfg(target_os = "linux")]
+            Self::Lent(lease) => lease,
+        }
+    }
+}
+
+impl Clone for Samples {
+    fn clone(&self) -> Self {
+        Self::Own(self.to_vec())
+    }
+}
+
+impl PartialEq for Samples {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Samples {}
 
 /// Stored pixels, read in the order in which they are seen.
 #[derive(Debug, Clone, Copy)]
@@ -198,7 +256,7 @@ impl Orientation {
                 data.extend_from_slice(&upright.at(x, y));
             }
         }
-        Pixels { width, height, data }
+        Pixels { width, height, data: Samples::Own(data) }
     }
 }
 

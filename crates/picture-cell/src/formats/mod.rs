@@ -6,6 +6,7 @@ mod gif;
 mod jpeg;
 mod png;
 mod tiff;
+mod tiff_layout;
 mod webp;
 
 use crate::canvas::Canvas;

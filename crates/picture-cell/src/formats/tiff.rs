@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 
-use super::{Format, Found, common};
+use super::{Format, Found, common, tiff_layout};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
 use crate::picture::PictureError;
@@ -14,5 +14,6 @@ pub(super) const FORMAT: Format = Format {
 };
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
+    tiff_layout::check(bytes, limits)?;
     common::decode(bytes, ImageFormat::Tiff, FORMAT.name, limits, canvas)
 }

@@ -1,0 +1,112 @@
+//! The cell's side: confines itself, then decodes one picture after the other until the parent closes the socket.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use rustix::io::{read, write};
+use shared_memory::Mapping;
+
+use super::confinement::{ConfinementError, bind_to_parent, confine};
+use super::protocol::{Answer, Request};
+use crate::canvas::Canvas;
+use crate::limits::DecodeLimits;
+use crate::sniff::sniff;
+
+/// What a cell is told on its command line, as the words after the program's own.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Orders {
+    pub(super) limits: DecodeLimits,
+    /// Bytes of the shared memory before the pixels.
+    pub(super) input_room: usize,
+}
+
+impl Orders {
+    pub(super) fn words(&self) -> [String; 4] {
+        let DecodeLimits { max_pixels, max_side, max_decode_bytes, .. } = &self.limits;
+        [max_pixels.to_string(), max_side.to_string(), max_decode_bytes.to_string(), self.input_room.to_string()]
+    }
+
+    fn read(words: impl Iterator<Item = String>) -> Option<Self> {
+        let words: Vec<String> = words.collect();
+        let [max_pixels, max_side, max_decode_bytes, input_room] = words.as_slice() else { return None };
+        let limits = DecodeLimits {
+            max_pixels: max_pixels.parse().ok()?,
+            max_side: max_side.parse().ok()?,
+            max_decode_bytes: max_decode_bytes.parse().ok()?,
+            ..DecodeLimits::default()
+        };
+        Some(Self { limits, input_room: input_room.parse().ok()? })
+    }
+}
+
+/// Exit codes, for the parent's message when a cell does not start.
+pub(super) const NO_ORDERS: u8 = 3;
+pub(super) const NOT_CONFINED: u8 = 4;
+
+/// Runs a cell: to be called first thing in a program that [`Cells`](super::Cells) starts with `words` behind the
+/// subcommand of its choice. Returns when the parent is done with it.
+pub fn run(words: impl Iterator<Item = String>) -> ExitCode {
+    // Nothing may be written anywhere, least of all what quotes a picture.
+    std::panic::set_hook(Box::new(|_| {}));
+    let Some(orders) = Orders::read(words) else { return ExitCode::from(NO_ORDERS) };
+    let Ok(memory) = prepare(&orders) else { return ExitCode::from(NOT_CONFINED) };
+    match serve(&orders, memory) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn prepare(orders: &Orders) -> Result<Mapping, ConfinementError> {
+    bind_to_parent()?;
+    // The name is for people who look at processes; without it the program's own shows.
+    let _ = rustix::thread::set_name(c"facegate-cell");
+    let memory = Mapping::open(io::stdout())?;
+    confine(orders.limits.max_decode_bytes)?;
+    Ok(memory)
+}
+
+fn serve(orders: &Orders, mut memory: Mapping) -> io::Result<()> {
+    let socket = io::stdin();
+    let say = |answer: &Answer| write(socket.as_fd(), &answer.write()).map(drop);
+    say(&Answer::Ready)?;
+    loop {
+        let mut request = [0; Request::SIZE];
+        match read(socket.as_fd(), &mut request) {
+            Ok(Request::SIZE) => {}
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        let length = usize::try_from(Request::read(request).length).unwrap_or(usize::MAX);
+        let (input, pixels) = memory.bytes_mut().split_at_mut(orders.input_room);
+        let Some(bytes) = input.get(..length) else { return Err(io::ErrorKind::InvalidData.into()) };
+        let decoding = AssertUnwindSafe(|| decode(bytes, &orders.limits, pixels));
+        say(&catch_unwind(decoding).unwrap_or(Answer::Panicked))?;
+    }
+}
+
+fn decode(bytes: &[u8], limits: &DecodeLimits, pixels: &mut [u8]) -> Answer {
+    let decoded = sniff(bytes).and_then(|format| {
+        let found = (format.decode)(bytes, limits, &mut Room { pixels })?;
+        Ok((format.name, found))
+    });
+    match decoded {
+        Ok((format, found)) => Answer::Picture(format, found),
+        Err(error) => Answer::Refused(error),
+    }
+}
+
+/// The part of the shared memory that is for pixels.
+struct Room<'m> {
+    pixels: &'m mut [u8],
+}
+
+impl Canvas for Room<'_> {
+    fn zeros(&mut self, length: usize) -> &mut [u8] {
+        let pixels = &mut self.pixels[..length];
+        pixels.fill(0);
+        pixels
+    }
+}

@@ -1,0 +1,203 @@
+//! What a cell gives up before it sees a picture: descriptors, files, the network, other processes, memory and time
+//! without bound. Nothing of it can be taken back.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetError};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, getpid, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit,
+};
+use rustix::thread::set_no_new_privs;
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+/// A cell that cannot be confined decodes nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConfinementError {
+    #[error("{0}")]
+    System(#[from] io::Error),
+    #[error("{0}")]
+    Filter(#[from] BackendError),
+    #[error("{0}")]
+    Install(#[from] seccompiler::Error),
+    #[error("{0}")]
+    Files(#[from] RulesetError),
+}
+
+impl From<rustix::io::Errno> for ConfinementError {
+    fn from(error: rustix::io::Errno) -> Self {
+        Self::System(error.into())
+    }
+}
+
+/// Processor time of a cell's whole life in seconds. The parent keeps time itself and ends a cell long before: this holds
+/// when the parent cannot, because it is stopped or stuck.
+const LIFE_CPU_S: u64 = 600;
+
+/// Ends this process with its parent, whatever happens from here on.
+pub(super) fn bind_to_parent() -> Result<(), ConfinementError> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    shared_memory::close_inherited()?;
+    Ok(())
+}
+
+/// Gives everything up but `memory` bytes beyond what is in use now.
+pub(super) fn confine(memory: u64) -> Result<(), ConfinementError> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    set_no_new_privs(true)?;
+    let limit = |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    limit(Resource::Core, 0)?;
+    limit(Resource::Fsize, 0)?;
+    limit(Resource::Cpu, LIFE_CPU_S)?;
+    let (addresses, data) = in_use()?;
+    limit(Resource::As, addresses.saturating_add(memory))?;
+    // Counts what is private and writable only: the address space alone could be kept full with what is never used.
+    limit(Resource::Data, data.saturating_add(memory))?;
+    no_files()?;
+    limit(Resource::Nofile, 0)?;
+    seccompiler::apply_filter(&allowed()?)?;
+    Ok(())
+}
+
+/// Bytes of address space and of private writable memory of this process.
+fn in_use() -> io::Result<(u64, u64)> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let kilobytes = |field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let number = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        number.map(|number| number * 1024).ok_or_else(|| io::Error::other("/proc/self/status lacks a size"))
+    };
+    Ok((kilobytes("VmSize:")?, kilobytes("VmData:")?))
+}
+
+/// No file and no port, where the kernel has Landlock (5.13, for ports 6.7); elsewhere the system call filter stands alone.
+fn no_files() -> Result<(), RulesetError> {
+    let rules = Ruleset::default().handle_access(AccessFs::from_all(ABI::V5))?;
+    let rules = rules.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?;
+    rules.create()?.restrict_self()?;
+    Ok(())
+}
+
+/// The system calls of a decoder: reading requests, writing answers, memory, and its own end. Any other one ends it.
+fn allowed() -> Result<BpfProgram, BackendError> {
+    let equals =
+        |argument, value: u64| SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value);
+    let without =
+        |argument, bits: u64| SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bits), 0);
+    let with = |argument, bits: u64| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bits), bits)
+    };
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = [
+        libc::SYS_brk,
+        libc::SYS_munmap,
+        libc::SYS_mremap,
+        libc::SYS_madvise,
+        libc::SYS_futex,
+        libc::SYS_sched_yield,
+        libc::SYS_getrandom,
+        libc::SYS_clock_gettime,
+        libc::SYS_getpid,
+        libc::SYS_gettid,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_rt_sigaction,
+        libc::SYS_rt_sigreturn,
+        libc::SYS_sigaltstack,
+        libc::SYS_restart_syscall,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+    ]
+    .into_iter()
+    .map(|call| (call, Vec::new()))
+    .collect();
+    // Requests come and answers go through standard input, a socket; nothing else is left open.
+    rules.insert(libc::SYS_read, vec![SeccompRule::new(vec![equals(0, 0)?])?]);
+    // Standard error is /dev/null. Rust's last words go there before it aborts.
+    let (answer, last_words) = (SeccompRule::new(vec![equals(0, 0)?])?, SeccompRule::new(vec![equals(0, 2)?])?);
+    rules.insert(libc::SYS_write, vec![answer, last_words]);
+    // Memory that is new, of no file, and never executable.
+    let executable = libc::PROT_EXEC as u64;
+    let anonymous = (libc::MAP_ANONYMOUS | libc::MAP_PRIVATE) as u64;
+    rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![without(2, executable)?, with(3, anonymous)?])?]);
+    rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![without(2, executable)?])?]);
+    // A failed allocation aborts: a signal to itself, which tells the parent why.
+    let own = u64::from(getpid().as_raw_nonzero().get().unsigned_abs());
+    let abort = vec![equals(0, own)?, equals(2, libc::SIGABRT as u64)?];
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(abort)?]);
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+    SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Tells the copy of this test program what to try.
+    const ATTEMPT: &str = "FACEGATE_TEST_ATTEMPT";
+
+    const MEMORY: u64 = 32 << 20;
+
+    /// What a decoder that is under somebody else's control would try.
+    fn attempt(name: &str) {
+        match name {
+            "nothing" => {}
+            "memory within the limit" => drop(std::hint::black_box(vec![1_u8; 16 << 20])),
+            "memory beyond the limit" => drop(std::hint::black_box(vec![1_u8; 64 << 20])),
+            "a file" => drop(std::fs::File::open("/etc/passwd")),
+            "a new file" => drop(std::fs::File::create("/tmp/facegate-cell-was-here")),
+            "a socket" => drop(std::net::TcpStream::connect("127.0.0.1:1")),
+            "another process" => drop(Command::new("/bin/true").status()),
+            "a thread" => drop(std::thread::Builder::new().spawn(|| {})),
+            "a signal to the parent" => {
+                let parent = rustix::process::getppid().expect("has one");
+                let _ = rustix::process::kill_process(parent, Signal::CONT);
+            }
+            "more memory" => {
+                let most = Rlimit { current: Some(1 << 40), maximum: Some(1 << 40) };
+                let _ = setrlimit(Resource::Data, most);
+            }
+            "words on standard output" => drop(rustix::io::write(io::stdout(), b"words\n")),
+            other => panic!("{other} is no attempt"),
+        }
+    }
+
+    #[test]
+    fn a_cell_that_does_what_it_may_not_is_ended() {
+        if let Ok(name) = std::env::var(ATTEMPT) {
+            confine(MEMORY).expect("confined");
+            attempt(&name);
+            // Around the test runner, which would write its report.
+            std::process::exit(0);
+        }
+        let fate = |name: &str| {
+            let mut command = Command::new(std::env::current_exe().expect("is known"));
+            command.args(["--exact", "cell::confinement::tests::a_cell_that_does_what_it_may_not_is_ended"]);
+            command.arg("--nocapture").env(ATTEMPT, name).stdout(Stdio::null()).stderr(Stdio::null());
+            // A cell has no environment; this would have the last words include files that are opened for it.
+            command.env_remove("RUST_BACKTRACE");
+            let status = command.status().expect("a child");
+            (status.code(), status.signal())
+        };
+        assert_eq!(fate("nothing"), (Some(0), None));
+        assert_eq!(fate("memory within the limit"), (Some(0), None));
+        assert_eq!(fate("memory beyond the limit"), (None, Some(libc::SIGABRT)));
+        for name in [
+            "a file",
+            "a new file",
+            "a socket",
+            "another process",
+            "a thread",
+            "a signal to the parent",
+            "more memory",
+            "words on standard output",
+        ] {
+            assert_eq!(fate(name), (None, Some(libc::SIGSYS)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The cells of a program: some wait for pictures, a thread starts new ones for those that ended.
+
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::child::Orders;
+use super::parent::{Cell, Ending, Stopped};
+use super::protocol::Answer;
+use crate::decoder::{CellError, DecodeError};
+use crate::formats::Found;
+use crate::limits::DecodeLimits;
+use crate::picture::{Cost, Picture, PictureError};
+use crate::pixels::{Orientation, Pixels};
+use crate::sniff::sniff;
+
+/// How long a picture waits for a cell. Cells that work end within the time of one picture; longer means that none start.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// After so long without a picture a cell's memory goes back to the system.
+const REST: Duration = Duration::from_millis(500);
+
+/// Before a start is tried again that failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Pixels begin at a page, whatever its size.
+const PAGE: usize = 1 << 16;
+
+/// The program that becomes a cell by calling [`run`](super::run) first thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Its file.
+    pub path: PathBuf,
+    /// Words that tell it to.
+    pub words: Vec<String>,
+}
+
+/// How many cells had to be ended, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Endings {
+    /// Decoding took too long.
+    pub time: u64,
+    /// Decoding took too much memory.
+    pub memory: u64,
+    /// The process did what it may not, or failed in a way that nothing catches.
+    pub crash: u64,
+    /// The decoder panicked.
+    pub panic: u64,
+    /// The answer was none that our program gives.
+    pub nonsense: u64,
+}
+
+impl Endings {
+    /// Each reason as a label of a metric, with its number.
+    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
+        let Self { time, memory, crash, panic, nonsense } = *self;
+        [("time", time), ("memory", memory), ("crash", crash), ("panic", panic), ("nonsense", nonsense)]
+    }
+}
+
+/// Processes that decode pictures, one picture at a time each.
+#[derive(Debug)]
+pub struct Cells {
+    shared: Arc<Shared>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    program: Program,
+    orders: Orders,
+    state: Mutex<State>,
+    changed: Condvar,
+    tasks: Sender<Task>,
+    endings: [AtomicU64; 5],
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Cells that wait, with the time since which they do.
+    idle: Vec<(Cell, Instant)>,
+    /// Why the last start failed.
+    failure: Option<CellError>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+enum Task {
+    /// A cell is lost: another one takes its place, and what is left of it is cleared away.
+    Replace(Option<Box<Cell>>),
+    Stop,
+}
+
+impl Cells {
+    /// Begins to start `number` cells, which decode within `limits` pictures of at most `max_bytes` bytes.
+    pub fn start(program: Program, limits: DecodeLimits, number: usize, max_bytes: usize) -> Result<Self, CellError> {
+        let (tasks, queue) = channel();
+        let orders = Orders { limits, input_room: max_bytes.next_multiple_of(PAGE) };
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { program, orders, state, changed, tasks, endings: Default::default() });
+        for _ in 0..number.max(1) {
+            // The queue's other end is in hand.
+            let _ = shared.tasks.send(Task::Replace(None));
+        }
+        // The system ends a cell with the thread that started it: this one lives as long as the cells.
+        let keeping = Arc::clone(&shared);
+        let keeper = std::thread::Builder::new().name("cell-keeper".into()).spawn(move || keep(&keeping, &queue));
+        Ok(Self { shared, keeper: Some(keeper.map_err(|error| CellError::Start(error.to_string()))?) })
+    }
+
+    /// Waits for the first cell.
+    pub fn warm_up(&self) -> Result<(), CellError> {
+        let cell = self.shared.take()?;
+        self.shared.put(cell);
+        Ok(())
+    }
+
+    /// Decodes the first picture in `bytes`. Waits for a free cell; the picture keeps its cell until it is dropped.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Picture, DecodeError> {
+        let shared = &self.shared;
+        let DecodeLimits { max_decode_ms, max_decode_bytes, .. } = shared.orders.limits;
+        if bytes.is_empty() {
+            return Err(PictureError::Empty.into());
+        }
+        if bytes.len() > shared.orders.input_room {
+            return Err(PictureError::TooCostly { limit: Cost::Memory(shared.orders.input_room as u64) }.into());
+        }
+        let mut cell = shared.take()?;
+        let answer = cell.ask(bytes, &shared.orders);
+        let (error, lost) = match answer {
+            Ok(Answer::Picture(format, found)) => match cell.freeze() {
+                Ok(stopped) => return Ok(shared.lend(stopped, format, found)?),
+                Err(_) => {
+                    // The cell ended itself between its answer and now.
+                    shared.replace(None);
+                    return Err(shared.ended(Ending::Crash, bytes).into());
+                }
+            },
+            Ok(Answer::Refused(error)) => (error, !cell.is_fit()),
+            Ok(Answer::Panicked) => {
+                shared.endings[3].fetch_add(1, Ordering::Relaxed);
+                (failed(bytes), true)
+            }
+            Ok(Answer::Ready) => (shared.ended(Ending::Nonsense, bytes), true),
+            Err(Ending::Time) => {
+                shared.count(Ending::Time);
+                (PictureError::TooCostly { limit: Cost::Time(max_decode_ms) }, true)
+            }
+            Err(Ending::Memory) => {
+                shared.count(Ending::Memory);
+                (PictureError::TooCostly { limit: Cost::Memory(max_decode_bytes) }, true)
+            }
+            Err(ending) => (shared.ended(ending, bytes), true),
+        };
+        if lost {
+            shared.replace(Some(cell));
+        } else {
+            shared.put(cell);
+        }
+        Err(error.into())
+    }
+
+    /// The limits of every picture.
+    pub fn limits(&self) -> &DecodeLimits {
+        &self.shared.orders.limits
+    }
+
+    /// How many cells had to be ended since the start.
+    pub fn endings(&self) -> Endings {
+        let [time, memory, crash, panic, nonsense] = &self.shared.endings;
+        let [time, memory, crash, panic, nonsense] =
+            [time, memory, crash, panic, nonsense].map(|number| number.load(Ordering::Relaxed));
+        Endings { time, memory, crash, panic, nonsense }
+    }
+}
+
+impl Drop for Cells {
+    fn drop(&mut self) {
+        self.shared.lock().stopped = true;
+        let _ = self.shared.tasks.send(Task::Stop);
+        if let Some(keeper) = self.keeper.take() {
+            // A panic there has already been told.
+            let _ = keeper.join();
+        }
+        self.shared.lock().idle.clear();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A cell that waits, the one that was at work last: its memory is warm.
+    fn take(&self) -> Result<Cell, CellError> {
+        let deadline = Instant::now() + WAIT;
+        let mut state = self.lock();
+        loop {
+            if let Some((cell, _)) = state.idle.pop() {
+                return Ok(cell);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            // A start that fails is tried again, but nobody waits for more than the next try.
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if left.is_zero() {
+                return Err(CellError::Busy);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn put(&self, cell: Cell) {
+        let mut state = self.lock();
+        if !state.stopped {
+            state.idle.push((cell, Instant::now()));
+            self.changed.notify_one();
+        }
+    }
+
+    /// Has another cell started for one that is lost.
+    fn replace(&self, cell: Option<Cell>) {
+        // Without a keeper there is nobody left who waits for cells.
+        let _ = self.tasks.send(Task::Replace(cell.map(Box::new)));
+    }
+
+    fn count(&self, ending: Ending) {
+        let at = match ending {
+            Ending::Time => 0,
+            Ending::Memory => 1,
+            Ending::Crash => 2,
+            Ending::Nonsense => 4,
+        };
+        self.endings[at].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ended(&self, ending: Ending, bytes: &[u8]) -> PictureError {
+        self.count(ending);
+        failed(bytes)
+    }
+
+    fn lend(self: &Arc<Self>, stopped: Stopped, format: &'static str, found: Found) -> Result<Picture, PictureError> {
+        let (width, height) = (found.width as usize, found.height as usize);
+        let pixels = self.orders.input_room..self.orders.input_room + width * height * 3;
+        let lease = Lease { pixels, stopped: Some(stopped), shared: Arc::clone(self) };
+        let pixels = Pixels::lent(width, height, lease)
+            .ok_or_else(|| PictureError::malformed(format, "its data does not fill its size"))?;
+        let exif_orientation = found.exif_orientation;
+        Ok(Picture { pixels, orientation: Orientation::from_exif(exif_orientation), exif_orientation, format })
+    }
+}
+
+/// What the caller is told when a cell failed on the picture.
+fn failed(bytes: &[u8]) -> PictureError {
+    let format = sniff(bytes).map_or("", |format| format.name);
+    PictureError::malformed(format, "its decoder failed on it; save it anew as JPEG or PNG before sending")
+}
+
+/// Pixels in a cell's memory, which hold still. When they are dropped the cell takes the next picture.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pixels: std::ops::Range<usize>,
+    /// `None` once it is dropped.
+    stopped: Option<Stopped>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for Lease {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.stopped.as_ref().map_or(&[], |stopped| stopped.memory.bytes(self.pixels.clone()))
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.stopped {
+            Some(stopped) => stopped.memory.bytes_mut(self.pixels.clone()),
+            None => &mut [],
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(stopped) = self.stopped.take() else { return };
+        let fit = stopped.is_fit();
+        match stopped.thaw() {
+            Ok(cell) if fit => self.shared.put(cell),
+            Ok(cell) => self.shared.replace(Some(cell)),
+            Err(_) => self.shared.replace(None),
+        }
+    }
+}
+
+/// Starts cells, clears away those that are lost, and gives the memory of those that rest back.
+fn keep(shared: &Shared, tasks: &Receiver<Task>) {
+    let mut wanted = 0;
+    loop {
+        let task = match (wanted, tasks.recv_timeout(if wanted > 0 { PAUSE } else { REST })) {
+            (_, Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected)) => return,
+            (_, Ok(Task::Replace(cell))) => {
+                wanted += 1;
+                Some(cell)
+            }
+            (_, Err(RecvTimeoutError::Timeout)) => None,
+        };
+        // All at once, since each takes its time to be ready.
+        let mut lost = vec![task.flatten()];
+        while let Ok(task) = tasks.try_recv() {
+            match task {
+                Task::Replace(cell) => {
+                    wanted += 1;
+                    lost.push(cell);
+                }
+                Task::Stop => return,
+            }
+        }
+        let starting: Vec<_> =
+            (0..wanted).map(|_| Cell::start(&shared.program, &shared.orders, memory(&shared.orders))).collect();
+        drop(lost);
+        for started in starting {
+            match started.and_then(|cell| cell.ready(&shared.orders)) {
+                Ok(cell) => {
+                    wanted -= 1;
+                    shared.lock().failure = None;
+                    shared.put(cell);
+                }
+                Err(failure) => {
+                    shared.lock().failure = Some(failure);
+                    shared.changed.notify_all();
+                }
+            }
+        }
+        rest(shared);
+    }
+}
+
+fn memory(orders: &Orders) -> usize {
+    let pixels = usize::try_from(orders.limits.max_pixels).unwrap_or(usize::MAX).saturating_mul(3);
+    orders.input_room.saturating_add(pixels.max(1)).next_multiple_of(PAGE)
+}
+
+/// Gives back the memory of cells that have waited for a while, one at a time so that nobody waits for it.
+fn rest(shared: &Shared) {
+    loop {
+        let mut state = shared.lock();
+        let rested = |(cell, since): &(Cell, Instant)| cell.written > 0 && since.elapsed() >= REST;
+        let Some(at) = state.idle.iter().position(rested) else { return };
+        let (mut cell, _) = state.idle.remove(at);
+        drop(state);
+        cell.forget();
+        let mut state = shared.lock();
+        // The one that has waited longest is taken last.
+        state.idle.insert(0, (cell, Instant::now()));
+        shared.changed.notify_one();
+    }
+}

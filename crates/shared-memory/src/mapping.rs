@@ -1,0 +1,110 @@
+//! A memory file and its mapping in this process.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::{self, NonNull};
+
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+/// A memory file that is mapped, readable and writable. Pages are taken when they are first written.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<u8>,
+    length: usize,
+    file: Option<OwnedFd>,
+}
+
+// SAFETY: a mapping belongs to the process and not to a thread; access through `&self` and `&mut self` follows Rust's
+// rules as it does for a `Box<[u8]>`.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; what `&self` allows is reading.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// A new memory file of `length` zeros, whose length nobody can change: a mapping whose file were cut off would end
+    /// the process that reads it.
+    pub fn create(length: usize) -> io::Result<Self> {
+        let file = memfd_create(c"picture", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        ftruncate(&file, length as u64)?;
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        let start = map(&file, length)?;
+        Ok(Self { start, length, file: Some(file) })
+    }
+
+    /// Maps the file that a parent made with [`Mapping::create`]. In the parent, a [`Peer`](crate::Peer) has to own it:
+    /// it then reads and writes only by its rules.
+    pub fn open(file: impl AsFd) -> io::Result<Self> {
+        let length = usize::try_from(fstat(&file)?.st_size).map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok(Self { start: map(&file, length)?, length, file: None })
+    }
+
+    /// Length in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a mapping of no bytes cannot be made")]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Another descriptor of the file, for a child.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        let file = self.file.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        Ok(File::from(file.try_clone()?))
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `start` is mapped for `length` bytes until `self` is dropped, and the file cannot shrink. This process
+        // writes only through `&mut self`. The other process: in the child, the parent writes only between a child's
+        // answer and its next request; in the parent, `Peer` lets nobody call this but while the child stands still.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+
+    /// All bytes, to be changed.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `bytes`, and `&mut self` is the only access of this process.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+
+    /// Copies `bytes` to `at`, also while the other process runs. Panics beyond the end.
+    pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) {
+        assert!(at <= self.length && bytes.len() <= self.length - at);
+        // SAFETY: the target lies in the mapping, as was just checked, and `bytes` is no part of it, since that would
+        // borrow `self`. No reference to the target exists in this process; what a process that does not keep to its
+        // part writes there meanwhile is never read here but when it stands still.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().add(at), bytes.len()) }
+    }
+
+    /// Gives the pages from `from` on back to the system; they are zeros afterwards.
+    pub(crate) fn forget(&mut self, from: usize) -> io::Result<()> {
+        let file = self.file.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let length = self.length.saturating_sub(from) as u64;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        Ok(fallocate(file, flags, from as u64, length)?)
+    }
+}
+
+fn map(file: impl AsFd, length: usize) -> io::Result<NonNull<u8>> {
+    // SAFETY: the system chooses the place, so that no memory of this process is replaced.
+    let start =
+        unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)? };
+    NonNull::new(start.cast()).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is what `map` mapped, and no slice of it outlives `self`. A failure leaves it mapped.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+/// Closes every descriptor but standard input, output and error: what a library in the parent opened without
+/// `O_CLOEXEC`. To be called before anything in this process owns a descriptor.
+pub fn close_inherited() -> io::Result<()> {
+    // SAFETY: the call takes three numbers and touches no memory. Nothing owns the descriptors yet, as the caller
+    // promises; a value that did would get EBADF from then on, which is an error and no undefined behaviour here.
+    match unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,167 @@
+//! A child process and the memory that it shares, in two states: it runs, or it stands still and the memory is readable.
+
+use std::io;
+use std::ops::Range;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, setpriority_process, waitid};
+
+use crate::mapping::Mapping;
+
+/// A child that may run and write the shared memory at any time. Dropping it ends the child and waits until it is gone.
+#[derive(Debug)]
+pub struct Peer {
+    child: Child,
+    memory: Mapping,
+}
+
+impl Peer {
+    /// Starts `command` with `length` bytes of shared memory as its standard output, from where it can map them.
+    pub fn spawn(command: &mut Command, length: usize) -> io::Result<Self> {
+        let memory = Mapping::create(length)?;
+        let child = command.stdout(Stdio::from(memory.file()?)).spawn()?;
+        Ok(Self { child, memory })
+    }
+
+    /// Copies `bytes` to the beginning of the memory. Panics when they are longer than it.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.memory.write(0, bytes);
+    }
+
+    /// Gives the memory from byte `from` on back to the system.
+    pub fn forget(&mut self, from: usize) -> io::Result<()> {
+        self.memory.forget(from)
+    }
+
+    /// Lets the child run only when nothing else wants the processor. There is no way back: raising a priority takes
+    /// a privilege.
+    pub fn yield_processor(&self) -> io::Result<()> {
+        Ok(setpriority_process(Some(pid(&self.child)), 19)?)
+    }
+
+    /// Stops the child. When it cannot be stopped it is killed; either way it stands still.
+    pub fn freeze(mut self) -> io::Result<Frozen> {
+        let pid = pid(&self.child);
+        let stopped = kill_process(pid, Signal::STOP).and_then(|()| waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED));
+        let alive = stopped.is_ok_and(|status| status.is_some_and(|status| status.stopped()));
+        if !alive {
+            self.child.kill()?;
+            self.child.wait()?;
+        }
+        Ok(Frozen { peer: self, alive })
+    }
+
+    /// Ends the child, without waiting for it.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()
+    }
+
+    /// How the child has ended, if it has.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Waits for the child's end.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+
+    /// The child's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Neither fails but for a child that is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+/// A child that stands still. It is stopped, all of it: a stop reaches every thread, takes effect before the child's next
+/// instruction, and `waitid` reports it only then. Nobody else can write the memory if the child was kept from giving it
+/// away and from starting processes, which is for its confinement to see to.
+#[derive(Debug)]
+pub struct Frozen {
+    peer: Peer,
+    alive: bool,
+}
+
+impl Frozen {
+    /// A part of the memory. Panics beyond its end.
+    pub fn bytes(&self, part: Range<usize>) -> &[u8] {
+        &self.peer.memory.bytes()[part]
+    }
+
+    /// A part of the memory, to be changed. Panics beyond its end.
+    pub fn bytes_mut(&mut self, part: Range<usize>) -> &mut [u8] {
+        &mut self.peer.memory.bytes_mut()[part]
+    }
+
+    /// Lets the child run on; an error when it is dead.
+    pub fn thaw(self) -> io::Result<Peer> {
+        if !self.alive {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        kill_process(pid(&self.peer.child), Signal::CONT)?;
+        Ok(self.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Of the shared memory.
+    const LENGTH: usize = 4096;
+
+    #[test]
+    fn memory_of_a_child_that_stands_still_does_not_change() {
+        // A shell that counts without starting programs: only then is all of it stopped.
+        let script = "i=0; while [ $i -lt 4096 ]; do i=$((i+1)); printf x; done; while :; do :; done";
+        let mut peer = Peer::spawn(Command::new("sh").arg("-c").arg(script), LENGTH).expect("a shell");
+        let begin = Instant::now();
+        let mut before = Vec::new();
+        let mut moved = false;
+        while !moved && begin.elapsed() < Duration::from_secs(20) {
+            sleep(Duration::from_millis(2));
+            let frozen = peer.freeze().expect("stops");
+            let seen = frozen.bytes(0..LENGTH).to_vec();
+            sleep(Duration::from_millis(5));
+            assert_eq!(frozen.bytes(0..LENGTH), seen);
+            moved = !before.is_empty() && before != seen;
+            before = seen;
+            peer = frozen.thaw().expect("is there");
+        }
+        assert!(moved, "the child wrote nothing");
+    }
+
+    #[test]
+    fn a_child_that_has_died_stands_still_too() {
+        let mut peer = Peer::spawn(Command::new("sh").arg("-c").arg("printf abc"), LENGTH).expect("a shell");
+        while peer.child.try_wait().expect("a child").is_none() {
+            sleep(Duration::from_millis(1));
+        }
+        let frozen = peer.freeze().expect("is dead");
+        assert_eq!(frozen.bytes(0..4), b"abc\0");
+        assert!(frozen.thaw().is_err());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_zero() {
+        let mut peer = Peer::spawn(Command::new("sleep").arg("9"), 3 * LENGTH).expect("a program");
+        peer.write(&[7; 3 * LENGTH]);
+        peer.forget(LENGTH).expect("can be forgotten");
+        let frozen = peer.freeze().expect("stops");
+        assert_eq!(frozen.bytes(0..3 * LENGTH), [vec![7; LENGTH], vec![0; 2 * LENGTH]].concat());
+    }
+}
