@@ -31,8 +31,8 @@ LOGIN = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 
 class Service:
-    def __init__(self, facegate, port, *flags):
-        environment = {**os.environ, "FACEGATE_USER": USER, "FACEGATE_PASSWORD": PASSWORD}
+    def __init__(self, facegate, port, *flags, login=True):
+        environment = {**os.environ, **({"FACEGATE_USER": USER, "FACEGATE_PASSWORD": PASSWORD} if login else {})}
         command = [facegate, "serve", "--listen", f"127.0.0.1:{port}", "--set", "log.level=error", *flags]
         self.port, self.begin = port, time.monotonic()
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)

@@ -29,11 +29,11 @@ pub use detection::DetectionSettings;
 pub use inference::InferenceError;
 pub use liveness::LivenessSettings;
 pub use models::{LoadError, ModelFiles};
-pub use picture_cell::{DecodeLimits, PictureError};
+pub use picture_cell::{CellError, DecodeLimits, Decoder, PictureError};
 pub use report::{Analysis, Verdict};
 pub use rules::{Profile, RejectionWord, RuleConfig};
 
-use picture_cell::Decoder;
+use picture_cell::{DecodeError, Picture};
 
 use crate::examination::Examination;
 use crate::models::{Engine, EnginePool};
@@ -71,6 +71,9 @@ pub enum AnalysisError {
     /// The bytes are no usable picture: the sender's fault.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// No process could decode the picture: ours.
+    #[error(transparent)]
+    Cell(#[from] CellError),
     /// A network failed: ours.
     #[error(transparent)]
     Inference(#[from] InferenceError),
@@ -84,6 +87,7 @@ impl AnalysisError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Picture(error) => error.code(),
+            Self::Cell(_) => "decoder_unavailable",
             Self::Inference(_) => "inference_failed",
             Self::Encode(_) => "encoding_failed",
         }
@@ -92,6 +96,15 @@ impl AnalysisError {
     /// Whether the fault is ours (500) rather than the picture's (422).
     pub fn is_fault(&self) -> bool {
         !matches!(self, Self::Picture(_))
+    }
+}
+
+impl From<DecodeError> for AnalysisError {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Picture(error) => error.into(),
+            DecodeError::Cell(error) => error.into(),
+        }
     }
 }
 
@@ -105,16 +118,41 @@ pub struct FaceAnalyzer {
 }
 
 impl FaceAnalyzer {
-    /// Loads the networks, for `parallelism` analyses side by side (at least one).
+    /// Loads the networks, for `parallelism` analyses side by side (at least one). Pictures are decoded in the calling
+    /// thread, which is for pictures of one's own: a decoder that fails takes the process with it. For those of
+    /// strangers there is [`FaceAnalyzer::load_with`].
     pub fn load(files: &ModelFiles, settings: Settings, parallelism: usize) -> Result<Self, LoadError> {
-        let rules = settings.rules.resolve()?;
-        let engines = EnginePool::load(files, &settings, parallelism.max(1))?;
-        Ok(Self { decoder: Decoder::new(settings.limits), rules, engines })
+        let decoder = Decoder::in_process(settings.limits.clone());
+        Self::load_with(files, settings, parallelism, decoder)
     }
 
-    /// Runs every loaded network once, so that the first request pays no set-up.
-    pub fn warm_up(&self) -> Result<(), InferenceError> {
-        self.engines.each(Engine::warm_up)
+    /// Loads the networks, for `parallelism` analyses side by side (at least one), of pictures that `decoder` decodes
+    /// within its own limits.
+    pub fn load_with(
+        files: &ModelFiles,
+        settings: Settings,
+        parallelism: usize,
+        decoder: Decoder,
+    ) -> Result<Self, LoadError> {
+        let rules = settings.rules.resolve()?;
+        let engines = EnginePool::load(files, &settings, parallelism.max(1))?;
+        Ok(Self { decoder, rules, engines })
+    }
+
+    /// Runs every loaded network once and waits for a cell, so that the first request pays no set-up.
+    pub fn warm_up(&self) -> Result<(), AnalysisError> {
+        self.engines.each(Engine::warm_up)?;
+        Ok(self.decoder.warm_up()?)
+    }
+
+    /// What decodes its pictures.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The pixels of a picture, without an analysis.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Picture, AnalysisError> {
+        Ok(self.decoder.decode(bytes)?)
     }
 
     /// Analyses one picture on the calling thread. Waits for free networks when all are at work.

@@ -4,13 +4,16 @@
 
 use std::fmt;
 use std::hash::Hash;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
+use face_analysis::FaceAnalyzer;
 use face_analysis::report::MODELS;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, prometheus_text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -83,6 +86,7 @@ pub struct Metrics {
     fetches: Family<FetchResult, Counter>,
     liveness: Histogram,
     ready: Gauge,
+    analyzer: Arc<OnceLock<Arc<FaceAnalyzer>>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -131,6 +135,8 @@ impl Metrics {
         own.register("model_info", "The networks, always 1", constant(models));
         registry.register_collector(Box::new(Load(admission.clone())));
         registry.register_collector(Box::new(ProcessFigures));
+        let analyzer = Arc::default();
+        registry.register_collector(Box::new(Cells(Arc::clone(&analyzer))));
         // What exists from the start is seen to rise from 0: the first of a kind would be missed otherwise.
         for outcome in error_words().chain(["OK"]) {
             if outcome != "INTERNAL_ERROR" {
@@ -146,7 +152,13 @@ impl Metrics {
         for stage in STAGES {
             drop(stages.get_or_create(&StageName { stage }));
         }
-        Self { registry, requests, durations, stages, sheds, fetches, liveness, ready }
+        Self { registry, requests, durations, stages, sheds, fetches, liveness, ready, analyzer }
+    }
+
+    /// Whose cells are counted.
+    pub fn set_analyzer(&self, analyzer: Arc<FaceAnalyzer>) {
+        // Set once, as the service's own.
+        let _ = self.analyzer.set(analyzer);
     }
 
     /// Whether the service takes requests.
@@ -223,6 +235,22 @@ impl Collector for Load {
             ("facegate_buffered_bytes", "Bytes of bodies and fetched pictures held or announced now", load.memory),
         ] {
             figure(&mut encoder, name, help, &ConstGauge::new(value as u64))?;
+        }
+        Ok(())
+    }
+}
+
+/// Processes that decoded pictures and had to be ended.
+#[derive(Debug)]
+struct Cells(Arc<OnceLock<Arc<FaceAnalyzer>>>);
+
+impl Collector for Cells {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let endings = self.0.get().map(|analyzer| analyzer.decoder().endings()).unwrap_or_default();
+        let help = "Processes that decoded pictures and had to be ended, by reason";
+        let mut family = encoder.encode_descriptor("facegate_cells_ended", help, None, MetricType::Counter)?;
+        for (reason, number) in endings.by_reason() {
+            ConstCounter::new(number).encode(family.encode_family(&Reason { reason })?)?;
         }
         Ok(())
     }

@@ -119,6 +119,10 @@ const PROBLEMS: [Problems; 11] = [
                 "image_side_too_long",
                 "the picture has 30000 x 300 pixels and no side may exceed 10000: scale it down before sending",
             ),
+            (
+                "image_too_costly",
+                "decoding the picture takes more than 3000 ms: scale it down or save it anew as JPEG before sending",
+            ),
             ("link_disabled", "links are switched off here: send the picture as Base64"),
             ("link_malformed", "the link in faceImageBase cannot be read: it is no valid URL"),
             ("link_refused", "the link in faceImageBase is refused: it names an address that is not public"),
@@ -152,7 +156,12 @@ const PROBLEMS: [Problems; 11] = [
     Problems {
         status: 500,
         meaning: "A fault of the service. It has been logged with the number in `X-Request-Id`.",
-        reasons: &[("analysis_crashed", FAULT), ("inference_failed", FAULT), ("encoding_failed", FAULT)],
+        reasons: &[
+            ("analysis_crashed", FAULT),
+            ("inference_failed", FAULT),
+            ("encoding_failed", FAULT),
+            ("decoder_unavailable", FAULT),
+        ],
     },
     Problems {
         status: 503,

@@ -13,10 +13,10 @@ use embedded_graphics::text::{Baseline, Text};
 use embedded_graphics::{Drawable, pixelcolor::WebColors};
 use face_analysis::report::Details;
 use face_analysis::rules::{Action, RuleVerdict};
-use face_analysis::{Analysis, PictureError, Verdict};
+use face_analysis::{Analysis, Verdict};
 use image::imageops::FilterType;
 use image::{ImageError, Rgb, RgbImage};
-use picture_cell::{DecodeLimits, decode};
+use picture_cell::Picture;
 
 /// Longer side of the drawn picture: large enough to look at, small enough that lines and letters stay legible.
 const MAX_SIDE: u32 = 1280;
@@ -35,12 +35,11 @@ const TILE_SIDE: u32 = 256;
 pub struct Original(RgbImage);
 
 impl Original {
-    /// Decodes and turns it upright as its EXIF orientation says.
-    pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Self, PictureError> {
-        let picture = decode(bytes, limits)?;
+    /// The pixels turned upright as their EXIF orientation says.
+    pub fn of(picture: Picture) -> Self {
         let pixels = picture.orientation.apply(picture.pixels);
         let (width, height) = (pixels.width() as u32, pixels.height() as u32);
-        Ok(Self(RgbImage::from_raw(width, height, pixels.data().to_vec()).unwrap_or_default()))
+        Self(RgbImage::from_raw(width, height, pixels.data().to_vec()).unwrap_or_default())
     }
 
     /// The picture with box, landmarks and verdict of an analysis that was made with details.

@@ -14,6 +14,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const FAULT: Style = AnsiColor::Red.on_default().bold();
 
 fn main() -> ExitCode {
+    // Before anything else is read: a cell has nothing but what it is told.
+    #[cfg(target_os = "linux")]
+    {
+        let mut words = std::env::args_os().skip(1);
+        if words.next().is_some_and(|word| word == facegate::models::CELL) {
+            return picture_cell::cell::run(words.filter_map(|word| word.into_string().ok()));
+        }
+    }
     match commands::run(&Arguments::parse().command) {
         Ok(()) | Err(CommandError::OutputClosed) => ExitCode::SUCCESS,
         Err(CommandError::Message(message)) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use face_analysis::ModelFiles;
+use face_analysis::{AnalysisError, CellError, DecodeLimits, Decoder, FaceAnalyzer, LoadError, ModelFiles, Settings};
 use face_models::{ModelStore, StoreError};
 
 /// Opens the configured model folder, or the default one.
@@ -28,4 +28,47 @@ pub fn files(store: &ModelStore) -> Result<ModelFiles, StoreError> {
         face_geometry: paths.face_geometry,
         occlusion: paths.occlusion,
     })
+}
+
+/// The word by which this program becomes a cell.
+pub const CELL: &str = "decode-cell";
+
+/// Longest file that an analysis is given, beyond which no format stores as many pixels as are allowed; the service takes
+/// far less.
+#[cfg(target_os = "linux")]
+const LONGEST_FILE: usize = 256 << 20;
+
+/// No analyzer.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyzerError {
+    /// The networks could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The processes that decode pictures could not be started.
+    #[error(transparent)]
+    Cell(#[from] CellError),
+    /// The networks could not be run.
+    #[error(transparent)]
+    Run(#[from] AnalysisError),
+}
+
+/// The analyzer of every command, for `parallelism` analyses side by side of strangers' pictures. Their decoders start
+/// while the networks are loaded.
+pub fn analyzer(files: &ModelFiles, settings: Settings, parallelism: usize) -> Result<FaceAnalyzer, AnalyzerError> {
+    let decoder = decoder(settings.limits.clone(), parallelism)?;
+    Ok(FaceAnalyzer::load_with(files, settings, parallelism, decoder)?)
+}
+
+/// Cells of this very program, whatever has become of its file.
+#[cfg(target_os = "linux")]
+fn decoder(limits: DecodeLimits, number: usize) -> Result<Decoder, CellError> {
+    use picture_cell::cell::{Cells, Program};
+    let program = Program { path: "/proc/self/exe".into(), words: vec![CELL.to_owned()] };
+    Ok(Decoder::in_cells(Cells::start(program, limits, number, LONGEST_FILE)?))
+}
+
+/// In the calling thread, where there are no cells.
+#[cfg(not(target_os = "linux"))]
+fn decoder(limits: DecodeLimits, _: usize) -> Result<Decoder, CellError> {
+    Ok(Decoder::in_process(limits))
 }

@@ -36,6 +36,29 @@ pub enum CellError {
     Busy,
 }
 
+/// How many cells had to be ended, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Endings {
+    /// Decoding took too long.
+    pub time: u64,
+    /// Decoding took too much memory.
+    pub memory: u64,
+    /// The process did what it may not, or failed in a way that nothing catches.
+    pub crash: u64,
+    /// The decoder panicked.
+    pub panic: u64,
+    /// The answer was none that our program gives.
+    pub nonsense: u64,
+}
+
+impl Endings {
+    /// Each reason as a label of a metric, with its number.
+    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
+        let Self { time, memory, crash, panic, nonsense } = *self;
+        [("time", time), ("memory", memory), ("crash", crash), ("panic", panic), ("nonsense", nonsense)]
+    }
+}
+
 /// There is no picture.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -88,12 +111,12 @@ impl Decoder {
         }
     }
 
-    /// The cells, when there are any.
-    #[cfg(target_os = "linux")]
-    pub fn cells(&self) -> Option<&Cells> {
+    /// How many cells had to be ended since the start; none where there are none.
+    pub fn endings(&self) -> Endings {
         match &self.place {
-            Place::Cells(cells) => Some(cells),
-            Place::Here(_) => None,
+            #[cfg(target_os = "linux")]
+            Place::Cells(cells) => cells.endings(),
+            Place::Here(_) => Endings::default(),
         }
     }
 }

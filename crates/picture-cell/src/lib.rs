@@ -19,7 +19,7 @@ mod sniff;
 
 #[cfg(target_os = "linux")]
 pub use cell::Cells;
-pub use decoder::{CellError, DecodeError, Decoder, decode};
+pub use decoder::{CellError, DecodeError, Decoder, Endings, decode};
 pub use limits::DecodeLimits;
 pub use picture::{Cost, Picture, PictureError};
 pub use pixels::{Area, Orientation, Pixels, Upright};

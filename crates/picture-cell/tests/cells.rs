@@ -2,6 +2,9 @@
 //! left behind.
 #![cfg(target_os = "linux")]
 
+#[path = "support/structured.rs"]
+mod structured;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
@@ -10,8 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use image::{ImageFormat, Rgb, RgbImage};
-use picture_cell::cell::{Cells, Endings, Program};
-use picture_cell::{CellError, DecodeError, DecodeLimits, Decoder, decode};
+use picture_cell::cell::{Cells, Program};
+use picture_cell::{CellError, DecodeError, DecodeLimits, Decoder, Endings, decode};
 
 /// Longest encoded picture of these tests.
 const ROOM: usize = 16 << 20;
@@ -106,6 +109,28 @@ fn a_cell_decodes_every_format_as_the_library_does() {
         }
     }
     assert_eq!(children(), process, "honest and damaged pictures cost no cell");
+}
+
+#[test]
+fn photographs_are_the_same_from_a_cell() {
+    let _alone = alone();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let cells = cells(DecodeLimits::default(), 1);
+    let mut seen = 0;
+    for folder in ["masks/bare", "masks/masked", "liveness-samples", "faults"] {
+        let Ok(files) = fs::read_dir(data.join(folder)) else {
+            eprintln!("SKIPPED: {} is not here", data.join(folder).display());
+            continue;
+        };
+        for file in files {
+            let bytes = fs::read(file.expect("a file").path()).unwrap_or_default();
+            let expected = decode(&bytes, &DecodeLimits::default()).map_err(|error| error.to_string());
+            let got = cells.decode(&bytes).map_err(|error| error.to_string());
+            assert_eq!(got.map(|p| (p.pixels, p.exif_orientation)), expected.map(|p| (p.pixels, p.exif_orientation)));
+            seen += 1;
+        }
+    }
+    eprintln!("{seen} files are the same");
 }
 
 #[test]
@@ -338,4 +363,32 @@ fn memory_of_large_pictures_goes_back_to_the_system() {
     assert!(shared() <= 5, "{} MB are left", shared());
     let map: BTreeMap<_, _> = cells.endings().by_reason().into();
     assert!(map.values().all(|&number| number == 0));
+}
+
+#[test]
+fn structured_files_are_decoded_or_refused_and_nothing_else() {
+    let _alone = alone();
+    let limits =
+        DecodeLimits { max_pixels: 1 << 18, max_side: 4_000, max_decode_ms: 2_000, max_decode_bytes: 24 << 20 };
+    let cells = cells(limits, 1);
+    let mut state = 3_u64;
+    for kind in structured::KINDS {
+        let mut decoded = 0;
+        for _ in 0..400 {
+            let script: Vec<u8> = (0..400)
+                .flat_map(|_| {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    state.to_le_bytes()
+                })
+                .collect();
+            let code = code(cells.decode(&kind.file(&script)));
+            assert!(code == "decoded" || code.starts_with("image_"), "{}: {code}", kind.name);
+            decoded += u32::from(code == "decoded");
+        }
+        assert!(decoded > 0, "no {} was good enough to be decoded", kind.name);
+    }
+    let Endings { crash, nonsense, .. } = cells.endings();
+    assert_eq!((crash, nonsense), (0, 0));
 }

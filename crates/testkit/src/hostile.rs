@@ -53,6 +53,12 @@ pub fn pictures() -> Vec<(String, Vec<u8>)> {
             "a TIFF of endless strips",
             tiff(&[(0x100, 4, 1, 5_000), (0x101, 4, 1, 5_000), (0x111, 4, 1, 8), (0x116, 4, 1, 0)]),
         ),
+        ("a TIFF whose tiles are 257 TB wide", tiff_of_tiles(u32::MAX, 30_000, 1, 1, &[0x80; 99])),
+        ("a TIFF of 2,500 tiles in one place", tiff_of_tiles(16, 3, 5, 2_500, &[0x80; 9_999])),
+        ("a TIFF whose tiles are JPEGs", tiff_of_tiles(16, 3, 7, 4, &whole)),
+        ("a TIFF whose tiles are JPEGs of the old kind", tiff_of_tiles(16, 3, 6, 4, &whole)),
+        ("a TIFF of a tile row of 17 GB", tiff_of_tiles(0x4000_0000, 4, 8, 1, &zeros)),
+        ("a TIFF of 30,000 samples", tiff_of_tiles(16, 30_000, 8, 4, &zeros)),
         ("HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec()),
         ("AVIF", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif".to_vec()),
         ("SVG", b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec()),
@@ -155,6 +161,36 @@ pub fn scans(side: u16, count: usize) -> Vec<u8> {
     jpeg.extend(b"\xff\xda\0\x08\x01\x01\0\0\0\0\0".repeat(count));
     jpeg.extend(b"\xff\xd9");
     jpeg
+}
+
+/// A TIFF of 8-bit samples in `tiles` tiles of `width` x 16 pixels that all lie where `data` does.
+fn tiff_of_tiles(width: u32, samples: u32, compression: u32, tiles: u32, data: &[u8]) -> Vec<u8> {
+    let side = (f64::from(tiles).sqrt() as u32) * 16;
+    let length = u32::try_from(data.len()).unwrap();
+    let entry = |tag, count, value| (tag, 4, count, value);
+    let plain = [
+        entry(0x100, 1, side),
+        entry(0x101, 1, side),
+        entry(0x102, 1, 8),
+        entry(0x103, 1, compression),
+        entry(0x106, 1, 2),
+        entry(0x115, 1, samples),
+        entry(0x142, 1, width),
+        entry(0x143, 1, 16),
+    ];
+    // After the header and the directory of ten entries come both tables, then the data.
+    let tables = 8 + 2 + 10 * 12 + 4;
+    let place = tables + 8 * tiles;
+    let chunks = if tiles == 1 {
+        [entry(0x144, 1, place), entry(0x145, 1, length)]
+    } else {
+        [entry(0x144, tiles, tables), entry(0x145, tiles, tables + 4 * tiles)]
+    };
+    let mut tiff = tiff(&[&plain[..], &chunks].concat());
+    tiff.extend(place.to_le_bytes().repeat(tiles as usize));
+    tiff.extend(length.to_le_bytes().repeat(tiles as usize));
+    tiff.extend(data);
+    tiff
 }
 
 /// A little-endian TIFF with one directory of tag, kind, count and value.

@@ -92,7 +92,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
         let store = models::store(config.models.dir.as_ref())?;
         fetch_with_progress(&store, Group::Models)?;
         let threads = threads(args.parallel).min(open.len());
-        let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
+        let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads)?;
         bar.reset();
         let work = |picture: &PathBuf| {
             session.answer(&analyzer, picture).map_err(|error| format!("{}: {error}", picture.display()))
@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
         };
         let mut tile = None;
         if drawn {
-            let original = Original::decode(&bytes, &self.config.analysis.limits)?;
+            let original = Original::of(analyzer.decode(&bytes)?);
             if let Some(annotations) = &self.annotations {
                 original.annotated(&analysis).save(annotations.path_for(picture)?)?;
             }

@@ -108,7 +108,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     } else if args.http {
         over_http(args, Service::start(&args.config)?, &pictures)?
     } else {
-        let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), args.in_flight)?;
+        let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), args.in_flight)?;
         analyzer.warm_up()?;
         pictures.iter().map(|(name, bytes)| in_process(args, &analyzer, name, bytes)).collect::<Result<_, _>>()?
     };

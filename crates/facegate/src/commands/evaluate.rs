@@ -56,7 +56,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     }
     let threads = threads(args.parallel);
     if !open.is_empty() {
-        let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
+        let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads)?;
         let bar = progress::bar(open.len() as u64)?;
         let analyse = |picture: &LabelledPicture| judge(&analyzer, &labels, picture);
         in_order(open.into_iter(), threads, analyse, |outcome| -> Result<(), CommandError> {

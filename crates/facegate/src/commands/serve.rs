@@ -77,7 +77,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     }
     let settings = config.analysis.clone();
     let loading = app.prepare(move || -> Result<FaceAnalyzer, CommandError> {
-        let analyzer = FaceAnalyzer::load(&files, settings, workers)?;
+        let analyzer = models::analyzer(&files, settings, workers)?;
         analyzer.warm_up()?;
         Ok(analyzer)
     });

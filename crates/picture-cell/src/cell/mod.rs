@@ -11,6 +11,6 @@ mod pool;
 mod protocol;
 
 pub use child::run;
-pub use pool::{Cells, Endings, Program};
+pub use pool::{Cells, Program};
 
 pub(crate) use pool::Lease;

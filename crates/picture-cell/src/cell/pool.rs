@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::child::Orders;
 use super::parent::{Cell, Ending, Stopped};
 use super::protocol::Answer;
-use crate::decoder::{CellError, DecodeError};
+use crate::decoder::{CellError, DecodeError, Endings};
 use crate::formats::Found;
 use crate::limits::DecodeLimits;
 use crate::picture::{Cost, Picture, PictureError};
@@ -37,29 +37,6 @@ pub struct Program {
     pub path: PathBuf,
     /// Words that tell it to.
     pub words: Vec<String>,
-}
-
-/// How many cells had to be ended, by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Endings {
-    /// Decoding took too long.
-    pub time: u64,
-    /// Decoding took too much memory.
-    pub memory: u64,
-    /// The process did what it may not, or failed in a way that nothing catches.
-    pub crash: u64,
-    /// The decoder panicked.
-    pub panic: u64,
-    /// The answer was none that our program gives.
-    pub nonsense: u64,
-}
-
-impl Endings {
-    /// Each reason as a label of a metric, with its number.
-    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
-        let Self { time, memory, crash, panic, nonsense } = *self;
-        [("time", time), ("memory", memory), ("crash", crash), ("panic", panic), ("nonsense", nonsense)]
-    }
 }
 
 /// Processes that decode pictures, one picture at a time each.

@@ -1,0 +1,72 @@
+//! What a cell costs beside decoding in the calling thread: processor time a picture, memory at rest, time to start.
+//!
+//! `cargo build --release && cargo run --release -p picture-cell --example cell_costs -- target/release/facegate PICTURE...`
+//! alternates between the two on each picture.
+
+#![expect(clippy::print_stdout, reason = "prints its figures")]
+
+#[cfg(target_os = "linux")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    use picture_cell::cell::{Cells, Program};
+    use picture_cell::{DecodeLimits, Decoder};
+
+    /// Pictures decoded each way before the other way has its turn, and how often both have it.
+    const TURN: u32 = 20;
+    const TURNS: u32 = 10;
+
+    /// Processor time of a process in ms.
+    fn processor(id: u32) -> Result<f64, Box<dyn std::error::Error>> {
+        let times = std::fs::read_to_string(format!("/proc/{id}/schedstat"))?;
+        Ok(times.split_whitespace().next().ok_or("no time")?.parse::<f64>()? / 1e6)
+    }
+
+    let mut words = std::env::args().skip(1);
+    let path = words.next().ok_or("the program that becomes a cell, then pictures")?;
+    let words_of_cell = if path.ends_with("facegate") { vec!["decode-cell".to_owned()] } else { Vec::new() };
+    let begin = Instant::now();
+    let program = Program { path: path.into(), words: words_of_cell };
+    let cells = Cells::start(program, DecodeLimits::default(), 1, 64 << 20)?;
+    cells.warm_up()?;
+    println!("start to ready: {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
+    let cell = std::fs::read_dir("/proc/self/task")?
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+        .find_map(|ids| ids.split_whitespace().next()?.parse::<u32>().ok())
+        .ok_or("no cell")?;
+    for line in std::fs::read_to_string(format!("/proc/{cell}/smaps_rollup"))?.lines() {
+        if ["Rss:", "Pss:", "Private_Dirty:"].iter().any(|field| line.starts_with(field)) {
+            println!("at rest {line}");
+        }
+    }
+    let (own, here) = (std::process::id(), Decoder::in_process(DecodeLimits::default()));
+    let there = Decoder::in_cells(cells);
+    for picture in words {
+        let bytes = std::fs::read(&picture)?;
+        let (mut inside, mut outside) = (0.0, 0.0);
+        for turn in 0..=TURNS {
+            let spent = |decoder: &Decoder| -> Result<f64, Box<dyn std::error::Error>> {
+                let begin = processor(own)? + processor(cell)?;
+                for _ in 0..TURN {
+                    let picture = decoder.decode(&bytes)?;
+                    // As an analysis does: all of it is read.
+                    black_box(picture.pixels.data().iter().map(|&v| u64::from(v)).sum::<u64>());
+                    decoder.recycle(picture);
+                }
+                Ok((processor(own)? + processor(cell)? - begin) / f64::from(TURN))
+            };
+            let (a, b) = (spent(&here)?, spent(&there)?);
+            // The first turn takes the memory that the others use again.
+            if turn > 0 {
+                inside += a / f64::from(TURNS);
+                outside += b / f64::from(TURNS);
+            }
+        }
+        println!("{picture}: {inside:.2} ms in the thread, {outside:.2} ms in a cell, {:+.2} ms", outside - inside);
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
