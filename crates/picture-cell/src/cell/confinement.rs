@@ -123,6 +123,8 @@ fn allowed() -> Result<BpfProgram, BackendError> {
     let anonymous = (libc::MAP_ANONYMOUS | libc::MAP_PRIVATE) as u64;
     rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![without(2, executable)?, with(3, anonymous)?])?]);
     rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![without(2, executable)?])?]);
+    // mimalloc names its memory.
+    rules.insert(libc::SYS_prctl, vec![SeccompRule::new(vec![equals(0, libc::PR_SET_VMA as u64)?])?]);
     // A failed allocation aborts: a signal to itself, which tells the parent why.
     let own = u64::from(getpid().as_raw_nonzero().get().unsigned_abs());
     let abort = vec![equals(0, own)?, equals(2, libc::SIGABRT as u64)?];

@@ -80,8 +80,11 @@ impl Cell {
         let mut command = Command::new(&program.path);
         command.args(&program.words).args(orders.words());
         // Nothing of ours goes in: the environment may hold a password. mimalloc, when it is the program's allocator,
-        // would reserve a gigabyte of addresses, which the limit counts, and keep what a picture took.
-        command.env_clear().envs([("MIMALLOC_ARENA_RESERVE", "0"), ("MIMALLOC_PURGE_DELAY", "0")]);
+        // would reserve a gigabyte of addresses, which the limit counts, keep what a picture took, and look for NUMA nodes
+        // among files that a cell cannot read.
+        let allocator =
+            [("MIMALLOC_ARENA_RESERVE", "0"), ("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_USE_NUMA_NODES", "1")];
+        command.env_clear().envs(allocator);
         // A group of its own: what a terminal sends to ours must not let a stopped cell run.
         command.current_dir("/").process_group(0).stdin(theirs).stderr(Stdio::null());
         let peer = Peer::spawn(&mut command, memory).map_err(start)?;

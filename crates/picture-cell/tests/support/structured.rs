@@ -1,6 +1,8 @@
 //! Files that keep to their format where a decoder looks first and lie further in: made of any bytes, so that a fuzzer
 //! or a generator of random numbers decides what is in them.
 
+#![allow(unreachable_pub, reason = "a module of every program that includes it")]
+
 /// A format, and how a file of it is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
