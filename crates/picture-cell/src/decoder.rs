@@ -121,7 +121,8 @@ impl Decoder {
     }
 }
 
-/// Decodes the first picture in `bytes`. Never panics; takes memory in proportion to the limits, not to the bytes.
+/// Decodes the first picture in `bytes` in the calling thread, for pictures of one's own: a decoder with a bug may panic,
+/// abort or take any time here.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, PictureError> {
     decode_into(bytes, limits, Vec::new())
 }

@@ -36,7 +36,7 @@ pub const TARGETS: [Target; 5] = [
 /// Any bytes as a picture: pixels within the limits, or an error.
 pub fn pixels(bytes: &[u8]) {
     // Small limits keep one execution short; what is checked does not depend on them.
-    let limits = DecodeLimits { max_pixels: 1 << 16, max_side: 1 << 12 };
+    let limits = DecodeLimits { max_pixels: 1 << 16, max_side: 1 << 12, ..DecodeLimits::default() };
     if let Ok(picture) = decode(bytes, &limits) {
         let (width, height) = picture.seen_size();
         assert!(width > 0 && height > 0 && width * height <= 1 << 16);

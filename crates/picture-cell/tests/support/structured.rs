@@ -197,7 +197,7 @@ fn jpeg(script: &mut Script<'_>) -> Vec<u8> {
         let mut room = 1_u32;
         for length in &mut lengths {
             room = room.saturating_mul(2).min(512);
-            let used = u32::from(script.byte()) % (room.min(40) + u32::from(script.once_in(50)));
+            let used = u32::from(script.byte()) % (room.min(40) + u32::from(script.once_in(50))).max(1);
             *length = used as u8;
             room = room.saturating_sub(used);
         }
