@@ -55,12 +55,6 @@ impl Similarity {
         [self.a * p[0] - self.b * p[1] + self.c, self.b * p[0] + self.a * p[1] + self.d]
     }
 
-    /// This transform first, `next` after it.
-    pub(crate) fn then(&self, next: &Self) -> Self {
-        let [c, d] = next.apply([self.c, self.d]);
-        Self { a: next.a * self.a - next.b * self.b, b: next.b * self.a + next.a * self.b, c, d }
-    }
-
     /// The transform that undoes this one; without meaning when all points become one.
     pub(crate) fn inverse(&self) -> Self {
         let square = self.a * self.a + self.b * self.b;
@@ -303,7 +297,7 @@ mod tests {
             let from = [[0.0, 0.0], [100.0, 0.0], [100.0, 80.0], [20.0, 60.0]];
             let back = Similarity::fit(&from.map(|p| there.apply(p)), &from);
             for p in from {
-                let again = there.then(&back).apply(p);
+                let again = back.apply(there.apply(p));
                 prop_assert!((again[0] - p[0]).abs() < 0.5 && (again[1] - p[1]).abs() < 0.5, "{p:?}, {again:?}");
             }
         }
