@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = words.next().ok_or("the program that becomes a cell, then pictures")?;
     let words_of_cell = if path.ends_with("facegate") { vec!["decode-cell".to_owned()] } else { Vec::new() };
     let begin = Instant::now();
-    let program = Program { path: path.into(), words: words_of_cell };
+    let program = Program { path: std::fs::canonicalize(path)?, words: words_of_cell };
     let cells = Cells::start(program, DecodeLimits::default(), 1, 64 << 20)?;
     cells.warm_up()?;
     println!("start to ready: {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);

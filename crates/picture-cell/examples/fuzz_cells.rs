@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let kind = structured::KINDS.into_iter().find(|kind| kind.name == name).ok_or("no such format")?;
     let words = if program.ends_with("facegate") { vec!["decode-cell".to_owned()] } else { Vec::new() };
-    let cells = Cells::start(Program { path: program.into(), words }, LIMITS, 1, 16 << 20)?;
+    let cells = Cells::start(Program { path: std::fs::canonicalize(program)?, words }, LIMITS, 1, 16 << 20)?;
     let end = Instant::now() + Duration::from_secs_f64(minutes.parse::<f64>()? * 60.0);
     let mut state = seed.first().map_or(Ok(1), |seed| seed.parse::<u64>())?.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let (mut files, mut late) = (0_u64, 0_u64);

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, setpriority_process, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::mapping::Mapping;
 
@@ -33,12 +33,6 @@ impl Peer {
         self.memory.forget(from)
     }
 
-    /// Lets the child run only when nothing else wants the processor. There is no way back: raising a priority takes
-    /// a privilege.
-    pub fn yield_processor(&self) -> io::Result<()> {
-        Ok(setpriority_process(Some(pid(&self.child)), 19)?)
-    }
-
     /// Stops the child. When it cannot be stopped it is killed; either way it stands still.
     pub fn freeze(mut self) -> io::Result<Frozen> {
         let pid = pid(&self.child);
@@ -64,11 +58,6 @@ impl Peer {
     /// Waits for the child's end.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
-    }
-
-    /// The child's number.
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 }
 

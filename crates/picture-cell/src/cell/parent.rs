@@ -18,9 +18,12 @@ use crate::decoder::CellError;
 /// How long a cell may take to start; about 10 ms where nothing else runs.
 const START: Duration = Duration::from_secs(20);
 
-/// What an honest picture takes at most, but for the largest: a phone's 12 megapixels take about 80 ms. What takes
-/// longer goes on when nothing else wants the processor, and costs its cell.
+/// What an honest picture takes at most, but for the largest. What takes longer costs its cell, and with it all memory
+/// that the decoder has taken goes back to the system.
 const COSTLY: Duration = Duration::from_millis(200);
+
+/// How long a cell that has closed its end may take to be gone. It takes milliseconds, unless the machine is very busy.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Pictures in the life of a cell: what somebody may have made of it ends with it.
 const LIFE: u32 = 1_000;
@@ -33,7 +36,7 @@ pub(super) struct Cell {
     /// How far the shared memory was written since it was last given back.
     pub(super) written: usize,
     decoded: u32,
-    /// It had to yield, or a decoder in it panicked: it decodes no other picture.
+    /// A picture was costly, or a decoder in it panicked: it decodes no other picture.
     spent: bool,
 }
 
@@ -118,15 +121,12 @@ impl Cell {
         let request = Request { length: bytes.len() as u64 };
         // A cell that is gone is found by hearing nothing from it.
         let _ = send(&self.socket, &request.write(), SendFlags::NOSIGNAL);
-        if !self.wait(deadline.min(Instant::now() + COSTLY)) {
-            self.spent = true;
-            // Where the system does not allow it, the limits still hold.
-            let _ = self.peer.yield_processor();
-            if !self.wait(deadline) {
-                let _ = self.peer.kill();
-                return Err(Ending::Time);
-            }
+        let begin = Instant::now();
+        if !self.wait(deadline) {
+            let _ = self.peer.kill();
+            return Err(Ending::Time);
         }
+        self.spent |= begin.elapsed() > COSTLY;
         let answer = self.hear(orders)?;
         match &answer {
             Answer::Picture(_, found) => {
@@ -182,7 +182,7 @@ impl Cell {
             // It has closed its end: it is dying, but might also have closed it and live on.
             _ => {
                 let begin = Instant::now();
-                while begin.elapsed() < Duration::from_millis(100) {
+                while begin.elapsed() < FAREWELL {
                     if let Ok(Some(status)) = self.peer.try_wait() {
                         return Err(Ending::of(status));
                     }

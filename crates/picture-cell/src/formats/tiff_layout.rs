@@ -217,7 +217,7 @@ impl Layout {
             ((width, largest(ROWS_PER_STRIP, u64::from(u32::MAX)).min(height)), [STRIP_OFFSETS, STRIP_LENGTHS])
         };
         let pieces = |length: u64, piece: u64| {
-            length.checked_div(piece).map_or(0, |whole| whole + u64::from(length % piece > 0))
+            length.checked_div(piece).map_or(0, |whole| whole + u64::from(!length.is_multiple_of(piece)))
         };
         // Planes of one sample each have chunks of their own.
         let planes = if largest(PLANAR, 1) == 2 { samples } else { 1 };
