@@ -166,7 +166,7 @@ pub struct ImageDetails {
     pub width: u32,
     /// Height after EXIF orientation.
     pub height: u32,
-    /// `jpeg`, `png`, `webp`, `bmp`, `gif` or `tiff`: told from the bytes.
+    /// `jpeg`, `png`, `webp`, `bmp`, `gif`, `tiff`, `heic` or `avif`: told from the bytes.
     pub format: &'static str,
     /// The EXIF orientation that was applied, 1 to 8 (1 when the file has none).
     pub exif_orientation: u8,

@@ -299,7 +299,7 @@ mod tests {
         let limits = DecodeLimits::default();
         assert_eq!(decode(b"", &limits).expect_err("empty").code(), "image_empty");
         assert_eq!(decode(b"hello world", &limits).expect_err("text").code(), "image_format_unknown");
-        let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic";
-        assert_eq!(decode(heic, &limits).expect_err("HEIC").code(), "image_format_unsupported");
+        let avci = b"\0\0\0\x18ftypavci\0\0\0\0mif1avci";
+        assert_eq!(decode(avci, &limits).expect_err("AVCI").code(), "image_format_unsupported");
     }
 }

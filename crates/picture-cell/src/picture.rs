@@ -14,7 +14,7 @@ pub struct Picture {
     pub orientation: Orientation,
     /// The EXIF number behind `orientation`.
     pub exif_orientation: u8,
-    /// `jpeg`, `png`, `webp`, `bmp`, `gif` or `tiff`.
+    /// `jpeg`, `png`, `webp`, `bmp`, `gif`, `tiff`, `heic` or `avif`.
     pub format: &'static str,
 }
 
@@ -32,10 +32,10 @@ pub enum PictureError {
     #[error("the picture is empty: it has no bytes")]
     Empty,
     /// The first bytes belong to no format that we know.
-    #[error("the bytes are no picture that can be read: send JPEG, PNG, WebP, BMP, GIF or TIFF")]
+    #[error("the bytes are no picture that can be read: send JPEG, PNG, WebP, HEIC, BMP, GIF or TIFF")]
     UnknownFormat,
     /// A format that we know and do not read, or a kind of one that we read.
-    #[error("{0} pictures cannot be read: convert to JPEG, PNG, WebP, BMP, GIF or TIFF")]
+    #[error("pictures of this kind are not read ({0}): convert to JPEG, PNG or WebP")]
     UnsupportedFormat(Cow<'static, str>),
     /// Truncated or damaged.
     #[error("the {format} picture is damaged or incomplete: {reason}")]

@@ -2,7 +2,8 @@
 
 use std::io::Cursor;
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::error::UnsupportedErrorKind;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::Found;
 use crate::canvas::Canvas;
@@ -20,9 +21,10 @@ pub(super) fn decode(
     format: ImageFormat,
     name: &'static str,
     limits: &DecodeLimits,
+    transparency: Transparency,
     canvas: &mut dyn Canvas,
 ) -> Result<Found, PictureError> {
-    let malformed = |e: image::ImageError| PictureError::malformed(name, e);
+    let malformed = |error| refused(name, error);
     let max_bytes = limits.max_pixels * DECODED_BYTES_PER_PIXEL;
     let mut allowed = Limits::no_limits();
     allowed.max_alloc = Some(max_bytes * 2);
@@ -36,14 +38,15 @@ pub(super) fn decode(
         return Err(PictureError::TooManyPixels { width, height, limit });
     }
     decoder.set_limits(allowed).map_err(malformed)?;
-    let exif_orientation = metadata::exif_number(decoder.orientation().ok());
+    let exif = decoder.exif_metadata().ok().flatten();
+    let exif_orientation = exif.map_or(1, |block| metadata::orientation_in_exif(&block));
     let length = width as usize * height as usize * 3;
     if decoder.color_type() == ColorType::Rgb8 {
         decoder.read_image(canvas.zeros(length)).map_err(malformed)?;
     } else {
         let picture = DynamicImage::from_decoder(decoder).map_err(malformed)?;
         if picture.color().has_alpha() {
-            over_white(&picture.into_rgba8(), canvas.zeros(length));
+            over_white(&picture.into_rgba8(), transparency, canvas.zeros(length));
         } else {
             canvas.zeros(length).copy_from_slice(&picture.into_rgb8());
         }
@@ -51,13 +54,40 @@ pub(super) fn decode(
     Ok(Found { width, height, exif_orientation })
 }
 
+/// A kind that the decoder does not know is no damage.
+fn refused(name: &'static str, error: ImageError) -> PictureError {
+    match error {
+        ImageError::Unsupported(unsupported) => {
+            let kind = match unsupported.kind() {
+                UnsupportedErrorKind::GenericFeature(feature) => feature,
+                other => format!("{other:?}"),
+            };
+            PictureError::UnsupportedFormat(format!("{} ({kind})", name.to_uppercase()).into())
+        }
+        other => PictureError::malformed(name, other),
+    }
+}
+
+/// What the fourth sample of a pixel means.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Transparency {
+    /// How much of the colour is seen.
+    Plain,
+    /// The same, and the colours were multiplied by it.
+    Premultiplied,
+    /// The same, unless all are 0: writers that leave the sample empty show their pictures.
+    Optional,
+}
+
 /// Transparent parts hold arbitrary colours; a person sees the page behind them.
-fn over_white(picture: &[u8], canvas: &mut [u8]) {
-    let blend = |value: u8, alpha: u8| {
-        let (value, alpha) = (u16::from(value), u16::from(alpha));
-        ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-    };
-    for ([r, g, b, a], seen) in picture.as_chunks().0.iter().zip(canvas.as_chunks_mut().0) {
-        *seen = [blend(*r, *a), blend(*g, *a), blend(*b, *a)];
+pub(super) fn over_white(picture: &[u8], transparency: Transparency, canvas: &mut [u8]) {
+    let pixels = picture.as_chunks().0;
+    let empty = transparency == Transparency::Optional && pixels.iter().all(|pixel: &[u8; 4]| pixel[3] == 0);
+    for (&[r, g, b, alpha], seen) in pixels.iter().zip(canvas.as_chunks_mut().0) {
+        let alpha = if empty { 255 } else { u16::from(alpha) };
+        *seen = [r, g, b].map(|value| {
+            let share = if transparency == Transparency::Premultiplied { 255 } else { alpha };
+            ((u16::from(value) * share + 255 * (255 - alpha) + 127) / 255).min(255) as u8
+        });
     }
 }

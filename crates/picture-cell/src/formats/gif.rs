@@ -2,7 +2,8 @@
 
 use image::ImageFormat;
 
-use super::{Format, Found, common};
+use super::common::{self, Transparency};
+use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
 use crate::picture::PictureError;
@@ -19,7 +20,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
         let reason = format!("it has more than {MAX_FRAMES} frames: send the one that shows the face");
         return Err(PictureError::malformed(FORMAT.name, reason));
     }
-    common::decode(bytes, ImageFormat::Gif, FORMAT.name, limits, canvas)
+    common::decode(bytes, ImageFormat::Gif, FORMAT.name, limits, Transparency::Plain, canvas)
 }
 
 /// Number of pictures in a GIF up to its end or to what is no GIF any more, at most one more than `MAX_FRAMES`.

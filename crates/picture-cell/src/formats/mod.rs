@@ -1,11 +1,20 @@
 //! The formats that are read, one file each. A new one is a file and a line in [`FORMATS`].
 
+#[cfg(feature = "avif")]
+mod avif;
 mod bmp;
 mod common;
 mod gif;
+#[cfg(feature = "heic")]
+mod heic;
+#[cfg(feature = "avif")]
+mod heif_boxes;
 mod jpeg;
+#[cfg(feature = "avif")]
+mod planes16;
 mod png;
 mod tiff;
+mod tiff_chunks;
 mod tiff_layout;
 mod webp;
 
@@ -14,8 +23,18 @@ use crate::limits::DecodeLimits;
 use crate::picture::PictureError;
 
 /// Every format that is read. Signatures exclude each other, so their order does not matter.
-pub(crate) const FORMATS: [Format; 6] =
-    [jpeg::FORMAT, png::FORMAT, webp::FORMAT, bmp::FORMAT, gif::FORMAT, tiff::FORMAT];
+pub(crate) const FORMATS: &[Format] = &[
+    jpeg::FORMAT,
+    png::FORMAT,
+    webp::FORMAT,
+    bmp::FORMAT,
+    gif::FORMAT,
+    tiff::FORMAT,
+    #[cfg(feature = "heic")]
+    heic::FORMAT,
+    #[cfg(feature = "avif")]
+    avif::FORMAT,
+];
 
 /// A format that is read.
 pub(crate) struct Format {

@@ -1,8 +1,10 @@
-//! TIFF in both byte orders; of several pictures the first.
+//! TIFF in both byte orders, in strips or tiles, interleaved or in planes; of several pictures the first. Compression is
+//! undone by libraries, the rest is arithmetic that no library does for every kind that scanners write.
 
-use image::ImageFormat;
+use std::borrow::Cow;
 
-use super::{Format, Found, common, tiff_layout};
+use super::tiff_chunks::{Chunks, Compression};
+use super::{Format, Found, tiff_layout};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
 use crate::picture::PictureError;
@@ -15,5 +17,259 @@ pub(super) const FORMAT: Format = Format {
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
     tiff_layout::check(bytes, limits)?;
-    common::decode(bytes, ImageFormat::Tiff, FORMAT.name, limits, canvas)
+    let directory = Directory::read(bytes).ok_or_else(|| malformed("its directory is cut off"))?;
+    let picture = Layout::read(&directory, limits)?;
+    let seen = canvas.zeros(picture.width * picture.height * 3);
+    picture.chunks.each(directory.bytes, directory.little, |place, rows| picture.draw(place, rows, seen))?;
+    let orientation = directory.number(tag::ORIENTATION).and_then(|number| u8::try_from(number).ok());
+    let exif_orientation = orientation.filter(|number| (1..=8).contains(number)).unwrap_or(1);
+    Ok(Found { width: picture.width as u32, height: picture.height as u32, exif_orientation })
+}
+
+pub(super) fn malformed(reason: impl ToString) -> PictureError {
+    PictureError::malformed(FORMAT.name, reason)
+}
+
+fn unsupported(kind: impl Into<Cow<'static, str>>) -> PictureError {
+    PictureError::UnsupportedFormat(kind.into())
+}
+
+mod tag {
+    pub(super) const WIDTH: u16 = 256;
+    pub(super) const HEIGHT: u16 = 257;
+    pub(super) const BITS: u16 = 258;
+    pub(super) const COMPRESSION: u16 = 259;
+    pub(super) const PHOTOMETRIC: u16 = 262;
+    pub(super) const FILL_ORDER: u16 = 266;
+    pub(super) const STRIPS: u16 = 273;
+    pub(super) const ORIENTATION: u16 = 274;
+    pub(super) const SAMPLES: u16 = 277;
+    pub(super) const STRIP_ROWS: u16 = 278;
+    pub(super) const STRIP_LENGTHS: u16 = 279;
+    pub(super) const PLANES: u16 = 284;
+    pub(super) const PREDICTOR: u16 = 317;
+    pub(super) const COLOUR_MAP: u16 = 320;
+    pub(super) const TILE_WIDTH: u16 = 322;
+    pub(super) const TILE_HEIGHT: u16 = 323;
+    pub(super) const TILES: u16 = 324;
+    pub(super) const TILE_LENGTHS: u16 = 325;
+    pub(super) const INKS: u16 = 332;
+    pub(super) const EXTRA_SAMPLES: u16 = 338;
+    pub(super) const SAMPLE_FORMAT: u16 = 339;
+}
+
+/// The entries of the first directory.
+struct Directory<'b> {
+    bytes: &'b [u8],
+    little: bool,
+    entries: &'b [[u8; 12]],
+}
+
+impl<'b> Directory<'b> {
+    fn read(bytes: &'b [u8]) -> Option<Self> {
+        let little = bytes.starts_with(b"II");
+        let start = join(bytes.get(4..8)?, little);
+        let count = join(bytes.get(start..start.checked_add(2)?)?, little);
+        let entries = bytes.get(start + 2..)?.as_chunks().0.get(..count)?;
+        Some(Self { bytes, little, entries })
+    }
+
+    /// The whole numbers under `tag`, as far as the file holds them; none when the tag is absent.
+    fn numbers(&self, tag: u16) -> impl Iterator<Item = usize> {
+        let entry = self.entries.iter().find(|entry| join(&entry[..2], self.little) == usize::from(tag));
+        let values = entry.and_then(|entry| {
+            let size = [0, 1, 0, 2, 4].get(join(&entry[2..4], self.little)).copied().filter(|&size| size > 0)?;
+            let length = join(&entry[4..8], self.little).checked_mul(size)?;
+            let inside = entry.get(8..8 + length).filter(|_| length <= 4);
+            let start = join(&entry[8..], self.little);
+            let values = inside.or_else(|| self.bytes.get(start..start.checked_add(length)?))?;
+            Some(values.chunks_exact(size).map(|value| join(value, self.little)))
+        });
+        values.into_iter().flatten()
+    }
+
+    fn number(&self, tag: u16) -> Option<usize> {
+        self.numbers(tag).next()
+    }
+}
+
+fn join(bytes: &[u8], little: bool) -> usize {
+    let step = |number: usize, byte: &u8| number << 8 | usize::from(*byte);
+    if little { bytes.iter().rev().fold(0, step) } else { bytes.iter().fold(0, step) }
+}
+
+/// What the samples of a pixel mean.
+enum Colour {
+    Grey {
+        white_is_zero: bool,
+    },
+    Rgb,
+    /// Red, green and blue of each index.
+    Palette(Vec<[u8; 3]>),
+    /// Amounts of cyan, magenta, yellow and black.
+    Ink,
+}
+
+/// What a sample after the colours means.
+#[derive(Clone, Copy, PartialEq)]
+enum Alpha {
+    Opaque,
+    /// The colours were multiplied by it.
+    Associated,
+    Unassociated,
+}
+
+/// How the pixels of the picture are stored.
+struct Layout {
+    width: usize,
+    height: usize,
+    colour: Colour,
+    alpha: Alpha,
+    samples: usize,
+    chunks: Chunks,
+}
+
+impl Layout {
+    fn read(directory: &Directory<'_>, limits: &DecodeLimits) -> Result<Self, PictureError> {
+        let or = |tag, default| directory.number(tag).unwrap_or(default);
+        let side = |tag| u32::try_from(or(tag, 0)).unwrap_or(u32::MAX);
+        limits.check(FORMAT.name, side(tag::WIDTH), side(tag::HEIGHT))?;
+        let (width, height) = (or(tag::WIDTH, 0), or(tag::HEIGHT, 0));
+        let samples = or(tag::SAMPLES, 1);
+        let bits = or(tag::BITS, 1);
+        if directory.numbers(tag::BITS).take(samples).any(|other| other != bits) {
+            return Err(unsupported("TIFF whose samples differ in size"));
+        }
+        match directory.numbers(tag::SAMPLE_FORMAT).take(samples).find(|&format| format != 1 && format != 4) {
+            None => {}
+            Some(2) => return Err(unsupported("TIFF of signed numbers")),
+            Some(3) => return Err(unsupported("TIFF of floating-point numbers")),
+            Some(_) => return Err(unsupported("TIFF of complex numbers")),
+        }
+        if !matches!(bits, 1 | 2 | 4 | 8 | 16) {
+            return Err(unsupported(format!("TIFF with {bits} bits a sample")));
+        }
+        let compression = Compression::read(or(tag::COMPRESSION, 1)).map_err(unsupported)?;
+        let colour = Colour::read(directory, bits)?;
+        let colours = colour.samples();
+        let alpha = match (samples.checked_sub(colours), directory.number(tag::EXTRA_SAMPLES)) {
+            (None, _) => return Err(malformed("its pixels have too few samples")),
+            (Some(0), _) => Alpha::Opaque,
+            (Some(_), Some(1)) => Alpha::Associated,
+            (Some(_), Some(2)) => Alpha::Unassociated,
+            // Who adds a fourth sample to red, green and blue without saying what it is means transparency.
+            (Some(1), None) if colours == 3 => Alpha::Unassociated,
+            _ => Alpha::Opaque,
+        };
+        if samples > 8 {
+            return Err(unsupported(format!("TIFF with {samples} samples a pixel")));
+        }
+        // Only these two packers know predictors (TIFF 6.0, section 14); readers ignore the tag elsewhere.
+        let predicts = matches!(compression, Compression::Lzw | Compression::Deflate);
+        let predictor = if predicts { or(tag::PREDICTOR, 1) } else { 1 };
+        let differences = match (predictor, bits) {
+            (1, _) => false,
+            (2, 8 | 16) => true,
+            _ => return Err(unsupported(format!("TIFF with predictor {predictor} and {bits} bits a sample"))),
+        };
+        let tiled = directory.number(tag::TILE_WIDTH).is_some();
+        let (offsets, lengths) =
+            if tiled { (tag::TILES, tag::TILE_LENGTHS) } else { (tag::STRIPS, tag::STRIP_LENGTHS) };
+        let size = if tiled {
+            (or(tag::TILE_WIDTH, 0), or(tag::TILE_HEIGHT, 0))
+        } else {
+            (width, or(tag::STRIP_ROWS, height).min(height))
+        };
+        let chunks = Chunks {
+            picture: (width, height),
+            size,
+            tiled,
+            planes: if or(tag::PLANES, 1) == 2 { samples } else { 1 },
+            samples,
+            bits,
+            compression,
+            reversed: or(tag::FILL_ORDER, 1) == 2,
+            differences,
+            offsets: directory.numbers(offsets).collect(),
+            lengths: directory.numbers(lengths).collect(),
+            raw: matches!(colour, Colour::Palette(_)),
+        };
+        chunks.check(limits)?;
+        Ok(Self { width, height, colour, alpha, samples, chunks })
+    }
+
+    /// Draws rows of samples, 8 bits each (or as stored for a palette), whose first pixel lies at `place`.
+    fn draw(&self, place: (usize, usize), rows: &[u8], canvas: &mut [u8]) {
+        let across = self.chunks.size.0;
+        let shown = across.min(self.width - place.0);
+        for (row, line) in rows.chunks_exact(across * self.samples).enumerate() {
+            let start = ((place.1 + row) * self.width + place.0) * 3;
+            let seen = canvas[start..start + shown * 3].as_chunks_mut().0;
+            for (pixel, seen) in line.chunks_exact(self.samples).zip(seen) {
+                *seen = self.over_white(self.colour.rgb(pixel), pixel);
+            }
+        }
+    }
+
+    fn over_white(&self, colours: [u8; 3], pixel: &[u8]) -> [u8; 3] {
+        if self.alpha == Alpha::Opaque {
+            return colours;
+        }
+        let alpha = u16::from(pixel[self.colour.samples()]);
+        colours.map(|value| {
+            let light = u16::from(value);
+            let light = if self.alpha == Alpha::Associated { light * 255 } else { light * alpha };
+            ((light + 255 * (255 - alpha) + 127) / 255).min(255) as u8
+        })
+    }
+}
+
+impl Colour {
+    fn read(directory: &Directory<'_>, bits: usize) -> Result<Self, PictureError> {
+        let photometric =
+            directory.number(tag::PHOTOMETRIC).ok_or_else(|| malformed("it does not name its colours"))?;
+        Ok(match photometric {
+            0 | 1 => Self::Grey { white_is_zero: photometric == 0 },
+            2 => Self::Rgb,
+            3 => {
+                let map: Vec<_> = directory.numbers(tag::COLOUR_MAP).collect();
+                let colours = 1_usize << bits.min(8);
+                if bits > 8 || map.len() < colours * 3 {
+                    return Err(malformed("its palette is cut off"));
+                }
+                // Values have 16 bits; writers that took them for 8 are known by having no larger one.
+                let shift = if map.iter().all(|&value| value < 256) { 0 } else { 8 };
+                let colour = |index| [0, 1, 2].map(|part| (map[part * colours + index] >> shift) as u8);
+                Self::Palette((0..colours).map(colour).collect())
+            }
+            5 if directory.number(tag::INKS).unwrap_or(1) == 1 => Self::Ink,
+            4 => return Err(unsupported("TIFF of a transparency mask")),
+            5 => return Err(unsupported("TIFF with inks of its own")),
+            6 => return Err(unsupported("TIFF in YCbCr")),
+            8..=10 => return Err(unsupported("TIFF in CIE L*a*b*")),
+            32_803 | 34_892 => return Err(unsupported("camera raw (DNG)")),
+            32_844 | 32_845 => return Err(unsupported("TIFF in LogLuv")),
+            other => return Err(unsupported(format!("TIFF with photometric interpretation {other}"))),
+        })
+    }
+
+    fn samples(&self) -> usize {
+        match self {
+            Self::Grey { .. } | Self::Palette(_) => 1,
+            Self::Rgb => 3,
+            Self::Ink => 4,
+        }
+    }
+
+    fn rgb(&self, pixel: &[u8]) -> [u8; 3] {
+        let left = |ink: u8, black: u8| ((u16::from(255 - ink) * u16::from(255 - black) + 127) / 255) as u8;
+        match (self, pixel) {
+            (Self::Grey { white_is_zero: false }, &[grey, ..]) => [grey; 3],
+            (Self::Grey { white_is_zero: true }, &[grey, ..]) => [255 - grey; 3],
+            (Self::Rgb, &[r, g, b, ..]) => [r, g, b],
+            (Self::Palette(colours), &[index, ..]) => colours.get(usize::from(index)).copied().unwrap_or_default(),
+            (Self::Ink, &[c, m, y, k, ..]) => [left(c, k), left(m, k), left(y, k)],
+            _ => [0; 3],
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use image::ImageFormat;
 
-use super::{Format, Found, common};
+use super::common::{self, Transparency};
+use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
 use crate::picture::PictureError;
@@ -14,5 +15,5 @@ pub(super) const FORMAT: Format = Format {
 };
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
-    common::decode(bytes, ImageFormat::WebP, FORMAT.name, limits, canvas)
+    common::decode(bytes, ImageFormat::WebP, FORMAT.name, limits, Transparency::Plain, canvas)
 }

@@ -1,0 +1,77 @@
+//! HEIC, as iPhones write it: single pictures and grids, turned and mirrored as the container says, 8 to 12 bits.
+
+use std::io;
+
+use heic_decoder::HeifError;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::common::{self, Transparency};
+use super::{Format, Found};
+use crate::canvas::Canvas;
+use crate::limits::DecodeLimits;
+use crate::picture::PictureError;
+use crate::sniff::Brands;
+
+pub(super) const FORMAT: Format = Format {
+    name: "heic",
+    recognises: |bytes| Brands::read(bytes).is_some_and(|brands| brands.is(&HEIC, &OTHERS, b"hvc1")),
+    decode,
+};
+
+const HEIC: [&[u8; 4]; 6] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"];
+/// Codings of the same container that are named before.
+const OTHERS: [&[u8; 4]; 6] = [b"avif", b"avis", b"avci", b"vvic", b"jpeg", b"j2ki"];
+
+thread_local! {
+    /// The decoder works on a pool of threads. A confined process must not start any, and a picture is one request's work:
+    /// its own thread is the whole pool.
+    static ALONE: io::Result<ThreadPool> =
+        ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().map_err(io::Error::other);
+}
+
+fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
+    let info = heic_decoder::probe(bytes).map_err(refused)?;
+    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+    limits.check(FORMAT.name, side(info.coded_width), side(info.coded_height))?;
+    limits.check(FORMAT.name, side(info.width), side(info.height))?;
+    let colours = |pool: &ThreadPool| pool.install(|| colours(bytes));
+    let (width, height, colours) = ALONE.with(|pool| match pool {
+        Ok(pool) => colours(pool),
+        Err(error) => Err(PictureError::malformed(FORMAT.name, error)),
+    })?;
+    let seen = canvas.zeros(width * height * 3);
+    match colours {
+        Colours::Rgb(data) if data.len() == seen.len() => seen.copy_from_slice(&data),
+        Colours::Rgba(data, transparency) if data.len() / 4 == seen.len() / 3 => {
+            common::over_white(&data, transparency, seen);
+        }
+        _ => return Err(PictureError::malformed(FORMAT.name, "its data does not fill its size")),
+    }
+    // The container's turns are applied already; an EXIF block that repeats them does not count, as in viewers.
+    Ok(Found { width: width as u32, height: height as u32, exif_orientation: 1 })
+}
+
+/// Interleaved samples of 8 bits.
+enum Colours {
+    Rgb(Vec<u8>),
+    Rgba(Vec<u8>, Transparency),
+}
+
+fn colours(bytes: &[u8]) -> Result<(usize, usize, Colours), PictureError> {
+    let picture = heic_decoder::decode(bytes).map_err(refused)?;
+    let colours = if picture.alpha.is_some() {
+        let seen = picture.to_rgba8().map_err(refused)?;
+        let transparency = if seen.premultiplied { Transparency::Premultiplied } else { Transparency::Plain };
+        Colours::Rgba(seen.data, transparency)
+    } else {
+        Colours::Rgb(picture.to_rgb8().map_err(refused)?.data)
+    };
+    Ok((picture.width, picture.height, colours))
+}
+
+fn refused(error: HeifError) -> PictureError {
+    match error {
+        HeifError::Unsupported(kind) => PictureError::UnsupportedFormat(format!("HEIC ({kind})").into()),
+        other => PictureError::malformed(FORMAT.name, other),
+    }
+}

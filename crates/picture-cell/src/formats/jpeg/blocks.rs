@@ -1,0 +1,436 @@
+//! Whether every block of a JPEG came: walks over the entropy-coded data of each scan, as a decoder would read it, without
+//! building the blocks.
+//!
+//! Decoders fill what is missing with grey or with what they made of damaged bits, and a caller would take the answer for
+//! one about the whole picture. The last bytes of a file say nothing: whole files lack an end marker or have trailers after
+//! it, damaged ones have it. So the blocks themselves are counted: each interval between two restart markers must hold
+//! its number of blocks, no less, and nothing after them.
+
+use super::codes::{Codes, Coefficient, STANDARD_AC, STANDARD_DC, Step, Steps};
+use super::markers::{Coded, Frame, Layout, Scan};
+
+/// Whole bytes that may be left over after the last block of an interval: encoders that write words pad to one.
+const MAX_LEFT_OVER: usize = 3;
+
+/// Bits that a look at the data brings at least, and the most that one coefficient takes: its code and its value.
+const WINDOW: u32 = 57;
+const LONGEST: u32 = 16 + 15;
+
+/// Bits that a block of 64 coefficients can take at most, codes (16) and values (15) together, in bytes and rounded up:
+/// so far a block may read past the end before that is noticed.
+const LARGEST_BLOCK: usize = 64 * (16 + 15) / 8 + 8;
+
+/// Ends with an error unless every block of every scan of `layout` came.
+pub(super) fn all_came(layout: &Layout<'_>) -> Result<(), String> {
+    let frame = &layout.frame;
+    let mut progress = Progress::new(frame);
+    let mut bits = Bits::default();
+    let scans = layout.scans.len();
+    for (index, scan) in layout.scans.iter().enumerate() {
+        let walked = Walk::new(frame, scan).and_then(|walk| walk.scan(&mut bits, &mut progress));
+        walked.map_err(|stop| {
+            let place = if scans > 1 { format!(" of scan {}", index + 1) } else { String::new() };
+            let share = (stop.blocks * 100).checked_div(stop.of).unwrap_or(0);
+            format!("{share} % of the blocks{place} arrived, then {}", stop.reason)
+        })?;
+        progress.finish(scan);
+    }
+    progress.complete()
+}
+
+/// What earlier scans sent.
+struct Progress {
+    /// For each component and coefficient: bits still to come; `None` before the first scan that has it.
+    left: Vec<[Option<u8>; 64]>,
+    /// For each component of a progressive frame and each of its blocks: which coefficients are not zero.
+    filled: Vec<Vec<u64>>,
+}
+
+impl Progress {
+    fn new(frame: &Frame) -> Self {
+        let blocks = |component| {
+            let (across, down) = frame.blocks(component);
+            if frame.progressive { across as usize * down as usize } else { 0 }
+        };
+        let filled = (0..frame.components.len()).map(|component| vec![0; blocks(component)]).collect();
+        Self { left: vec![[None; 64]; frame.components.len()], filled }
+    }
+
+    fn finish(&mut self, scan: &Scan<'_>) {
+        for coded in &scan.components {
+            for coefficient in scan.band.0..=scan.band.1 {
+                self.left[coded.component][usize::from(coefficient)] = Some(scan.bits.1);
+            }
+        }
+    }
+
+    fn complete(&self) -> Result<(), String> {
+        let cells = || self.left.iter().flatten();
+        let came = cells().filter(|&&left| left == Some(0)).count();
+        if came == cells().count() {
+            return Ok(());
+        }
+        Err(format!(
+            "{} % of its coefficients arrived in full, the scans with the rest are missing",
+            came * 100 / cells().count()
+        ))
+    }
+}
+
+/// Where a walk ended too early.
+struct Stop {
+    blocks: u64,
+    of: u64,
+    reason: &'static str,
+}
+
+/// The tables of a scan's components.
+enum Tables {
+    Sequential(Vec<Sequential>),
+    /// One for each component; `None` for scans that have no codes.
+    Progressive(Vec<Option<Codes>>),
+}
+
+/// A walk over one scan.
+struct Walk<'s, 'b> {
+    scan: &'s Scan<'b>,
+    /// Minimum coded units, across and down, and the blocks in each: which of the scan's components, once per block.
+    units: (u32, u32),
+    unit: Vec<usize>,
+    tables: Tables,
+}
+
+impl<'s, 'b> Walk<'s, 'b> {
+    fn new(frame: &Frame, scan: &'s Scan<'b>) -> Result<Self, Stop> {
+        let (units, unit) = if let [only] = &scan.components[..] {
+            (frame.blocks(only.component), vec![0])
+        } else {
+            let blocks = |c: &Coded<'_>| frame.components[c.component].across * frame.components[c.component].down;
+            let each = |(i, c)| std::iter::repeat_n(i, blocks(c) as usize);
+            (frame.units(), scan.components.iter().enumerate().flat_map(each).collect())
+        };
+        let damaged = || Stop { blocks: 0, of: 1, reason: "a Huffman table is damaged" };
+        let codes = |own: Option<&[u8]>, standard: [&[u8]; 2], luminance: bool| {
+            Codes::new(own.unwrap_or(standard[usize::from(!luminance)])).ok_or_else(damaged)
+        };
+        let dc = |coded: &Coded<'_>| codes(coded.dc, STANDARD_DC, coded.luminance.0);
+        let ac = |coded: &Coded<'_>| codes(coded.ac, STANDARD_AC, coded.luminance.1);
+        let tables = if frame.progressive {
+            let table = |coded| match (scan.band.0, scan.bits.0) {
+                (0, 0) => dc(coded).map(Some),
+                (0, _) => Ok(None),
+                _ => ac(coded).map(Some),
+            };
+            Tables::Progressive(scan.components.iter().map(table).collect::<Result<_, _>>()?)
+        } else {
+            let table = |coded| {
+                let (dc, ac) = (dc(coded)?, ac(coded)?);
+                Ok(Sequential { steps: Steps::new(&ac), dc, ac })
+            };
+            Tables::Sequential(scan.components.iter().map(table).collect::<Result<_, _>>()?)
+        };
+        Ok(Self { scan, units, unit, tables })
+    }
+
+    fn scan(&self, bits: &mut Bits, progress: &mut Progress) -> Result<(), Stop> {
+        let units = u64::from(self.units.0) * u64::from(self.units.1);
+        let interval = if self.scan.restart > 0 { self.scan.restart.into() } else { units };
+        let mut data = self.scan.data;
+        let (mut done, mut marker) = (0, 0);
+        while done < units {
+            let stop = |blocks, reason| Stop { blocks, of: units, reason };
+            let restart = bits.fill(&mut data);
+            let until = units.min(done + interval);
+            match &self.tables {
+                Tables::Sequential(tables) => {
+                    let unit: Vec<_> = self.unit.iter().map(|&component| &tables[component]).collect();
+                    sequential(bits, &unit, until - done).map_err(|(more, reason)| stop(done + more, reason))?;
+                }
+                Tables::Progressive(tables) => {
+                    for unit in done..until {
+                        self.unit(tables, bits, progress, unit).map_err(|reason| stop(unit, reason))?;
+                    }
+                }
+            }
+            if bits.left_over() > MAX_LEFT_OVER {
+                return Err(stop(until, "more data than blocks"));
+            }
+            done = until;
+            if done == units {
+                // Some encoders write a marker after the last interval, too.
+                let more = restart.is_some() && data.len() > MAX_LEFT_OVER;
+                return if more { Err(stop(done, "more data than blocks")) } else { Ok(()) };
+            }
+            match restart {
+                Some(number) if number == marker => marker = (marker + 1) & 7,
+                Some(_) => return Err(stop(done, "a restart marker out of turn")),
+                None => return Err(stop(done, ENDS)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The blocks of one unit of a progressive scan.
+    fn unit(
+        &self,
+        tables: &[Option<Codes>],
+        bits: &mut Bits,
+        progress: &mut Progress,
+        unit: u64,
+    ) -> Result<(), &'static str> {
+        for &component in &self.unit {
+            match &tables[component] {
+                Some(codes) if self.scan.band.0 == 0 => bits.dc(codes)?,
+                None => bits.skip(1),
+                Some(codes) => {
+                    let filled = progress.filled[self.scan.components[component].component].get_mut(unit as usize);
+                    let filled = filled.ok_or("a scan of the wrong size")?;
+                    let band = (u32::from(self.scan.band.0), u32::from(self.scan.band.1));
+                    if self.scan.bits.0 == 0 {
+                        bits.first_block(codes, band, filled)?;
+                    } else {
+                        bits.refined_block(codes, band, filled)?;
+                    }
+                }
+            }
+            if bits.ran_out() {
+                return Err(ENDS);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Walks over `units` times the blocks of a unit; on an error, how many units came before it.
+fn sequential(bits: &mut Bits, unit: &[&Sequential], units: u64) -> Result<(), (u64, &'static str)> {
+    let end = bits.length * 8;
+    let mut at = bits.at;
+    for done in 0..units {
+        for tables in unit {
+            at = tables.block(&bits.bytes, at).map_err(|reason| (done, reason))?;
+            if at > end {
+                return Err((done, ENDS));
+            }
+        }
+    }
+    bits.at = at;
+    Ok(())
+}
+
+/// The tables for the blocks of a component of a sequential scan.
+struct Sequential {
+    dc: Codes,
+    ac: Codes,
+    steps: Steps,
+}
+
+impl Sequential {
+    /// The bit after the block that begins at bit `at`.
+    #[inline(always)]
+    fn block(&self, bytes: &[u8], mut at: usize) -> Result<usize, &'static str> {
+        let mut window = window(bytes, at);
+        let (length, size) = self.dc.find(window).ok_or(NO_CODE)?;
+        if size > LARGEST_DC {
+            return Err(NO_CODE);
+        }
+        let mut used = length + u32::from(size);
+        window <<= used;
+        let mut next = 1;
+        loop {
+            while used <= WINDOW - LONGEST {
+                let step = self.steps.find(window);
+                let reached = next + u32::from(step.places);
+                if step.bits > 0 && reached < 64 {
+                    next = reached;
+                    used += u32::from(step.bits);
+                    window <<= step.bits;
+                    continue;
+                }
+                // The block ends in the reach of the look-up, or the next coefficient is larger than that.
+                if step.bits > 0 && (ENDED..ENDED + 64).contains(&reached) {
+                    return Ok(at + (used + u32::from(step.bits)) as usize);
+                }
+                let (length, symbol) = self.ac.find(window).ok_or(NO_CODE)?;
+                let coefficient = Coefficient::new(symbol);
+                used += length + coefficient.bits;
+                window <<= length + coefficient.bits;
+                next += coefficient.places;
+                if coefficient.ends || next >= 64 {
+                    return if next > 64 { Err(TOO_MANY) } else { Ok(at + used as usize) };
+                }
+            }
+            at += used as usize;
+            used = 0;
+            window = self::window(bytes, at);
+        }
+    }
+}
+
+/// The bits from `at` on, topmost first: at least [`WINDOW`] of them.
+#[inline(always)]
+fn window(bytes: &[u8], at: usize) -> u64 {
+    let bytes = bytes.get(at / 8..).and_then(|rest| rest.first_chunk());
+    bytes.map_or(0, |&bytes| u64::from_be_bytes(bytes) << (at % 8))
+}
+
+const ENDED: u32 = Step::END as u32;
+/// The largest size of a DC difference that libjpeg takes.
+const LARGEST_DC: u8 = 15;
+const ENDS: &str = "the data ends";
+const NO_CODE: &str = "bits that are no code";
+const TOO_MANY: &str = "a block of more than 64 coefficients";
+
+/// The data of one interval without stuffing, and a place in it.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    /// Length of the data; zeros follow.
+    length: usize,
+    at: usize,
+    /// Blocks from here on in which nothing is new (progressive).
+    empty_blocks: u32,
+}
+
+impl Bits {
+    /// Takes the data up to the next restart marker, whose number (0 to 7) it returns, and moves `data` past it.
+    fn fill(&mut self, data: &mut &[u8]) -> Option<u8> {
+        self.bytes.clear();
+        self.at = 0;
+        self.empty_blocks = 0;
+        let mut restart = None;
+        while let Some(escape) = memchr::memchr(0xFF, data) {
+            let run = &data[..escape];
+            let after = data[escape..].iter().position(|&byte| byte != 0xFF).map_or(data.len(), |fill| escape + fill);
+            self.bytes.extend_from_slice(run);
+            let code = data.get(after).copied();
+            *data = data.get(after + 1..).unwrap_or_default();
+            match code {
+                Some(0x00) => self.bytes.push(0xFF),
+                Some(marker @ 0xD0..=0xD7) => {
+                    restart = Some(marker & 7);
+                    break;
+                }
+                _ => break,
+            }
+        }
+        if restart.is_none() {
+            self.bytes.extend_from_slice(data);
+            *data = &[];
+        }
+        self.length = self.bytes.len();
+        self.bytes.resize(self.length + LARGEST_BLOCK, 0);
+        restart
+    }
+
+    fn ran_out(&self) -> bool {
+        self.at > self.length * 8
+    }
+
+    /// Whole bytes that nobody read.
+    fn left_over(&self) -> usize {
+        self.length.saturating_sub(self.at.div_ceil(8))
+    }
+
+    /// The next bits, topmost first: at least 57 of them.
+    fn window(&self) -> u64 {
+        window(&self.bytes, self.at)
+    }
+
+    #[inline]
+    fn skip(&mut self, bits: u32) {
+        self.at += bits as usize;
+    }
+
+    /// The next `count` (at most 16) bits as a number.
+    fn take(&mut self, count: u32) -> u32 {
+        let value = (self.window() >> 48) as u32 >> (16 - count);
+        self.skip(count);
+        value
+    }
+
+    fn symbol(&mut self, codes: &Codes) -> Result<u8, &'static str> {
+        let (length, symbol) = codes.find(self.window()).ok_or(NO_CODE)?;
+        self.skip(length);
+        Ok(symbol)
+    }
+
+    #[inline]
+    fn dc(&mut self, codes: &Codes) -> Result<(), &'static str> {
+        let (length, size) = codes.find(self.window()).ok_or(NO_CODE)?;
+        if size > LARGEST_DC {
+            return Err(NO_CODE);
+        }
+        self.skip(length + u32::from(size));
+        Ok(())
+    }
+
+    /// The first scan of a band: as a sequential block, but the end may be told for many blocks at once.
+    fn first_block(&mut self, codes: &Codes, (first, last): (u32, u32), filled: &mut u64) -> Result<(), &'static str> {
+        if self.empty_blocks > 0 {
+            self.empty_blocks -= 1;
+            return Ok(());
+        }
+        let mut next = first;
+        while next <= last {
+            let symbol = self.symbol(codes)?;
+            let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+            if size == 0 && run < 15 {
+                self.empty_blocks = (1 << run) - 1 + self.take(run);
+                return Ok(());
+            }
+            next += run;
+            if next > last {
+                return Err(TOO_MANY);
+            }
+            *filled |= u64::from(size > 0) << next;
+            self.skip(size);
+            next += 1;
+        }
+        Ok(())
+    }
+
+    /// A later scan of a band: one more bit for each coefficient that is not zero, and new ones between them.
+    fn refined_block(
+        &mut self,
+        codes: &Codes,
+        (first, last): (u32, u32),
+        filled: &mut u64,
+    ) -> Result<(), &'static str> {
+        let before = *filled;
+        let mut next = first;
+        while self.empty_blocks == 0 && next <= last {
+            let symbol = self.symbol(codes)?;
+            let (mut zeros, new) = (u32::from(symbol >> 4), symbol & 15 > 0);
+            if !new && zeros < 15 {
+                self.empty_blocks = (1 << zeros) + self.take(zeros);
+                break;
+            }
+            self.skip(u32::from(new));
+            while next <= last {
+                if before >> next & 1 == 1 {
+                    self.skip(1);
+                } else if zeros == 0 {
+                    break;
+                } else {
+                    zeros -= 1;
+                }
+                next += 1;
+            }
+            if new {
+                if next > last {
+                    return Err(TOO_MANY);
+                }
+                *filled |= 1 << next;
+            }
+            next += 1;
+        }
+        if self.empty_blocks > 0 {
+            if next <= last {
+                let band = (u64::MAX << next) & (u64::MAX >> (63 - last));
+                self.skip((before & band).count_ones());
+            }
+            self.empty_blocks -= 1;
+        }
+        Ok(())
+    }
+}

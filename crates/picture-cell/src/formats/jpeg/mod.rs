@@ -1,0 +1,79 @@
+//! JPEG: baseline and progressive, colour, grey and ink, as libjpeg-turbo and browsers read it, once all blocks are known
+//! to have come.
+
+mod blocks;
+mod codes;
+mod markers;
+mod planes;
+
+use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat};
+
+use self::markers::Fault;
+use super::{Format, Found};
+use crate::canvas::Canvas;
+use crate::limits::DecodeLimits;
+use crate::metadata;
+use crate::picture::PictureError;
+
+pub(super) const FORMAT: Format =
+    Format { name: "jpeg", recognises: |bytes| bytes.starts_with(b"\xff\xd8\xff"), decode };
+
+/// Each scan of a progressive JPEG walks over all coefficients. Encoders write about 10; thousands are an attack.
+const MAX_SCANS: usize = 50;
+
+fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
+    let layout = markers::layout(bytes, MAX_SCANS)?;
+    let (width, height) = (layout.frame.width, layout.frame.height);
+    limits.check(FORMAT.name, width, height)?;
+    // Arithmetic codes cannot be walked over without decoding them: there the decoder's own checks must do.
+    if !layout.frame.arithmetic {
+        blocks::all_came(&layout).map_err(|reason| PictureError::malformed(FORMAT.name, reason))?;
+    }
+    let exif_orientation = layout.exif.map_or(1, metadata::orientation_in_exif);
+    let found = Found { width, height, exif_orientation };
+    let mut decoder = Decoder::new(bytes)?;
+    let pixels = width as usize * height as usize;
+    match decoder.jpeg_color_space() {
+        ColorSpace::Cmyk | ColorSpace::Ycck => {
+            decoder.set_output_format(PixelFormat::Cmyk);
+            let ink = decoder.decode_image()?;
+            without_ink(&ink.data, canvas.zeros(pixels * 3));
+        }
+        space if layout.frame.luminance_is_reduced() => {
+            let raw = decoder.decode_raw()?;
+            planes::draw(&layout.frame, &raw, space == ColorSpace::Rgb, canvas.zeros(pixels * 3));
+        }
+        _ => {
+            decoder.set_output_format(PixelFormat::Rgb);
+            decoder.decode_image_into(canvas.zeros(pixels * 3))?;
+        }
+    }
+    Ok(found)
+}
+
+/// What is left of white where ink lies. Who writes CMYK into a JPEG stores 255 for no ink, as Adobe does, and readers
+/// take it so whether the file says so or not. Profiles of printers are not looked at.
+fn without_ink(inks: &[u8], canvas: &mut [u8]) {
+    let part = |light: u8, black: u8| ((u16::from(light) * u16::from(black) + 127) / 255) as u8;
+    for (&[c, m, y, k], seen) in inks.as_chunks().0.iter().zip(canvas.as_chunks_mut().0) {
+        *seen = [part(c, k), part(m, k), part(y, k)];
+    }
+}
+
+impl From<Fault> for PictureError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed(reason) => Self::malformed(FORMAT.name, reason),
+            Fault::Unsupported(kind) => Self::UnsupportedFormat(kind.into()),
+        }
+    }
+}
+
+impl From<JpegError> for PictureError {
+    fn from(error: JpegError) -> Self {
+        match error {
+            JpegError::Unsupported(kind) => Self::UnsupportedFormat(format!("JPEG ({kind})").into()),
+            other => Self::malformed(FORMAT.name, other),
+        }
+    }
+}
