@@ -6,6 +6,8 @@ mod codes;
 mod markers;
 mod planes;
 
+use std::alloc::{Layout, handle_alloc_error};
+
 use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat};
 
 use self::markers::Fault;
@@ -72,6 +74,11 @@ impl From<Fault> for PictureError {
 impl From<JpegError> for PictureError {
     fn from(error: JpegError) -> Self {
         match error {
+            // As every other allocation that fails: a cell's parent knows it by its end.
+            JpegError::AllocationFailed { bytes, .. } => {
+                let size = usize::try_from(bytes).unwrap_or(usize::MAX);
+                handle_alloc_error(Layout::array::<u8>(size).unwrap_or(Layout::new::<u8>()))
+            }
             JpegError::Unsupported(kind) => Self::UnsupportedFormat(format!("JPEG ({kind})").into()),
             other => Self::malformed(FORMAT.name, other),
         }
