@@ -186,7 +186,7 @@ fn what_takes_too_long_or_too_much_memory_is_refused_and_the_next_picture_is_dec
 #[test]
 fn one_picture_that_fails_leaves_those_beside_it_alone() {
     let _alone = alone();
-    let cells = cells(DecodeLimits { max_decode_bytes: 8 << 20, ..Default::default() }, 2);
+    let cells = cells(DecodeLimits { max_decode_bytes: 4 << 20, ..Default::default() }, 2);
     let bad = jpeg(&noise(1_500, 1_000), true);
     let good = jpeg(&noise(200, 100), false);
     std::thread::scope(|scope| {
