@@ -31,11 +31,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cells = Cells::start(program, DecodeLimits::default(), 1, 64 << 20)?;
     cells.warm_up()?;
     println!("start to ready: {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
-    let cell = std::fs::read_dir("/proc/self/task")?
-        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
-        .find_map(|ids| ids.split_whitespace().next()?.parse::<u32>().ok())
-        .ok_or("no cell")?;
-    for line in std::fs::read_to_string(format!("/proc/{cell}/smaps_rollup"))?.lines() {
+    let cell = || {
+        std::fs::read_dir("/proc/self/task")
+            .ok()?
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+            .find_map(|ids| ids.split_whitespace().next()?.parse::<u32>().ok())
+    };
+    let first = cell().ok_or("no cell")?;
+    for line in std::fs::read_to_string(format!("/proc/{first}/smaps_rollup"))?.lines() {
         if ["Rss:", "Pss:", "Private_Dirty:"].iter().any(|field| line.starts_with(field)) {
             println!("at rest {line}");
         }
@@ -44,8 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let there = Decoder::in_cells(cells);
     for picture in words {
         let bytes = std::fs::read(&picture)?;
-        let (mut inside, mut outside) = (0.0, 0.0);
+        let (mut inside, mut outside, mut counted) = (0.0, 0.0, 0);
         for turn in 0..=TURNS {
+            let Some(cell) = cell() else { continue };
             let spent = |decoder: &Decoder| -> Result<f64, Box<dyn std::error::Error>> {
                 let begin = processor(own)? + processor(cell)?;
                 for _ in 0..TURN {
@@ -56,13 +60,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
                 Ok((processor(own)? + processor(cell)? - begin) / f64::from(TURN))
             };
-            let (a, b) = (spent(&here)?, spent(&there)?);
+            // On a busy machine a cell may be replaced, and its figures are gone: such a turn does not count.
+            let (Ok(a), Ok(b)) = (spent(&here), spent(&there)) else { continue };
             // The first turn takes the memory that the others use again.
             if turn > 0 {
-                inside += a / f64::from(TURNS);
-                outside += b / f64::from(TURNS);
+                inside += a;
+                outside += b;
+                counted += 1;
             }
         }
+        let (inside, outside) = (inside / f64::from(counted), outside / f64::from(counted));
         println!("{picture}: {inside:.2} ms in the thread, {outside:.2} ms in a cell, {:+.2} ms", outside - inside);
     }
     Ok(())

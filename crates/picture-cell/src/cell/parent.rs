@@ -20,7 +20,7 @@ const START: Duration = Duration::from_secs(20);
 
 /// What an honest picture takes at most, but for the largest. What takes longer costs its cell, and with it all memory
 /// that the decoder has taken goes back to the system.
-const COSTLY: Duration = Duration::from_millis(200);
+const COSTLY: Duration = Duration::from_millis(500);
 
 /// How long a cell that has closed its end may take to be gone. It takes milliseconds, unless the machine is very busy.
 const FAREWELL: Duration = Duration::from_secs(2);
