@@ -93,6 +93,11 @@ fn a_cell_decodes_every_format_as_the_library_does() {
     let formats = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff];
     files.extend(formats.map(|format| encoded(&picture, format)));
     files.push(encoded(&noise(640, 480), ImageFormat::Png));
+    // Decoders that like threads find none.
+    for name in [cfg!(feature = "heic").then_some("heic_420.heic"), cfg!(feature = "avif").then_some("avif_420.avif")] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
+        files.extend(name.map(|name| fs::read(folder.join(name)).expect("the file is there")));
+    }
     // A small one after a large one: nothing of the large one shows.
     files.push(encoded(&noise(20, 10), ImageFormat::Gif));
     let process = children();
