@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::row::columns;
+use super::row::{columns, without_guard};
 
 /// The results cannot be written or gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -192,7 +192,7 @@ fn names_in_csv(file: &File, path: &Path, details: bool) -> Result<(HashSet<Stri
             Err(error) => return Err(bad(line, error.to_string())),
         }
         if end > 0 {
-            names.insert(record.get(0).unwrap_or_default().to_owned());
+            names.insert(without_guard(record.get(0).unwrap_or_default()).to_owned());
         }
         end = after;
     }
@@ -229,7 +229,7 @@ mod tests {
         json!({ "format": format, "analysis": { "detection": { "min_score": min_score } } })
     }
 
-    const NAMES: [&str; 4] = ["a.jpg", "b, \"c\".jpg", "d\ne.jpg", "ü.jpg"];
+    const NAMES: [&str; 7] = ["a.jpg", "b, \"c\".jpg", "d\ne.jpg", "ü.jpg", "=1+1.jpg", "'=1.jpg", "-a.jpg"];
 
     #[test]
     fn a_run_that_was_cut_off_anywhere_goes_on_without_losing_or_repeating_a_row() {

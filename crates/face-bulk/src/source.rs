@@ -136,6 +136,7 @@ fn tar(path: &Path, wanted: Wanted, runtime: &Handle) -> Result<Pictures, Source
     let gzip = starts_with_gzip(path).map_err(|source| fault(path, source))?;
     let (sender, mut receiver) = mpsc::channel(1);
     let path = path.to_owned();
+    #[expect(clippy::disallowed_methods, reason = "one for a run, which lasts as long as it")]
     runtime.spawn_blocking(move || {
         let mut send = |picture| sender.blocking_send(picture).is_ok();
         let read = if gzip {

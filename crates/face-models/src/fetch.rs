@@ -1,5 +1,6 @@
 //! Downloads packages with their registries' own clients, so that mirrors, proxies and credentials configured there hold.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -188,6 +189,10 @@ impl Run<'_> {
         let package = || self.package.requirement();
         let folder_error = |action, path: &Path, source| FetchError::Folder { action, path: path.to_owned(), source };
 
+        // Our settings are none of the clients' business, a password among them least of all.
+        for (variable, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
+            command.env_remove(variable);
+        }
         let messages = self.folder.join("stderr.log");
         let stderr = File::create(&messages).map_err(|e| folder_error("write", &messages, e))?;
         let mut child = command
@@ -231,6 +236,11 @@ impl Run<'_> {
             .find(is_package)
             .ok_or_else(|| FetchError::NothingLeft { command: name, package: package() })
     }
+}
+
+/// Whether a variable of the environment is a setting of facegate's.
+fn is_ours(variable: &OsStr) -> bool {
+    variable.to_string_lossy().starts_with("FACEGATE_")
 }
 
 /// Ends the client and waits for it, so that no process is left behind. It may have ended by itself: then there is

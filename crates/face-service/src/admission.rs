@@ -1,28 +1,38 @@
-//! What is let in: bodies within a memory budget, analyses within a number, and a short queue between them.
+//! What is let in: bodies and fetched pictures within a memory budget, links and analyses within a number, and a short
+//! queue before the latter. Of none of them one user has more than a share.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::buffer::Buffer;
 use super::contract::Problem;
-
-/// Bytes of one permit of the memory budget: semaphores count to 2^29 or so, budgets go beyond that.
-const UNIT: usize = 1024;
+use super::settings::ServiceSettings;
+use super::shares::{NoMore, Part, Shares, share_of};
+use super::turns::{InUse, Place, Turn, Turns, User};
 
 /// Seconds after which a shed caller may try again.
 const RETRY_AFTER_S: u64 = 1;
 
-/// The three limits.
+/// The limits.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    memory: Arc<Semaphore>,
-    places: Arc<Semaphore>,
-    workers: Arc<Semaphore>,
+    turns: Turns,
+    memory: Shares<User>,
+    links: Shares<User>,
+    limits: Limits,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    workers: usize,
+    queue: usize,
+    memory: usize,
+    links: usize,
+    memory_share: usize,
+    links_share: usize,
     queue_timeout: Duration,
-    /// The semaphores' sizes: workers, workers and queue, units of memory.
-    sizes: [usize; 3],
 }
 
 /// How much of the limits is in use.
@@ -36,71 +46,112 @@ pub struct Load {
     pub queue: usize,
     /// Requests that wait.
     pub waiting: usize,
-    /// Bytes set aside.
+    /// Bytes of bodies and fetched pictures that have arrived, in whole buffers.
     pub memory: usize,
+    /// Links that are being followed.
+    pub links: usize,
 }
 
-/// A place in the queue or at work; dropping it makes room.
-#[derive(Debug)]
-pub struct Place {
-    _place: OwnedSemaphorePermit,
-}
-
-/// A worker's permit together with the place: held by the analysis itself until it is done.
-#[derive(Debug)]
-pub struct Turn {
-    _place: Place,
-    _worker: OwnedSemaphorePermit,
+/// A user who asks.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    user: User,
+    /// Nobody else can ask: then there is nobody to leave anything to.
+    alone: bool,
 }
 
 impl Admission {
-    /// `workers` analyses at work, `queue` more that wait, `memory` bytes of bodies and pictures.
-    pub fn new(workers: usize, queue: usize, memory: usize, queue_timeout: Duration) -> Self {
-        let sizes = [workers, workers + queue, (memory / UNIT).clamp(1, Semaphore::MAX_PERMITS)];
-        let [workers, places, memory] = sizes.map(|size| Arc::new(Semaphore::new(size)));
-        Self { memory, places, workers, queue_timeout, sizes }
+    /// As the settings say, for `workers` analyses at work.
+    pub fn new(settings: &ServiceSettings, workers: usize) -> Self {
+        let (server, shares) = (&settings.server, &settings.shares);
+        let queue = if server.queue == 0 { workers.div_ceil(2) } else { server.queue };
+        let (memory, links) = (server.max_buffered_bytes, settings.links.max_in_flight);
+        Self {
+            turns: Turns::new(workers, queue, shares.workers, Duration::from_millis(shares.window_ms)),
+            memory: Shares::new(memory),
+            links: Shares::new(links),
+            limits: Limits {
+                workers,
+                queue,
+                memory,
+                links,
+                memory_share: share_of(memory, shares.memory),
+                links_share: share_of(links, shares.links),
+                queue_timeout: Duration::from_millis(server.queue_timeout_ms),
+            },
+        }
     }
 
-    /// Sets `bytes` aside until the permit is dropped.
-    pub fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        self.memory.clone().try_acquire_many_owned(units).map_err(|_| {
-            overloaded("memory_exhausted", "the service holds as many pictures as it may: try again in a moment")
+    /// A user of several, or the only one, who asks now.
+    pub fn guest(&self, user: &str, alone: bool) -> Guest {
+        let user: User = Arc::from(user);
+        self.turns.note(&user);
+        Guest { user, alone }
+    }
+
+    /// Room for at most `most` bytes, of which nothing is set aside before it arrives.
+    pub fn buffer(&self, guest: &Guest, most: usize) -> Buffer {
+        let share = if guest.alone { self.limits.memory } else { self.limits.memory_share };
+        Buffer::new(self.memory.part(Arc::clone(&guest.user)), share, most)
+    }
+
+    /// A link that may be followed until this is dropped.
+    pub fn link(&self, guest: &Guest) -> Result<Part<User>, Problem> {
+        let share = if guest.alone { self.limits.links } else { self.limits.links_share };
+        self.links.take(Arc::clone(&guest.user), 1, share).map_err(|no_more| {
+            let message = match no_more {
+                NoMore::Whole => "as many links as may be are being followed: try again in a moment",
+                NoMore::Share => "as many of your links as may be are being followed: try again in a moment",
+            };
+            overloaded("links_busy", message)
         })
     }
 
     /// Whether a request that came now would find no place: then its body need not be read.
-    pub fn check(&self) -> Result<(), Problem> {
-        if self.places.available_permits() == 0 { Err(full()) } else { Ok(()) }
+    pub fn check(&self, guest: &Guest) -> Result<(), Problem> {
+        self.turns.check(&guest.user).map_err(full)
     }
 
     /// A place in the queue, or the answer that there is none.
-    pub fn enter(&self) -> Result<Place, Problem> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| full())?;
-        Ok(Place { _place: place })
+    pub fn enter(&self, guest: &Guest) -> Result<Place, Problem> {
+        self.turns.enter(&guest.user).map_err(full)
     }
 
     /// Waits for a worker.
     pub async fn turn(&self, place: Place) -> Result<Turn, Problem> {
-        match tokio::time::timeout(self.queue_timeout, self.workers.clone().acquire_owned()).await {
-            Ok(Ok(worker)) => Ok(Turn { _place: place, _worker: worker }),
-            _ => Err(overloaded("queue_timeout", "no worker became free in time: try again in a moment")),
-        }
+        let late = |_| overloaded("queue_timeout", "no worker became free in time: try again in a moment");
+        tokio::time::timeout(self.limits.queue_timeout, self.turns.turn(place)).await.map_err(late)
     }
 
     /// What is in use now.
     pub fn load(&self) -> Load {
-        let [workers, places, memory] = self.sizes;
-        let at_work = workers - self.workers.available_permits();
-        // Read one after the other: what leaves in between must not count twice.
-        let waiting = (places - self.places.available_permits()).saturating_sub(at_work);
-        let memory = (memory - self.memory.available_permits()) * UNIT;
-        Load { workers, at_work, queue: places - workers, waiting, memory }
+        let InUse { at_work, waiting } = self.turns.in_use();
+        let Limits { workers, queue, .. } = self.limits;
+        Load { workers, at_work, queue, waiting, memory: self.memory.used(), links: self.links.used() }
     }
 }
 
-fn full() -> Problem {
-    overloaded("queue_full", "all workers are busy and the queue is full: try again in a moment")
+fn full(no_more: NoMore) -> Problem {
+    overloaded(
+        "queue_full",
+        match no_more {
+            NoMore::Whole => "all workers are busy and the queue is full: try again in a moment",
+            NoMore::Share => {
+                "you have as many requests at work as one user may while others ask: try again in a moment"
+            }
+        },
+    )
+}
+
+/// The answer to what would need memory that there is not.
+pub(crate) fn no_memory(no_more: NoMore) -> Problem {
+    overloaded(
+        "memory_exhausted",
+        match no_more {
+            NoMore::Whole => "the service holds as many pictures as it may: try again in a moment",
+            NoMore::Share => "the service holds as many of your pictures as it may: try again in a moment",
+        },
+    )
 }
 
 fn overloaded(code: &'static str, message: &str) -> Problem {
@@ -111,27 +162,60 @@ fn overloaded(code: &'static str, message: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffer::Overflow;
+
+    fn admission(workers: usize, queue: usize, memory: usize) -> Admission {
+        let mut settings = ServiceSettings::default();
+        settings.server.queue = queue;
+        settings.server.max_buffered_bytes = memory;
+        settings.server.queue_timeout_ms = 20;
+        settings.links.max_in_flight = 4;
+        Admission::new(&settings, workers)
+    }
 
     #[tokio::test]
     async fn the_place_after_the_last_is_refused_at_once_and_free_again_when_one_leaves() {
-        let admission = Admission::new(1, 1, 1 << 20, Duration::from_millis(20));
-        let working = admission.turn(admission.enter().expect("a worker")).await.expect("idle");
-        let waiting = admission.enter().expect("a place in the queue");
-        assert_eq!(admission.load(), Load { workers: 1, at_work: 1, queue: 1, waiting: 1, memory: 0 });
-        assert_eq!(admission.enter().expect_err("full").code, "queue_full");
-        assert_eq!(admission.check().expect_err("full").status, StatusCode::SERVICE_UNAVAILABLE);
+        let admission = admission(1, 1, 1 << 20);
+        let ann = admission.guest("ann", true);
+        let working = admission.turn(admission.enter(&ann).expect("a worker")).await.expect("idle");
+        let waiting = admission.enter(&ann).expect("a place in the queue");
+        let load = Load { workers: 1, at_work: 1, queue: 1, waiting: 1, memory: 0, links: 0 };
+        assert_eq!(admission.load(), load);
+        assert_eq!(admission.enter(&ann).expect_err("full").code, "queue_full");
+        assert_eq!(admission.check(&ann).expect_err("full").status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(admission.turn(waiting).await.expect_err("nobody done").code, "queue_timeout");
         drop(working);
-        assert!(admission.turn(admission.enter().expect("free")).await.is_ok());
+        assert!(admission.turn(admission.enter(&ann).expect("free")).await.is_ok());
     }
 
     #[test]
     fn the_memory_budget_is_shared_and_returned() {
-        let admission = Admission::new(1, 1, 10 * UNIT, Duration::from_secs(1));
-        let first = admission.reserve(6 * UNIT).expect("fits");
-        assert_eq!(admission.load().memory, 6 * UNIT);
-        assert_eq!(admission.reserve(5 * UNIT).expect_err("does not").code, "memory_exhausted");
-        drop(first);
-        assert!(admission.reserve(10 * UNIT).is_ok());
+        let admission = admission(1, 1, 100_000);
+        let ann = admission.guest("ann", true);
+        let mut first = admission.buffer(&ann, 100_000);
+        first.push(&[1; 60_000]).expect("fits");
+        assert!(admission.load().memory >= 60_000);
+        let mut second = admission.buffer(&ann, 100_000);
+        let Err(Overflow::NoMemory(refused)) = second.push(&[2; 50_000]) else { panic!("it does not fit") };
+        assert_eq!(no_memory(refused).code, "memory_exhausted");
+        drop((first, second));
+        assert_eq!(admission.load().memory, 0);
+    }
+
+    #[test]
+    fn of_several_users_none_holds_more_than_a_share() {
+        let admission = admission(1, 1, 100_000);
+        let [ann, bob] = ["ann", "bob"].map(|name| admission.guest(name, false));
+        let mut hers = admission.buffer(&ann, 100_000);
+        let Err(Overflow::NoMemory(refused)) = hers.push(&[1; 60_000]) else { panic!("more than half") };
+        assert!(no_memory(refused).message.contains("your pictures"));
+        hers.push(&[1; 50_000]).expect("half");
+        let mut his = admission.buffer(&bob, 100_000);
+        his.push(&[1; 50_000]).expect("the other half");
+        let held: Vec<_> = (0..2).map(|_| admission.link(&ann).expect("half of four")).collect();
+        assert_eq!(admission.link(&ann).expect_err("her share").code, "links_busy");
+        assert!(admission.link(&bob).is_ok());
+        drop(held);
+        assert!(admission.link(&ann).is_ok());
     }
 }

@@ -9,31 +9,47 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use bytes::Bytes;
 use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, Wanted};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use super::admission::Admission;
+use super::admission::{Admission, no_memory};
 use super::analysts::{Analysts, fault};
 use super::audit::{Audit, Entry};
 use super::auth::Authenticator;
+use super::buffer::{Buffer, Overflow};
 use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome};
 use super::envelope::{finish, not_allowed, read_only};
 use super::link::LinkFetcher;
 use super::metrics::Metrics;
+use super::pace::Pace;
 use super::paths::{DETECT, METRICS};
 use super::proxies::{Network, caller};
 use super::rate_limit::RateLimit;
 use super::settings::ServiceSettings;
 use super::source::Source;
+use super::standing::Standing;
 use super::traces::{TraceError, Traces};
 use super::trail::{ANALYSIS, Ending, Trail};
 use super::{openapi, page};
+
+/// Pieces of a body that are taken before other requests get their turn on the thread.
+const PIECES_AT_ONCE: usize = 512;
+
+/// Bytes that a piece has on average from anybody who wants to be fast, and the pause for who has smaller ones after each
+/// [`PIECES_AT_ONCE`]: a piece costs about a microsecond, so that a third of a core is the most that he takes.
+const CRUMB: usize = 64;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What is read of the body of a request that is refused, and in which time, before the answer.
+const MOST_READ_AT_ONCE: usize = 1 << 20;
+const READ_AT_ONCE: Duration = Duration::from_millis(50);
 
 /// How many times the largest body is read and thrown away, so that a caller who sent too much gets to see the answer.
 const MOST_DRAINED: usize = 4;
@@ -71,6 +87,7 @@ pub struct App {
     max_body: usize,
     max_image: usize,
     body_timeout: Duration,
+    min_body_rate: u64,
     face_image: FaceImagePlace,
     playground: bool,
 }
@@ -79,15 +96,14 @@ impl App {
     /// The service before its networks are loaded; it may run `workers` analyses side by side.
     pub fn new(settings: &ServiceSettings, users: Arc<Authenticator>, workers: usize) -> Result<Self, StartError> {
         let server = &settings.server;
-        let queue = if server.queue == 0 { workers.div_ceil(2) } else { server.queue };
-        let queue_timeout = Duration::from_millis(server.queue_timeout_ms);
+        users.share_logins(settings.shares.logins);
         let audit = &settings.audit;
         let audit = audit.file.as_ref().map(|path| Audit::open(path, audit.max_bytes, audit.keep)).transpose();
-        let admission = Admission::new(workers, queue, server.max_buffered_bytes, queue_timeout);
+        let admission = Admission::new(settings, workers);
         Ok(Self {
             analyzer: OnceLock::new(),
             stopping: AtomicBool::new(false),
-            links: LinkFetcher::new(settings.links.clone()),
+            links: LinkFetcher::new(settings.links.clone(), settings.shares.links).map_err(StartError::Threads)?,
             users,
             proxies: server.trusted_proxies.clone(),
             rate: RateLimit::new(settings.requests_per_minute),
@@ -100,6 +116,7 @@ impl App {
             max_body: server.max_body_bytes,
             max_image: server.max_image_bytes,
             body_timeout: Duration::from_millis(server.body_timeout_ms),
+            min_body_rate: server.min_body_rate,
             face_image: settings.response.face_image,
             playground: server.playground,
         })
@@ -133,21 +150,25 @@ impl App {
 
     /// The routes.
     pub fn router(self: Arc<Self>) -> Router {
-        let router = Router::new()
-            .route(DETECT, post(detect).fallback(wrong_method))
-            .route("/healthz", get(|| async { "ok\n" }).fallback(read_only))
-            .route("/readyz", get(ready).fallback(read_only));
+        let router = health(Router::new().route(DETECT, post(detect).fallback(wrong_method)));
         let router = openapi::routes(router);
         let router = if self.playground { page::routes(router) } else { router };
         router.fallback(unknown_path).layer(middleware::from_fn(finish)).with_state(self)
     }
 
-    /// The routes of the listener for Prometheus.
+    /// The routes of the listener for Prometheus and for probes, which no stranger's connections keep from it.
     pub fn metrics_router(self: Arc<Self>) -> Router {
         let scrape = async |State(app): State<Arc<Self>>| app.metrics.scrape();
-        let router = Router::new().route(METRICS, get(scrape).fallback(read_only)).fallback(no_metrics);
+        let router = health(Router::new().route(METRICS, get(scrape).fallback(read_only))).fallback(no_metrics);
         router.layer(middleware::from_fn(finish)).with_state(self)
     }
+}
+
+/// Adds what probes ask.
+fn health(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    router
+        .route("/healthz", get(|| async { "ok\n" }).fallback(read_only))
+        .route("/readyz", get(ready).fallback(read_only))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
@@ -196,11 +217,17 @@ async fn detect(
     let ending = Ending { status: response.status().as_u16(), outcome, code };
     let time = trail.begin.elapsed();
     app.metrics.request(&trail, ending, time);
-    let trace_id = traced.map(|(traces, parent)| traces.request(&parent, &trail, ending));
+    // Only a user's word counts for what is traced, no stranger's.
+    let trace_id = traced.map(|(traces, parent)| {
+        let parent = if trail.user.is_some() { parent } else { Default::default() };
+        traces.request(&parent, &trail, ending)
+    });
     let timed = trail.stages.iter().filter_map(|s| Some(format!("{}={:.1}", s.name, s.time?.as_secs_f64() * 1e3)));
     tracing::info!(
         session_id = trail.session_id.as_deref().unwrap_or_default(),
         user = trail.user.as_deref().unwrap_or_default(),
+        // Of those alone who were not let in: who guesses must be found, who is known need not be followed.
+        address = trail.stranger.map(tracing::field::display),
         trace_id = trace_id.map(tracing::field::display),
         status = ending.status,
         outcome,
@@ -209,14 +236,9 @@ async fn detect(
         total_ms = (time.as_secs_f64() * 1e4).round() / 1e1,
         "detect"
     );
-    if let Some(audit) = &app.audit {
-        let entry = Entry {
-            user: trail.user.as_deref(),
-            session_id: trail.session_id.as_deref(),
-            status: ending.status,
-            outcome,
-            code,
-        };
+    // A stranger's requests would push those of users out of the files: they stand in the log.
+    if let (Some(audit), Some(user)) = (&app.audit, trail.user.as_deref()) {
+        let entry = Entry { user, session_id: trail.session_id.as_deref(), status: ending.status, outcome, code };
         if let Err(error) = audit.write(entry) {
             tracing::error!(%error, "the audit log cannot be written");
         }
@@ -235,21 +257,30 @@ impl App {
         let entry = async {
             let address = caller(peer.ip(), &parts.headers, &self.proxies);
             let authenticated = self.users.authenticate(&parts.headers, address);
-            let user = trail.time("authenticate", authenticated).await?;
-            self.rate.admit(trail.user.insert(user))?;
+            let user = match trail.time("authenticate", authenticated).await {
+                Ok(user) => trail.user.insert(user),
+                Err(problem) => {
+                    trail.stranger = Some(address);
+                    return Err(problem);
+                }
+            };
+            self.rate.admit(user)?;
+            let guest = self.admission.guest(user, self.users.count() == 1);
             let length = self.check_headers(&parts.headers)?;
             let analyzer = self.analyzer()?;
-            self.admission.check()?;
-            Ok((analyzer, self.admission.reserve(length)?))
+            self.admission.check(&guest)?;
+            Ok((analyzer, guest, length))
         };
-        let (analyzer, reserved) = match entry.await {
+        let (analyzer, guest, length) = match entry.await {
             Ok(admitted) => admitted,
             Err(problem) => {
-                self.drain(body).await;
+                self.leave_unread(&parts, body).await;
                 return Err(problem);
             }
         };
-        let body = trail.time("read", self.read(body)).await?;
+        let standing = parts.extensions.get::<Arc<Standing>>();
+        let body = trail.time("read", self.read(body, self.admission.buffer(&guest, length), standing)).await;
+        let body = body.inspect_err(|_| unread(&parts.extensions, self.max_body))?;
         let request = DetectRequest::parse(&body).map_err(|error| {
             trail.session_id = error.session_id;
             *error.problem
@@ -259,20 +290,25 @@ impl App {
         let picture = match Source::read(&request.face_image_base, self.max_image)? {
             Source::Bytes(bytes) => bytes,
             Source::Link(link) => {
-                fetched = Some(self.admission.reserve(self.max_image)?);
-                let picture = trail.time("fetch", self.links.fetch(link, self.max_image)).await;
+                let (followed, buffer) = (self.admission.link(&guest)?, self.admission.buffer(&guest, self.max_image));
+                let picture = trail.time("fetch", self.links.fetch(link, buffer, followed)).await;
                 self.metrics.fetched(&picture);
-                picture?
+                let (picture, memory) = picture?.into_parts();
+                fetched = Some(memory);
+                picture
             }
         };
         let wanted = Wanted { face_image: request.return_face_image, details: request.return_details };
         drop(request);
-        drop(body);
-        let place = self.admission.enter()?;
+        // A link's body is no more than its name. A picture's memory is counted as that of the text it came in.
+        let (text, memory) = body.into_parts();
+        drop(text);
+        let reserved = fetched.unwrap_or(memory);
+        let place = self.admission.enter(&guest)?;
         let turn = trail.time("queue", self.admission.turn(place)).await?;
         let analyzer = Arc::clone(analyzer);
         // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
-        let working = self.analysts.run((turn, reserved, fetched), move || analyzer.analyze(&picture, wanted));
+        let working = self.analysts.run((turn, reserved), move || analyzer.analyze(&picture, wanted));
         let analysis = trail.time(ANALYSIS, working).await?.map_err(|error| refused(&error))?;
         trail.analysed(&analysis);
         Ok(self.respond(trail.session_id.as_deref().unwrap_or_default(), &analysis))
@@ -313,28 +349,91 @@ impl App {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
-    async fn read(&self, body: Body) -> Result<Bytes, Problem> {
-        let reading = Limited::new(body, self.max_body).collect();
-        match tokio::time::timeout(self.body_timeout, reading).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.body_too_large()),
-            Ok(Err(_)) => {
-                let message = "the body ended before its announced length";
-                Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", message))
-            }
-            Err(_) => {
-                let message = format!("the body did not arrive within {} ms", self.body_timeout.as_millis());
-                Err(Problem::new(StatusCode::BAD_REQUEST, "body_timeout", message))
+    async fn read(
+        &self,
+        mut body: Body,
+        mut buffer: Buffer,
+        standing: Option<&Arc<Standing>>,
+    ) -> Result<Buffer, Problem> {
+        let mut pace = Pace::new(self.min_body_rate, self.body_timeout, Instant::now());
+        let mut pieces = 0_usize;
+        loop {
+            let closed = async {
+                match standing {
+                    Some(standing) => standing.nothing_more().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let frame = tokio::select! {
+                biased;
+                frame = body.frame() => frame,
+                () = closed => Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::UnexpectedEof)))),
+                () = tokio::time::sleep_until(pace.until()) => return Err(self.body_late(pace.is_over(Instant::now()))),
+            };
+            let frame = match frame {
+                Some(Ok(frame)) => frame,
+                None => return Ok(buffer),
+                Some(Err(_)) => {
+                    let message = "the body ended before its announced length";
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
+                }
+            };
+            let Some(piece) = frame.data_ref() else { continue };
+            buffer.push(piece).map_err(|overflow| match overflow {
+                Overflow::TooLarge => self.body_too_large(),
+                Overflow::NoMemory(no_more) => no_memory(no_more),
+            })?;
+            pace.note(piece.len(), Instant::now());
+            pieces += 1;
+            // Thousands of small pieces may be there at once, and others wait for this thread; a sender of crumbs also for
+            // the time that they cost.
+            if pieces.is_multiple_of(PIECES_AT_ONCE) {
+                if buffer.len() < pieces * CRUMB {
+                    tokio::time::sleep(PAUSE).await
+                } else {
+                    tokio::task::yield_now().await
+                }
             }
         }
     }
 
-    /// Reads what the caller still sends, within limits, so that it gets to see the answer: closing a connection
-    /// with unread data resets it.
-    async fn drain(&self, body: Body) {
-        let mut body = Limited::new(body, self.max_body.saturating_mul(MOST_DRAINED));
-        let reading = async { while let Some(Ok(_)) = body.frame().await {} };
-        let _ = tokio::time::timeout(self.body_timeout.min(Duration::from_secs(5)), reading).await;
+    fn body_late(&self, over: bool) -> Problem {
+        let message = if over {
+            format!("the body did not arrive within {} ms", self.body_timeout.as_millis())
+        } else {
+            format!("the body came more slowly than {} bytes a second, or stopped", self.min_body_rate)
+        };
+        Problem::new(StatusCode::BAD_REQUEST, "body_timeout", message)
+    }
+
+    /// Sees to it that a caller who is refused before the body was read gets to see the answer. What is there already is
+    /// read, so that the connection can go on; the rest comes after the answer (see `caller.rs`). Who has announced to
+    /// wait for our word before the body is not given it.
+    async fn leave_unread(&self, parts: &Parts, mut body: Body) {
+        let waits = parts.headers.get(header::EXPECT).is_some();
+        let whole = !waits && {
+            let mut left = MOST_READ_AT_ONCE;
+            let reading = async {
+                while let Some(Ok(frame)) = body.frame().await {
+                    left = left.saturating_sub(frame.data_ref().map_or(1, |data| data.len().max(1)));
+                    if left == 0 {
+                        return false;
+                    }
+                }
+                true
+            };
+            tokio::time::timeout(READ_AT_ONCE, reading).await.unwrap_or(false)
+        };
+        if !whole {
+            unread(&parts.extensions, self.max_body);
+        }
+    }
+}
+
+/// The rest of a request is to be read after its answer.
+fn unread(extensions: &Extensions, max_body: usize) {
+    if let Some(standing) = extensions.get::<Arc<Standing>>() {
+        standing.leave_unread(max_body.saturating_mul(MOST_DRAINED));
     }
 }
 

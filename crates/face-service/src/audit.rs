@@ -1,7 +1,8 @@
-//! Who asked when, and what came of it: one JSON line for each detect request. No picture, no estimate, no score.
+//! Which user asked when, and what came of it: one JSON line for each detect request of a user. No picture, no estimate,
+//! no score.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -16,16 +17,24 @@ pub struct Audit {
     max_bytes: u64,
     keep: usize,
     models: Vec<String>,
-    file: Mutex<(File, u64)>,
+    file: Mutex<Open>,
+}
+
+/// The file that is written to.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    length: u64,
+    /// Its last line has no end: a disk was full, or a process was killed.
+    torn: bool,
 }
 
 /// One request.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry<'a> {
-    /// The authenticated user; absent when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<&'a str>,
+    /// The authenticated user.
+    pub user: &'a str,
     /// The caller's `sessionId`; absent when it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<&'a str>,
@@ -62,14 +71,13 @@ impl Audit {
             serde_json::to_vec(&Line { time, entry, version: env!("CARGO_PKG_VERSION"), models: &self.models })?;
         line.push(b'\n');
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.1 > 0 && open.1 + line.len() as u64 > self.max_bytes {
-            self.move_aside()?;
-            *open = append(&self.path)?;
+        let mut moved = Ok(());
+        if open.length > 0 && open.length + line.len() as u64 > self.max_bytes {
+            // What cannot be moved aside is gone on with: rather too long a file than a lost entry.
+            moved = self.move_aside().and_then(|()| append(&self.path)).map(|fresh| *open = fresh);
         }
-        // One write, so that a line is whole or not there.
-        open.0.write_all(&line)?;
-        open.1 += line.len() as u64;
-        Ok(())
+        open.write(&line)?;
+        moved
     }
 
     fn move_aside(&self) -> io::Result<()> {
@@ -90,14 +98,39 @@ impl Audit {
     }
 }
 
-fn append(path: &Path) -> io::Result<(File, u64)> {
+fn append(path: &Path) -> io::Result<Open> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
     let length = file.metadata()?.len();
-    Ok((file, length))
+    Ok(Open { file, length, torn: length > 0 && !ends_with_line_feed(path, length)? })
+}
+
+fn ends_with_line_feed(path: &Path, length: u64) -> io::Result<bool> {
+    // The file may be no ordinary one, or be writable and not readable: then its end is not known, and taken for whole.
+    let Ok(mut file) = File::open(path) else { return Ok(true) };
+    let mut last = [b'\n'];
+    file.seek(SeekFrom::Start(length - 1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == [b'\n'])
+}
+
+impl Open {
+    /// One line in one write. A line that is not written whole is taken away again; where that cannot be, the next one
+    /// begins on a line of its own.
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let whole = if self.torn { [b"\n", line].concat() } else { line.to_vec() };
+        if let Err(error) = self.file.write_all(&whole) {
+            self.torn = self.file.set_len(self.length).is_err() || self.torn;
+            self.length = self.file.metadata().map_or(self.length, |meta| meta.len());
+            return Err(error);
+        }
+        self.torn = false;
+        self.length += whole.len() as u64;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +141,7 @@ mod tests {
     fn full_files_move_aside_and_the_oldest_go() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("audit.jsonl");
-        let entry = Entry { user: Some("ann"), session_id: Some("s"), status: 200, outcome: "OK", code: "" };
+        let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
         let audit = Audit::open(&path, 900, 2).expect("opens");
         for _ in 0..12 {
             audit.write(entry).expect("writes");
@@ -135,10 +168,40 @@ mod tests {
     fn an_existing_file_is_continued() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("audit.jsonl");
-        let entry = Entry { user: None, session_id: None, status: 401, outcome: "INTERNAL_ERROR", code: "x" };
+        let entry = Entry { user: "ann", session_id: None, status: 400, outcome: "INTERNAL_ERROR", code: "x" };
         for _ in 0..2 {
             Audit::open(&path, 1 << 20, 1).expect("opens").write(entry).expect("writes");
         }
         assert_eq!(std::fs::read_to_string(&path).expect("text").lines().count(), 2);
+    }
+
+    #[test]
+    fn an_entry_after_a_torn_one_stands_on_a_line_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.jsonl");
+        std::fs::write(&path, "{\"time\":\"2026").expect("writes");
+        let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
+        let audit = Audit::open(&path, 1 << 20, 1).expect("opens");
+        audit.write(entry).expect("writes");
+        audit.write(entry).expect("writes");
+        let text = std::fs::read_to_string(&path).expect("text");
+        let whole = text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();
+        assert_eq!((text.lines().count(), whole), (3, 2), "{text}");
+    }
+
+    /// `/dev/full` is a disk without room.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_and_tears_nothing() {
+        let full = OpenOptions::new().append(true).open("/dev/full").expect("Linux has it");
+        let mut open = Open { file: full, length: 0, torn: false };
+        assert_eq!(open.write(b"{}\n").expect_err("full").kind(), io::ErrorKind::StorageFull);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.jsonl");
+        std::fs::write(&path, "{}\n{\"half").expect("writes");
+        let mut open = append(&path).expect("opens");
+        assert!(open.torn);
+        open.write(b"{}\n").expect("writes");
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), "{}\n{\"half\n{}\n");
     }
 }

@@ -5,129 +5,69 @@
 //!
 //! Failures slow down who makes them, by address, and never the user they are made for: whoever was accepted since the
 //! last change of that user's hash is recognised before any wait, and from other addresses nothing is counted.
+//!
+//! A check is a task of its own. It counts as a failure from its beginning until it turns out to be none, and it keeps its
+//! place among those that wait until it is done: a caller who breaks off gains nothing by it.
+
+mod credentials;
+mod failures;
+mod users;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::PasswordVerifier as _;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::{Semaphore, watch};
 
+use self::credentials::{credentials, wrong};
+use self::failures::Failures;
+pub use self::users::{AuthError, hash_line, random_password};
+use self::users::{User, Users, argon2, cost, read_users};
+use super::blocking::Pool;
 use super::contract::Problem;
-
-/// Argon2id with 19 MiB, 2 passes, 1 lane: the first choice of OWASP's password storage cheat sheet.
-fn argon2() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default())
-}
-
-/// The longest name and password in bytes; more is refused before any hashing.
-const MAX_CREDENTIAL: usize = 256;
+use super::place::place;
+use super::shares::{Part, Shares, share_of};
 
 /// Argon2 runs side by side: a flood of wrong passwords must leave the cores to analyses.
 const CONCURRENT_CHECKS: usize = 1;
 
-/// Requests that may wait for an Argon2 run; more are told to come back.
+/// Logins that may wait for an Argon2 run; more are told to come back.
 const WAITING_CHECKS: usize = 32;
-
-/// Each failure of a name from one place doubles that place's wait for it, up to `MAX_PENALTY`.
-const FIRST_PENALTY: Duration = Duration::from_millis(250);
-const MAX_PENALTY: Duration = Duration::from_secs(8);
-
-/// Failures of whatever names after which a place waits for every name: a whole network of callers behind one address
-/// may mistype, and a list of names tried from one address must not keep the checker busy.
-const FREE_FAILURES: u32 = 50;
-
-/// Failures are forgotten after this time without another.
-const MEMORY: Duration = Duration::from_secs(32);
-
-/// Pairs of place and name that are remembered for their failures.
-const MAX_REMEMBERED: usize = 10_000;
-
-/// Users could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The users file cannot be read.
-    #[error("cannot read the users file {path}: {source}")]
-    Read {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line is not `name:$argon2id$…`.
-    #[error(
-        "line {line} of the users file {path} is not `name:$argon2id$…`: make it with `facegate hash-password NAME`"
-    )]
-    Line {
-        /// Its path.
-        path: PathBuf,
-        /// The line's number, from 1.
-        line: usize,
-    },
-    /// Nobody could ever log in.
-    #[error("the users file {0} has no users: add one with `facegate hash-password NAME`")]
-    NoUsers(PathBuf),
-    /// Names cannot hold a colon in Basic authentication.
-    #[error("the user name is empty, too long or has a colon or control characters")]
-    Name,
-    /// Hashing failed.
-    #[error("the password cannot be hashed: {0}")]
-    Hash(String),
-}
-
-/// `name:$argon2id$…` for the users file.
-pub fn hash_line(name: &str, password: &str) -> Result<String, AuthError> {
-    if name.is_empty() || name.len() > MAX_CREDENTIAL || name.contains(':') || name.chars().any(char::is_control) {
-        return Err(AuthError::Name);
-    }
-    if password.is_empty() || password.len() > MAX_CREDENTIAL {
-        return Err(AuthError::Hash(format!("it must have 1 to {MAX_CREDENTIAL} bytes")));
-    }
-    Ok(format!("{name}:{}", hash(password)?))
-}
-
-fn hash(password: &str) -> Result<String, AuthError> {
-    let hash = argon2().hash_password(password.as_bytes()).map_err(|e| AuthError::Hash(e.to_string()))?;
-    Ok(hash.to_string())
-}
-
-/// A password of 120 random bits.
-pub fn random_password() -> Result<String, AuthError> {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut random = [0; 24];
-    getrandom::fill(&mut random).map_err(|e| AuthError::Hash(e.to_string()))?;
-    Ok(random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
-}
-
-/// Who may log in.
-type Users = HashMap<String, User>;
-
-struct User {
-    /// `$argon2id$…`
-    hash: String,
-    /// The keyed digest of the credentials that Argon2 has accepted for this hash.
-    accepted: Option<[u8; 32]>,
-}
 
 /// The users and what is remembered about them.
 pub struct Authenticator {
+    known: Arc<Known>,
+    pool: Pool,
+}
+
+/// What a check needs, whoever still waits for it.
+struct Known {
     users: RwLock<Users>,
     file: Option<PathBuf>,
     failures: Mutex<Failures>,
+    /// The checks that have begun, by where they come from and what is checked.
+    running: Mutex<HashMap<Login, watch::Receiver<Option<bool>>>>,
     key: [u8; 32],
-    checks: Semaphore,
-    waiting: Semaphore,
+    checks: Arc<Semaphore>,
+    waiting: Shares<IpAddr>,
+    /// How many of those who wait may come from one address.
+    waiting_share: AtomicUsize,
 }
+
+/// A place and the digest of the credentials that it sent.
+type Login = (IpAddr, [u8; 32]);
 
 impl std::fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authenticator").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Authenticator").field("file", &self.known.file).finish_non_exhaustive()
     }
 }
 
@@ -147,26 +87,40 @@ impl Authenticator {
     fn new(users: Users, file: Option<PathBuf>) -> Result<Self, AuthError> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|e| AuthError::Hash(e.to_string()))?;
-        Ok(Self {
+        let known = Known {
             users: RwLock::new(users),
             file,
             failures: Mutex::default(),
+            running: Mutex::default(),
             key,
-            checks: Semaphore::new(CONCURRENT_CHECKS),
-            waiting: Semaphore::new(WAITING_CHECKS),
-        })
+            checks: Arc::new(Semaphore::new(CONCURRENT_CHECKS)),
+            waiting: Shares::new(WAITING_CHECKS),
+            waiting_share: AtomicUsize::new(WAITING_CHECKS),
+        };
+        let pool = Pool::new("login", CONCURRENT_CHECKS).map_err(AuthError::Thread)?;
+        Ok(Self { known: Arc::new(known), pool })
+    }
+
+    /// From now on no address has more than this share (0 to 1) of the logins that wait.
+    pub fn share_logins(&self, share: f64) {
+        self.known.waiting_share.store(share_of(WAITING_CHECKS, share), Ordering::Relaxed);
     }
 
     /// The users file, when there is one.
     pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.known.file.as_deref()
+    }
+
+    /// How many users there are.
+    pub fn count(&self) -> usize {
+        self.known.users.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Reads the users file again. A faulty file leaves the users as they were.
     pub fn reload(&self) -> Result<usize, AuthError> {
-        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(path) = &self.file else { return Ok(users.len()) };
+        let Some(path) = &self.known.file else { return Ok(self.count()) };
         let mut fresh = read_users(path)?;
+        let mut users = self.known.users.write().unwrap_or_else(PoisonError::into_inner);
         // What was accepted counts on where the hash is the same, so that a reload is nobody's chance to be shut out.
         for (name, user) in &mut fresh {
             user.accepted = users.get(name).filter(|old| old.hash == user.hash).and_then(|old| old.accepted);
@@ -178,9 +132,9 @@ impl Authenticator {
     /// The user behind a request's `Authorization` header. Failures are counted for the address that it came from.
     pub async fn authenticate(&self, headers: &HeaderMap, address: IpAddr) -> Result<String, Problem> {
         let (name, password) = credentials(headers)?;
-        let digest = self.digest(&name, &password);
+        let digest = self.known.digest(&name, &password);
         let accepted = {
-            let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+            let users = self.known.users.read().unwrap_or_else(PoisonError::into_inner);
             users.get(&name).and_then(|user| user.accepted)
         };
         // Compared with zeros when the user is not remembered, so that both ways take the same time.
@@ -188,45 +142,57 @@ impl Authenticator {
         if accepted.is_some() && known {
             return Ok(name);
         }
-        self.check(name, password, digest, place(address)).await
+        let mut outcome = self.check(&name, password, (place(address), digest))?;
+        let right = outcome.wait_for(Option::is_some).await.is_ok_and(|outcome| *outcome == Some(true));
+        if right { Ok(name) } else { Err(wrong()) }
     }
 
-    async fn check(&self, name: String, password: String, digest: [u8; 32], place: IpAddr) -> Result<String, Problem> {
-        let failures = || self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures().admit(place, &name, Instant::now())?;
-        let busy = || {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "login_busy", "too many logins at once: try again in 1 s")
-                .with_header(header::RETRY_AFTER, HeaderValue::from(1))
-        };
-        let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
-        let _turn = self.checks.acquire().await.map_err(|_| busy())?;
-        // Those who waited beside this one may have failed meanwhile: guesses sent at once count as guesses in turn.
-        failures().admit(place, &name, Instant::now())?;
-        let (hash, exists) = {
-            let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
-            match users.get(&name) {
-                Some(user) => (user.hash.clone(), true),
-                // Somebody's hash, for the time that it takes: the costliest, should they differ.
-                None => {
-                    (users.values().max_by_key(|u| cost(&u.hash)).map(|u| u.hash.clone()).unwrap_or_default(), false)
-                }
-            }
-        };
-        let (right, hash) = tokio::task::spawn_blocking(move || {
-            (argon2().verify_password(password.as_bytes(), hash.as_str()).is_ok(), hash)
-        })
-        .await
-        .unwrap_or_default();
-        if exists && right {
-            failures().forget(place, &name);
-            let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
-            // Unless the file was read again meanwhile and this password belongs to an old hash.
-            let user = users.get_mut(&name).filter(|user| user.hash == hash).ok_or_else(wrong)?;
-            user.accepted = Some(digest);
-            return Ok(name);
+    /// Begins a check, or joins the one that is running for the same login.
+    fn check(&self, name: &str, password: String, login: Login) -> Result<watch::Receiver<Option<bool>>, Problem> {
+        let mut running = self.known.running();
+        if let Some(outcome) = running.get(&login) {
+            return Ok(outcome.clone());
         }
-        failures().count(place, name, Instant::now());
-        Err(wrong())
+        let (place, now) = (login.0, Instant::now());
+        let mut failures = self.known.failures();
+        failures.admit(place, name, now)?;
+        // A failure until it is none: guesses sent at once, or broken off, count as guesses in turn.
+        failures.count(place, name.to_owned(), now);
+        let share = self.known.waiting_share.load(Ordering::Relaxed);
+        let Ok(waiting) = self.known.waiting.take(place, 1, share) else {
+            failures.take_back(place, name);
+            return Err(busy());
+        };
+        drop(failures);
+        let (sender, outcome) = watch::channel(None);
+        running.insert(login, outcome.clone());
+        drop(running);
+        let check = Check {
+            known: Arc::clone(&self.known),
+            name: name.to_owned(),
+            password,
+            login,
+            sender,
+            ended: false,
+            _waiting: waiting,
+        };
+        tokio::spawn(check.run(self.pool.clone()));
+        Ok(outcome)
+    }
+}
+
+fn busy() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "login_busy", "too many logins at once: try again in 1 s")
+        .with_header(header::RETRY_AFTER, HeaderValue::from(1))
+}
+
+impl Known {
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<Login, watch::Receiver<Option<bool>>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn digest(&self, name: &str, password: &str) -> [u8; 32] {
@@ -239,147 +205,80 @@ impl Authenticator {
     }
 }
 
-impl User {
-    fn new(hash: &str) -> Self {
-        Self { hash: hash.to_owned(), accepted: None }
+/// A login that is being checked, with all that it was let in by.
+struct Check {
+    known: Arc<Known>,
+    name: String,
+    password: String,
+    login: Login,
+    sender: watch::Sender<Option<bool>>,
+    /// Its books are closed.
+    ended: bool,
+    /// Its place among those that wait, until it is done.
+    _waiting: Part<IpAddr>,
+}
+
+impl Check {
+    /// Waits for the checker and then uses it.
+    async fn run(self, pool: Pool) {
+        // Never closed.
+        let Ok(turn) = Arc::clone(&self.known.checks).acquire_owned().await else { return };
+        // Only the table listens: nobody wants to know any more. It stays a failure.
+        if self.sender.receiver_count() <= 1 {
+            return;
+        }
+        drop(pool.begin(turn, move || self.conclude()));
     }
-}
 
-/// Memory times passes, which an Argon2 run's time is proportional to.
-fn cost(hash: &str) -> u64 {
-    let params = argon2::PasswordHash::new(hash).ok().and_then(|hash| Params::try_from(&hash).ok());
-    params.map_or(0, |params| u64::from(params.m_cost()) * u64::from(params.t_cost()))
-}
-
-/// What failures are counted for: the address, or the /64 network of an IPv6 address, since whoever has one of its
-/// addresses has them all.
-fn place(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
-        v4 => v4,
-    }
-}
-
-/// Failed logins by place and name, and by place alone.
-#[derive(Default)]
-struct Failures {
-    of_name: HashMap<(IpAddr, String), Count>,
-    of_place: HashMap<IpAddr, Count>,
-}
-
-#[derive(Clone, Copy)]
-struct Count {
-    failures: u32,
-    last: Instant,
-}
-
-impl Count {
-    /// One more failure.
-    fn add<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, Self>, key: K, now: Instant) {
-        if counts.len() >= MAX_REMEMBERED {
-            counts.retain(|_, count| now.saturating_duration_since(count.last) < MAX_PENALTY);
-            if counts.len() >= MAX_REMEMBERED {
-                counts.clear();
+    /// Runs Argon2 and keeps the books.
+    fn conclude(mut self) {
+        let (hash, exists) = {
+            let users = self.known.users.read().unwrap_or_else(PoisonError::into_inner);
+            match users.get(&self.name) {
+                Some(user) => (user.hash.clone(), true),
+                // Somebody's hash, for the time that it takes: the costliest, should they differ.
+                None => {
+                    (users.values().max_by_key(|u| cost(&u.hash)).map(|u| u.hash.clone()).unwrap_or_default(), false)
+                }
+            }
+        };
+        let mut right = argon2().verify_password(self.password.as_bytes(), hash.as_str()).is_ok() && exists;
+        if right {
+            self.known.failures().forgive(self.login.0, &self.name);
+            let mut users = self.known.users.write().unwrap_or_else(PoisonError::into_inner);
+            // Unless the file was read again meanwhile and this password belongs to an old hash.
+            match users.get_mut(&self.name).filter(|user| user.hash == hash) {
+                Some(user) => user.accepted = Some(self.login.1),
+                None => right = false,
             }
         }
-        let count = counts.entry(key).or_insert(Self { failures: 0, last: now });
-        let forgotten = now.saturating_duration_since(count.last) > MEMORY;
-        *count = Self { failures: if forgotten { 1 } else { count.failures.saturating_add(1) }, last: now };
+        self.end(right);
+        // Nobody need be listening.
+        let _ = self.sender.send(Some(right));
     }
 
-    /// How long to wait from `now` on, when the first `free` failures cost nothing.
-    fn wait(&self, free: u32, now: Instant) -> Duration {
-        let Some(doublings) = self.failures.checked_sub(free + 1) else { return Duration::ZERO };
-        let penalty = FIRST_PENALTY.saturating_mul(1 << doublings.min(8)).min(MAX_PENALTY);
-        penalty.saturating_sub(now.saturating_duration_since(self.last))
-    }
-}
-
-impl Failures {
-    /// Whether a place may try a password for a name now.
-    fn admit(&self, place: IpAddr, name: &str, now: Instant) -> Result<(), Problem> {
-        let of_name = self.of_name.get(&(place, name.to_owned())).map_or(Duration::ZERO, |count| count.wait(0, now));
-        let of_place = self.of_place.get(&place).map_or(Duration::ZERO, |count| count.wait(FREE_FAILURES, now));
-        let wait = of_name.max(of_place);
-        if wait.is_zero() {
-            return Ok(());
+    /// Closes the books, before anybody has the answer: whoever comes after it finds what it has cost.
+    fn end(&mut self, right: bool) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
         }
-        let seconds = wait.as_secs() + 1;
-        Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_failed_logins",
-            format!("too many wrong passwords from this address: try again in {seconds} s"),
-        )
-        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds)))
-    }
-
-    fn count(&mut self, place: IpAddr, name: String, now: Instant) {
-        Count::add(&mut self.of_name, (place, name), now);
-        Count::add(&mut self.of_place, place, now);
-    }
-
-    /// After a right password. What the place has done to other names is not forgiven.
-    fn forget(&mut self, place: IpAddr, name: &str) {
-        self.of_name.remove(&(place, name.to_owned()));
-    }
-}
-
-fn read_users(path: &Path) -> Result<Users, AuthError> {
-    let text = std::fs::read_to_string(path).map_err(|source| AuthError::Read { path: path.to_owned(), source })?;
-    let mut users = HashMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
+        if !right {
+            self.known.failures().confirm(self.login.0, &self.name, Instant::now());
         }
-        let malformed = || AuthError::Line { path: path.to_owned(), line: index + 1 };
-        let (name, hash) = line.split_once(':').ok_or_else(malformed)?;
-        // A hash that does not parse would lock its user out without a word.
-        let parsed = argon2::PasswordHash::new(hash).map_err(|_| malformed())?;
-        if name.is_empty() || !hash.starts_with("$argon2id$") || parsed.hash.is_none() {
-            return Err(malformed());
-        }
-        users.insert(name.to_owned(), User::new(hash));
+        self.known.running().remove(&self.login);
     }
-    if users.is_empty() {
-        return Err(AuthError::NoUsers(path.to_owned()));
-    }
-    Ok(users)
 }
 
-fn wrong() -> Problem {
-    unauthorized("credentials_wrong", "the user name or the password is wrong")
-}
-
-fn unauthorized(code: &'static str, message: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, code, message)
-        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"facegate\", charset=\"UTF-8\""))
-}
-
-/// User name and password of a Basic `Authorization` header (RFC 7617).
-fn credentials(headers: &HeaderMap) -> Result<(String, String), Problem> {
-    let header = headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        unauthorized("credentials_missing", "send an Authorization header: Basic and the Base64 of user:password")
-    })?;
-    let malformed = || {
-        unauthorized("credentials_malformed", "the Authorization header is not Basic and the Base64 of user:password")
-    };
-    let value = header.to_str().map_err(|_| malformed())?;
-    let (scheme, token) = value.split_once(' ').ok_or_else(malformed)?;
-    if !scheme.eq_ignore_ascii_case("basic") || token.len() > 4 * MAX_CREDENTIAL {
-        return Err(malformed());
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.end(false);
     }
-    let bytes = base64_simd::STANDARD.decode_to_vec(token.trim()).map_err(|_| malformed())?;
-    let text = String::from_utf8(bytes).map_err(|_| malformed())?;
-    let (name, password) = text.split_once(':').ok_or_else(malformed)?;
-    if name.len() > MAX_CREDENTIAL || password.len() > MAX_CREDENTIAL {
-        return Err(malformed());
-    }
-    Ok((name.to_owned(), password.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn basic(user: &str, password: &str) -> HeaderMap {
@@ -426,10 +325,10 @@ mod tests {
 
     #[tokio::test]
     async fn guesses_sent_at_once_are_no_more_guesses_than_in_turn() {
-        let users = std::sync::Arc::new(Authenticator::single("ann", "right").expect("hashes"));
+        let users = Arc::new(Authenticator::single("ann", "right").expect("hashes"));
         let guesses: Vec<_> = (0..20)
             .map(|number| {
-                let users = std::sync::Arc::clone(&users);
+                let users = Arc::clone(&users);
                 tokio::spawn(async move { users.authenticate(&basic("ann", &number.to_string()), from(1)).await })
             })
             .collect();
@@ -439,58 +338,6 @@ mod tests {
             checked += usize::from(problem.status == StatusCode::UNAUTHORIZED);
         }
         assert_eq!(checked, 1, "the others were told to wait");
-    }
-
-    #[test]
-    fn waits_double_up_to_their_limit_and_are_forgotten() {
-        let (mut failures, mut now) = (Failures::default(), Instant::now());
-        let wait = |failures: &Failures, now| failures.of_name[&(from(1), "ann".to_owned())].wait(0, now);
-        let mut waits = Vec::new();
-        for _ in 0..8 {
-            failures.count(from(1), "ann".into(), now);
-            waits.push(wait(&failures, now).as_millis());
-            now += wait(&failures, now);
-            assert!(failures.admit(from(1), "ann", now).is_ok());
-        }
-        assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
-        now += MEMORY + Duration::from_secs(1);
-        failures.count(from(1), "ann".into(), now);
-        assert_eq!(wait(&failures, now), FIRST_PENALTY);
-    }
-
-    #[test]
-    fn an_address_that_tries_many_names_waits_for_all_of_them() {
-        let (mut failures, now) = (Failures::default(), Instant::now());
-        for number in 0..FREE_FAILURES {
-            assert!(failures.admit(from(1), &number.to_string(), now).is_ok());
-            failures.count(from(1), number.to_string(), now);
-        }
-        assert!(failures.admit(from(1), "ann", now).is_ok());
-        failures.count(from(1), "one too many".into(), now);
-        assert_eq!(failures.admit(from(1), "ann", now).expect_err("slowed").code, "too_many_failed_logins");
-        assert!(failures.admit(from(2), "ann", now).is_ok());
-        // A right password of one's own does not make up for guesses at others.
-        failures.forget(from(1), "ann");
-        assert!(failures.admit(from(1), "bob", now).is_err());
-    }
-
-    #[test]
-    fn the_table_of_failures_is_bounded() {
-        let (mut failures, now) = (Failures::default(), Instant::now());
-        for number in 0..3 * MAX_REMEMBERED {
-            failures.count(Ipv6Addr::from_bits((number as u128) << 64).into(), "ann".into(), now);
-        }
-        assert!(failures.of_name.len() <= MAX_REMEMBERED && failures.of_place.len() <= MAX_REMEMBERED);
-    }
-
-    #[test]
-    fn all_addresses_of_an_ipv6_network_are_one_place() {
-        let address = |text: &str| place(text.parse().expect(text));
-        assert_eq!(address("2001:db8:1:2:3:4:5:6"), address("2001:db8:1:2::1"));
-        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
-        // A socket that listens on both families shows IPv4 callers so.
-        assert_eq!(address("::ffff:192.0.2.1"), from(1));
-        assert_ne!(address("::ffff:192.0.2.1"), address("::ffff:192.0.2.2"));
     }
 
     #[tokio::test]
@@ -528,13 +375,61 @@ mod tests {
         assert!(users.authenticate(&basic("bob", "stays"), from(6)).await.is_err(), "bob is gone");
     }
 
-    #[test]
-    fn an_unknown_name_costs_what_the_costliest_user_does() {
-        let hash = |memory| {
-            let argon2 =
-                Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(memory, 2, 1, None).expect("valid"));
-            argon2.hash_password(b"secret").expect("hashes").to_string()
-        };
-        assert_eq!([cost(&hash(64)), cost(&hash(1_024)), cost("nothing")], [128, 2_048, 0]);
+    #[tokio::test]
+    async fn a_login_that_is_broken_off_counts_like_one_that_is_not() {
+        let users = Arc::new(Authenticator::single("ann", "right").expect("hashes"));
+        let mut begun = 0;
+        for number in 0..200 {
+            let headers = basic(&format!("nobody {number}"), "wrong");
+            let attempt = users.authenticate(&headers, from(1));
+            // Broken off before it can be answered.
+            match tokio::time::timeout(Duration::from_micros(200), attempt).await {
+                Err(_) => begun += 1,
+                Ok(refused) => {
+                    assert!(["too_many_failed_logins", "login_busy"].contains(&refused.expect_err("refused").code))
+                }
+            }
+        }
+        assert!((1..=60).contains(&begun), "{begun} were begun before the address was slowed");
+        // Nobody else notices: neither the checker nor the queue before it is taken.
+        let begin = Instant::now();
+        assert_eq!(users.authenticate(&basic("ann", "right"), from(2)).await, Ok("ann".into()));
+        assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+        assert!(users.known.running().len() <= 1 && users.known.waiting.used() <= 1);
+    }
+
+    #[tokio::test]
+    async fn one_address_leaves_room_among_the_logins_that_wait() {
+        let users = Arc::new(Authenticator::single("ann", "right").expect("hashes"));
+        users.share_logins(0.5);
+        let attempts: Vec<_> = (0..WAITING_CHECKS)
+            .map(|number| {
+                let users = Arc::clone(&users);
+                tokio::spawn(async move { users.authenticate(&basic(&format!("n{number}"), "x"), from(1)).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert!(users.authenticate(&basic("ann", "right"), from(2)).await.is_ok());
+        let mut busy = 0;
+        for attempt in attempts {
+            busy += usize::from(attempt.await.expect("no panic").expect_err("wrong").code == "login_busy");
+        }
+        assert!(busy >= WAITING_CHECKS / 4, "{busy} of {WAITING_CHECKS} were told to come back");
+    }
+
+    #[tokio::test]
+    async fn the_first_requests_of_a_user_side_by_side_are_one_login() {
+        let users = Arc::new(Authenticator::single("ann", "right").expect("hashes"));
+        let attempts: Vec<_> = (0..40)
+            .map(|_| {
+                let users = Arc::clone(&users);
+                tokio::spawn(async move { users.authenticate(&basic("ann", "right"), from(1)).await })
+            })
+            .collect();
+        for attempt in attempts {
+            assert_eq!(attempt.await.expect("no panic"), Ok("ann".into()));
+        }
+        assert!(users.known.failures().admit(from(1), "ann", Instant::now()).is_ok());
+        assert!(users.known.running().is_empty(), "the books are closed before the answer");
     }
 }

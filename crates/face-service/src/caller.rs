@@ -1,9 +1,11 @@
-//! The wire between hyper and a caller. Two things happen here that hyper leaves to whoever uses it: what is no HTTP
-//! gets an answer in the contract's envelope, and a caller who does not take an answer loses the connection.
+//! The wire between hyper and a caller. Three things happen here that hyper leaves to whoever uses it: what is no HTTP
+//! gets an answer in the contract's envelope, a caller who does not take an answer loses the connection, and one who has
+//! closed his half gets the answer.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,6 +14,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::contract::Problem;
 use super::envelope::protect;
+use super::standing::Standing;
 
 /// What is still read after a refusal, so that the caller gets to see it: closing a connection with unread data
 /// resets it.
@@ -19,6 +22,9 @@ const MOST_DRAINED: usize = 256 << 10;
 
 /// In which that must arrive.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// In which the rest of a request must arrive that was answered before it was read.
+const UNREAD_TIME: Duration = Duration::from_secs(5);
 
 /// A caller's connection, plain or encrypted.
 #[derive(Debug)]
@@ -31,17 +37,21 @@ pub struct Caller<S> {
     /// The answer to what was no HTTP, and how much of it is sent.
     refusal: Option<(Vec<u8>, usize)>,
     drained: usize,
+    standing: Arc<Standing>,
+    /// Who wants to read on once an answer is sent.
+    reader: Option<Waker>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
     /// `limit` is the time that each answer as a whole may take to be sent, however steadily the caller reads.
-    pub fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None, refusal: None, drained: 0 }
+    pub fn new(stream: S, limit: Duration, standing: Arc<Standing>) -> Self {
+        Self { stream, limit, waiting: None, refusal: None, drained: 0, standing, reader: None }
     }
 
     /// Passes on what is ready, and fails when an answer has waited too long.
     fn in_time<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_pending() {
+            self.standing.stalled();
             let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.limit)));
             ready!(waiting.as_mut().poll(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -61,10 +71,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
         Poll::Ready(Ok(hypers.len()))
     }
 
-    /// Reads and forgets what a refused caller still sends.
-    fn drain(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Reads and forgets up to `most` bytes that a refused caller still sends.
+    fn drain(&mut self, context: &mut Context<'_>, most: usize) -> Poll<()> {
         let mut scratch = [0; 4096];
-        while self.drained < MOST_DRAINED {
+        while self.drained < most {
             let mut buffer = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => self.drained += buffer.filled().len(),
@@ -117,7 +127,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Caller<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let ended = matches!(poll, Poll::Ready(Ok(()))) && buffer.filled().len() == before && buffer.remaining() > 0;
+        // hyper would take the end of what the caller sends for the end of the caller. A reset is passed on as it is.
+        if ended && self.standing.closed() {
+            self.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        poll
     }
 }
 
@@ -138,15 +156,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Caller<S> {
         if poll.is_ready() {
             // hyper flushes when it has handed over everything.
             self.waiting = None;
+            self.standing.sent();
+            if self.standing.idle().is_some()
+                && let Some(reader) = self.reader.take()
+            {
+                reader.wake();
+            }
         }
         self.in_time(context, poll)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut poll = Pin::new(&mut self.stream).poll_shutdown(context);
-        if self.refusal.is_some() && matches!(poll, Poll::Ready(Ok(()))) {
-            self.limit = DRAIN_TIME;
-            poll = self.drain(context).map(Ok);
+        let unread = self.standing.unread();
+        if (unread > 0 || self.refusal.is_some()) && matches!(poll, Poll::Ready(Ok(()))) {
+            let (most, time) = if unread > 0 { (unread, UNREAD_TIME) } else { (MOST_DRAINED, DRAIN_TIME) };
+            self.limit = time;
+            poll = self.drain(context, most).map(Ok);
         }
         self.in_time(context, poll)
     }
@@ -214,14 +240,16 @@ mod tests {
     async fn a_caller_who_takes_an_answer_byte_by_byte_loses_the_connection() {
         let slow = Slow(interval(Duration::from_millis(10)));
         let mut taken = 0;
-        let error = send(&mut Caller::new(slow, Duration::from_millis(200)), &[0; 4096], &mut taken).await;
+        let error =
+            send(&mut Caller::new(slow, Duration::from_millis(200), Arc::default()), &[0; 4096], &mut taken).await;
         assert_eq!(error.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
         assert!((2..=40).contains(&taken), "{taken} bytes in the time of 20 ticks");
     }
 
     #[tokio::test]
     async fn each_answer_has_its_own_time() {
-        let mut caller = Caller::new(Slow(interval(Duration::from_millis(5))), Duration::from_millis(500));
+        let mut caller =
+            Caller::new(Slow(interval(Duration::from_millis(5))), Duration::from_millis(500), Arc::default());
         for _ in 0..15 {
             send(&mut caller, &[0; 10], &mut 0).await.expect("taken in time");
         }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -14,11 +14,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use super::caller::Caller;
-use super::settings::ServerSettings;
+use super::doors::{Closed, Door, Doors};
+use super::proxies::Network;
+use super::settings::{ServerSettings, ServiceSettings};
+use super::shares::share_of;
+use super::standing::Standing;
 use super::tls::Tls;
 
 /// The largest header section of a request in bytes; hyper answers 431 beyond it.
@@ -27,11 +30,19 @@ const MAX_HEADERS: usize = 32 << 10;
 /// How long requests on open connections may still arrive when the service stops.
 const LAST_REQUESTS: Duration = Duration::from_millis(100);
 
+/// The least time between two warnings of one kind.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// How connections are served.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Connections {
-    /// Open at the same time; more wait in the listener's backlog.
+    /// Open at the same time. The one that is idle longest ends for one more; when none is, more wait in the listener's
+    /// backlog.
     pub max: usize,
+    /// Of these, of one address.
+    pub share: usize,
+    /// Whose connections are those of many: no share binds them.
+    pub proxies: Vec<Network>,
     /// In which the header of a request must arrive; also the time that a connection may be idle.
     pub header_timeout: Duration,
     /// In which an answer must be taken.
@@ -42,14 +53,24 @@ pub struct Connections {
 
 impl Connections {
     /// As the settings say.
-    pub fn of(settings: &ServerSettings) -> Self {
+    pub fn of(settings: &ServiceSettings) -> Self {
+        let server: &ServerSettings = &settings.server;
         Self {
-            max: settings.max_connections,
-            header_timeout: Duration::from_millis(settings.header_timeout_ms),
-            answer_timeout: Duration::from_millis(settings.answer_timeout_ms),
-            shutdown_timeout: Duration::from_secs(settings.shutdown_timeout_s),
+            max: server.max_connections,
+            share: share_of(server.max_connections, settings.shares.connections),
+            proxies: server.trusted_proxies.clone(),
+            header_timeout: Duration::from_millis(server.header_timeout_ms),
+            answer_timeout: Duration::from_millis(server.answer_timeout_ms),
+            shutdown_timeout: Duration::from_secs(server.shutdown_timeout_s),
         }
     }
+}
+
+/// Times of one connection.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    header: Duration,
+    answer: Duration,
 }
 
 /// Serves until `stop` resolves, then lets the requests that have begun finish.
@@ -61,47 +82,76 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let graceful = GracefulShutdown::new();
-    let open = Arc::new(Semaphore::new(connections.max));
-    let begin = |place: OwnedSemaphorePermit, stream: TcpStream, peer: SocketAddr| {
+    let doors = Doors::new(connections.max, connections.share, connections.proxies);
+    let times = Times { header: connections.header_timeout, answer: connections.answer_timeout };
+    let begin = |door: Door, stream: TcpStream, peer: SocketAddr| {
         // Answers are one write each; waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
         let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
         tokio::spawn(async move {
-            let _place = place;
-            match tls {
-                None => answer(stream, peer, router, connections, watcher).await,
-                Some(tls) => {
-                    match tokio::time::timeout(connections.header_timeout, tls.acceptor().accept(stream)).await {
-                        Ok(Ok(stream)) => answer(stream, peer, router, connections, watcher).await,
+            let standing = Arc::clone(&door.standing);
+            let served = async {
+                match tls {
+                    None => answer(stream, peer, router, times, watcher, &standing).await,
+                    Some(tls) => match tokio::time::timeout(times.header, tls.acceptor().accept(stream)).await {
+                        Ok(Ok(stream)) => answer(stream, peer, router, times, watcher, &standing).await,
                         _ => tracing::debug!("a connection ended before it was encrypted"),
-                    }
+                    },
                 }
+            };
+            tokio::select! {
+                () = served => {}
+                () = standing.ended() => tracing::debug!("an idle connection made room for another"),
             }
+            drop(door);
         });
     };
     let mut stop = std::pin::pin!(stop);
-    loop {
-        let place = tokio::select! {
-            place = Arc::clone(&open).acquire_owned() => place.map_err(io::Error::other)?,
-            () = &mut stop => break,
-        };
-        tokio::select! {
+    let (mut no_accept, mut no_share) = (Warning::default(), Warning::default());
+    'listening: loop {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => begin(place, stream, peer),
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, or the caller is already gone: neither is a reason to stop serving.
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    no_accept.say(|| tracing::warn!(%error, "a connection could not be accepted"));
+                    doors.make_room();
                     tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
                 }
             },
             () = &mut stop => break,
+        };
+        loop {
+            match doors.open(peer.ip()) {
+                Ok(door) => {
+                    begin(door, stream, peer);
+                    break;
+                }
+                Err(Closed::Share) => {
+                    no_share.say(|| {
+                        tracing::warn!(
+                            address = %peer.ip(),
+                            "an address has its share of the connections, all of them busy: a further one is closed (is it \
+                             a proxy that server.trusted_proxies does not name?)"
+                        );
+                    });
+                    break;
+                }
+                Err(Closed::Full) => tokio::select! {
+                    () = doors.freed() => {}
+                    // One may have become idle without an end.
+                    () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                    () = &mut stop => break 'listening,
+                },
+            }
         }
     }
     // Who has connected and waits in the listener's backlog is a caller too, and a request on its way is begun.
-    while let Ok(place) = Arc::clone(&open).try_acquire_owned()
-        && let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await
+        && let Ok(door) = doors.open(peer.ip())
     {
-        begin(place, stream, peer);
+        begin(door, stream, peer);
     }
     drop(listener);
     tokio::time::sleep(LAST_REQUESTS).await;
@@ -111,20 +161,49 @@ pub async fn serve(
     Ok(())
 }
 
+/// A warning that strangers can cause: said at most once in a while.
+#[derive(Debug, Default)]
+struct Warning(Option<Instant>);
+
+impl Warning {
+    fn say(&mut self, warn: impl FnOnce()) {
+        if self.0.is_none_or(|last| last.elapsed() >= QUIET) {
+            self.0 = Some(Instant::now());
+            warn();
+        }
+    }
+}
+
 /// Answers the requests of one connection, one after the other.
-async fn answer<S>(stream: S, peer: SocketAddr, router: Router, connections: Connections, watcher: Watcher)
-where
+async fn answer<S>(
+    stream: S,
+    peer: SocketAddr,
+    router: Router,
+    times: Times,
+    watcher: Watcher,
+    standing: &Arc<Standing>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request.map(axum::body::Body::new))
-    });
+    let service = {
+        let standing = Arc::clone(standing);
+        hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(Arc::clone(&standing));
+            standing.asked();
+            let (standing, answered) = (Arc::clone(&standing), router.clone().call(request.map(axum::body::Body::new)));
+            async move {
+                let answer = answered.await;
+                standing.answered();
+                answer
+            }
+        })
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(connections.header_timeout)
+        .header_read_timeout(times.header)
         .max_buf_size(MAX_HEADERS)
-        .serve_connection(TokioIo::new(Caller::new(stream, connections.answer_timeout)), service);
+        .serve_connection(TokioIo::new(Caller::new(stream, times.answer, Arc::clone(standing))), service);
     // A connection ends with an error when its caller vanishes or sends what is no HTTP.
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");

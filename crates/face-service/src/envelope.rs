@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use axum::middleware::Next;
 use tracing::Instrument as _;
 
@@ -13,9 +13,33 @@ use super::contract::Problem;
 pub(crate) async fn finish(request: Request, next: Next) -> Response<Body> {
     let id = request_id(request.headers());
     let span = tracing::info_span!("http", request_id = %id);
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = match check_host(&request) {
+        Ok(()) => next.run(request).instrument(span).await,
+        Err(problem) => problem.into_response(None),
+    };
     protect(response.headers_mut(), Some(&id));
     response
+}
+
+/// RFC 9112, section 3.2: a request of HTTP/1.1 names one host, and what does not is refused, since two servers could
+/// understand it differently.
+fn check_host(request: &Request) -> Result<(), Problem> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let well_formed = |host: &HeaderValue| {
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
+        host.as_bytes().iter().all(is_part)
+    };
+    let fine = match (first, second) {
+        (Some(host), None) => well_formed(host),
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    if fine {
+        return Ok(());
+    }
+    let message = "a request of HTTP/1.1 names one host: send exactly one Host field with a name or an address";
+    Err(Problem::new(StatusCode::BAD_REQUEST, "http_malformed", message))
 }
 
 /// The headers of every answer, with the request's number or a new one.

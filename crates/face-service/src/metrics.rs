@@ -145,7 +145,9 @@ impl Metrics {
             drop(durations.get_or_create(&Word { outcome }));
         }
         drop(requests.get_or_create(&Outcome { outcome: "INTERNAL_ERROR", status: 500 }));
-        for reason in ["queue_full", "queue_timeout", "memory_exhausted", "login_busy", "deadline_exceeded"] {
+        for reason in
+            ["queue_full", "queue_timeout", "memory_exhausted", "links_busy", "login_busy", "deadline_exceeded"]
+        {
             drop(sheds.get_or_create(&Reason { reason }));
         }
         drop(fetches.get_or_create(&FetchResult { result: "ok" }));
@@ -232,7 +234,12 @@ impl Collector for Load {
             ("facegate_analyses_at_work", "Analyses that run now", load.at_work),
             ("facegate_queue_capacity", "Requests that may wait for a worker", load.queue),
             ("facegate_queue_length", "Requests that wait for a worker now", load.waiting),
-            ("facegate_buffered_bytes", "Bytes of bodies and fetched pictures held or announced now", load.memory),
+            (
+                "facegate_buffered_bytes",
+                "Bytes set aside for bodies and fetched pictures that arrive or are there",
+                load.memory,
+            ),
+            ("facegate_links_in_flight", "Links that are followed now", load.links),
         ] {
             figure(&mut encoder, name, help, &ConstGauge::new(value as u64))?;
         }

@@ -171,6 +171,7 @@ const PROBLEMS: [Problems; 11] = [
             ("queue_full", "all workers are busy and the queue is full: try again in a moment"),
             ("queue_timeout", "no worker became free in time: try again in a moment"),
             ("memory_exhausted", "the service holds as many pictures as it may: try again in a moment"),
+            ("links_busy", "as many links as may be are being followed: try again in a moment"),
             ("login_busy", "too many logins at once: try again in 1 s"),
             ("deadline_exceeded", "the request was not done within 30000 ms: try again in a moment"),
         ],

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -37,14 +37,22 @@ impl From<Network> for String {
     }
 }
 
+impl Network {
+    /// Whether an address, IPv4 in its own form, belongs to it.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
 /// The address that a request came from: `peer`, unless that is one of `proxies`. Then each proxy has added the address
 /// that it was called from to `X-Forwarded-For`, and the last one that is no proxy of ours is the caller's; what stands
 /// before it anybody can have written.
 pub fn caller(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpAddr {
-    let trusted = |address: &IpAddr| proxies.iter().any(|proxy| proxy.0.contains(address));
+    let trusted = |address: &IpAddr| proxies.iter().any(|proxy| proxy.contains(*address));
     let mut caller = peer.to_canonical();
-    let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).collect();
-    let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).map(|hop| address(hop.trim()));
+    // Bytes, since what a stranger has written before our proxy's word may be of any kind and must not hide it.
+    let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+    let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).map(address);
     while trusted(&caller) {
         // Nothing more to read, or nothing that can be: the proxy itself has to stand for its caller.
         let Some(Some(before)) = hops.next() else { break };
@@ -54,7 +62,8 @@ pub fn caller(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpAddr 
 }
 
 /// An address, with or without a port.
-fn address(hop: &str) -> Option<IpAddr> {
+fn address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
     let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
     let address = bare.parse::<IpAddr>().or_else(|_| hop.parse::<SocketAddr>().map(|at| at.ip()));
     address.ok().map(|address| address.to_canonical())
@@ -62,8 +71,6 @@ fn address(hop: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn networks(written: &[&str]) -> Vec<Network> {
@@ -73,7 +80,7 @@ mod tests {
     fn seen(peer: &str, lines: &[&str], proxies: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(FORWARDED_FOR, HeaderValue::from_str(line).expect("a header"));
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).expect("a header"));
         }
         caller(peer.parse().expect("an address"), &headers, &networks(proxies)).to_string()
     }
@@ -93,6 +100,18 @@ mod tests {
         assert_eq!(seen("127.0.0.1", &["192.0.2.7, 198.51.100.1, 10.0.0.4"], &proxies), "198.51.100.1");
         assert_eq!(seen("127.0.0.1", &["192.0.2.7", "198.51.100.1", "10.0.0.4"], &proxies), "198.51.100.1");
         assert_eq!(seen("127.0.0.1", &["127.0.0.1,198.51.100.1"], &proxies), "198.51.100.1");
+    }
+
+    #[test]
+    fn bytes_beyond_ascii_hide_nothing() {
+        let proxies = ["10.0.0.0/8"];
+        assert_eq!(seen("10.0.0.1", &["\u{e9}, 198.51.100.1"], &proxies), "198.51.100.1");
+        assert_eq!(seen("10.0.0.1", &["192.0.2.7", "\u{e9}, 198.51.100.1"], &proxies), "198.51.100.1");
+        assert_eq!(seen("10.0.0.1", &["192.0.2.7", "198.51.100.1\u{e9}"], &proxies), "10.0.0.1");
+        let mut headers = HeaderMap::new();
+        headers.append(FORWARDED_FOR, HeaderValue::from_bytes(b"\xff\xfe, 198.51.100.1").expect("a header"));
+        let caller = caller([10, 0, 0, 1].into(), &headers, &networks(&proxies));
+        assert_eq!(caller.to_string(), "198.51.100.1");
     }
 
     #[test]

@@ -27,8 +27,39 @@ pub struct ServiceSettings {
     pub response: ResponseSettings,
     /// Pictures behind links.
     pub links: LinkSettings,
+    /// How much of what all have one caller may take.
+    pub shares: ShareSettings,
     /// Spans for an OpenTelemetry collector.
     pub traces: TraceSettings,
+}
+
+/// How much of what all have one caller may take, 0 to 1; at least one of each. Users are told apart by their names,
+/// strangers by their addresses, all of an IPv6 /64 network being one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShareSettings {
+    /// Of the workers, and of workers and queue together, that one user may have while another user has asked within
+    /// `shares.window_ms`; alone a user may have all.
+    pub workers: f64,
+    /// Milliseconds for which a user counts as being about after a request.
+    pub window_ms: u64,
+    /// Of `server.max_buffered_bytes` that one of several users may hold.
+    pub memory: f64,
+    /// Of `links.max_in_flight`, and of the name lookups that run at the same time, that one of several users may have.
+    pub links: f64,
+    /// Of `server.max_connections` that one address may have, those of `server.trusted_proxies` excepted. A further
+    /// connection ends the one of that address that is idle longest.
+    pub connections: f64,
+    /// Of the 32 logins that may wait to be checked that one address may have.
+    pub logins: f64,
+}
+
+impl Default for ShareSettings {
+    fn default() -> Self {
+        // A half where a caller does with little, so that another finds room whoever came first; three quarters where more
+        // than is used is lost; a quarter of what costs nothing to take, so that it needs four to take all.
+        Self { workers: 0.75, window_ms: 10_000, memory: 0.5, links: 0.5, connections: 0.25, logins: 0.5 }
+    }
 }
 
 /// The HTTP service.
@@ -49,18 +80,23 @@ pub struct ServerSettings {
     /// which wrong passwords are counted. Nobody else's is read.
     #[schema(value_type = Vec<String>)]
     pub trusted_proxies: Vec<Network>,
-    /// Open connections; more wait to be accepted.
+    /// Open connections. When there are as many, the one that is idle longest ends for a new one; when none is idle, more
+    /// wait to be accepted.
     pub max_connections: usize,
     /// Largest request body in bytes.
     pub max_body_bytes: usize,
     /// Largest picture in bytes, after Base64 or from a link.
     pub max_image_bytes: usize,
-    /// Bytes of bodies and fetched pictures held at the same time; a request that would exceed them is answered 503.
+    /// Bytes of bodies and fetched pictures held at the same time, counted as they arrive; a request that would exceed
+    /// them is answered 503.
     pub max_buffered_bytes: usize,
     /// Milliseconds in which the header of a request must arrive, and that a connection may be idle.
     pub header_timeout_ms: u64,
     /// Milliseconds in which the body of a request must arrive.
     pub body_timeout_ms: u64,
+    /// Bytes a second that a body must bring on average after its first 5 seconds, without a longer pause. The built-in
+    /// value is 64 kbit/s.
+    pub min_body_rate: u64,
     /// Milliseconds in which the caller must take an answer.
     pub answer_timeout_ms: u64,
     /// Milliseconds after which a request that still waits for a worker is answered 503.
@@ -93,6 +129,7 @@ impl Default for ServerSettings {
             max_buffered_bytes: 256 << 20,
             header_timeout_ms: 10_000,
             body_timeout_ms: 20_000,
+            min_body_rate: 8_192,
             answer_timeout_ms: 30_000,
             queue_timeout_ms: 10_000,
             deadline_ms: 30_000,
@@ -103,7 +140,7 @@ impl Default for ServerSettings {
     }
 }
 
-/// The audit log: time, user, session and outcome of each request, nothing about the face.
+/// The audit log: time, user, session and outcome of each request of a user, nothing about the face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditSettings {

@@ -4,6 +4,7 @@
 //! or a link.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
@@ -22,10 +23,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use utoipa::ToSchema;
 
+use super::blocking::Pool;
 use super::paths::DETECT;
 use super::trail::{ANALYSIS, Ending, Trail};
 
@@ -172,27 +174,43 @@ impl Drop for Traces {
 #[derive(Debug)]
 struct Client {
     runtime: Runtime,
+    names: Pool,
 }
 
 impl Client {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()? })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, names: Pool::new("collector", 1)? })
     }
 }
 
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        self.runtime.block_on(async { tokio::time::timeout(EXPORT_TIMEOUT, post(request)).await? })
+        self.runtime.block_on(async { tokio::time::timeout(EXPORT_TIMEOUT, post(&self.names, request)).await? })
     }
 }
 
-async fn post(request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+/// A connection to the first of the addresses that takes one.
+async fn connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
+    let mut failed = std::io::Error::from(std::io::ErrorKind::NotFound);
+    for address in addresses {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        match socket.connect(*address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn post(names: &Pool, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
     let (mut parts, body) = request.into_parts();
     let authority = parts.uri.authority().ok_or("no address")?.clone();
     let port = authority.port_u16().unwrap_or(80);
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, port)).await?;
+    let addresses = names.lookup((), host.to_owned(), port).await?;
+    let stream = connect(&addresses).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     parts.headers.insert(header::HOST, HeaderValue::from_str(authority.as_str())?);

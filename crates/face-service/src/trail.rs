@@ -1,6 +1,7 @@
 //! What is noted of a request while it is answered: for the log, the metrics and the trace.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use face_analysis::{Analysis, Verdict};
@@ -20,6 +21,8 @@ pub struct Trail {
     pub session_id: Option<String>,
     /// Who asks, once that is known.
     pub user: Option<String>,
+    /// Where a request comes from that was not let in.
+    pub stranger: Option<IpAddr>,
     /// What has been begun, in that order.
     pub stages: Vec<Stage>,
     /// The liveness score that is sent.
@@ -42,7 +45,14 @@ pub struct Stage {
 impl Default for Trail {
     /// The trail of a request that has just arrived.
     fn default() -> Self {
-        Self { begin: Instant::now(), session_id: None, user: None, stages: Vec::with_capacity(16), liveness: None }
+        Self {
+            begin: Instant::now(),
+            session_id: None,
+            user: None,
+            stranger: None,
+            stages: Vec::with_capacity(16),
+            liveness: None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use embedded_graphics::mono_font::iso_8859_1::{FONT_8X13, FONT_10X20};
 use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
@@ -15,8 +16,10 @@ use face_analysis::report::Details;
 use face_analysis::rules::{Action, RuleVerdict};
 use face_analysis::{Analysis, Verdict};
 use image::imageops::FilterType;
-use image::{ImageError, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
 use picture_cell::Picture;
+
+use crate::drawings::{DrawingError, Drawings};
 
 /// Longer side of the drawn picture: large enough to look at, small enough that lines and letters stay legible.
 const MAX_SIDE: u32 = 1280;
@@ -115,6 +118,7 @@ fn captioned_tile(picture: &RgbImage, name: &str, text: &str, color: Rgb888) -> 
 #[derive(Debug)]
 pub struct ContactSheet {
     file: PathBuf,
+    drawings: Arc<Drawings>,
     pages: u32,
     tiles: Vec<RgbImage>,
 }
@@ -128,25 +132,25 @@ impl ContactSheet {
     const GAP: u32 = 12;
 
     /// The name of `file` says the format; a second page has `-2` before its ending.
-    pub fn new(file: PathBuf) -> Self {
-        Self { file, pages: 0, tiles: Vec::new() }
+    pub fn new(file: PathBuf, drawings: Arc<Drawings>) -> Self {
+        Self { file, drawings, pages: 0, tiles: Vec::new() }
     }
 
     /// Puts a tile after the others, and writes the page when it is full.
-    pub fn push(&mut self, tile: RgbImage) -> Result<(), ImageError> {
+    pub fn push(&mut self, tile: RgbImage) -> Result<(), DrawingError> {
         self.tiles.push(tile);
         if self.tiles.len() < (Self::COLUMNS * Self::ROWS) as usize { Ok(()) } else { self.write_page() }
     }
 
     /// Writes what is left, and says how many pages there are.
-    pub fn finish(mut self) -> Result<u32, ImageError> {
+    pub fn finish(mut self) -> Result<u32, DrawingError> {
         if !self.tiles.is_empty() {
             self.write_page()?;
         }
         Ok(self.pages)
     }
 
-    fn write_page(&mut self) -> Result<(), ImageError> {
+    fn write_page(&mut self) -> Result<(), DrawingError> {
         let tiles = std::mem::take(&mut self.tiles);
         let (width, height) = tiles.first().map_or((0, 0), RgbImage::dimensions);
         let count = tiles.len() as u32;
@@ -158,7 +162,7 @@ impl ContactSheet {
             image::imageops::replace(&mut page, tile, place(column, width).into(), place(row, height).into());
         }
         self.pages += 1;
-        page.save(self.page_name())
+        self.drawings.save(&page, &self.page_name())
     }
 
     fn page_name(&self) -> PathBuf {
@@ -315,7 +319,7 @@ mod tests {
     #[test]
     fn a_contact_sheet_has_pages_of_48_tiles() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut sheet = ContactSheet::new(folder.path().join("sheet.png"));
+        let mut sheet = ContactSheet::new(folder.path().join("sheet.png"), Arc::new(Drawings::new(&[])));
         let wide = "a".repeat(300);
         for number in 0..50 {
             sheet.push(tile_without_picture(&format!("{wide}{number}"), "image_malformed")).expect("writes");

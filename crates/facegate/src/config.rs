@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use face_analysis::rules::{RuleConfigError, RuleSetting, Rules};
 use face_analysis::{Profile, Settings};
 use face_service::link::LinkSettings;
-use face_service::settings::{AuditSettings, ResponseSettings, ServerSettings, ServiceSettings};
+use face_service::settings::{AuditSettings, ResponseSettings, ServerSettings, ServiceSettings, ShareSettings};
 use face_service::traces::TraceSettings;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -34,6 +34,8 @@ pub struct Config {
     pub response: ResponseSettings,
     /// Pictures behind links.
     pub links: LinkSettings,
+    /// How much of what all have one caller may take.
+    pub shares: ShareSettings,
     /// Where the networks lie.
     pub models: ModelsConfig,
     /// What is logged.
@@ -325,6 +327,7 @@ impl Config {
             audit: self.audit.clone(),
             response: self.response.clone(),
             links: self.links.clone(),
+            shares: self.shares.clone(),
             traces: self.traces.clone(),
         }
     }
@@ -341,6 +344,9 @@ impl Config {
         let mut put = |table: &mut Table, name: &str, value: Value, origin: Origin| -> Result<(), ConfigError> {
             if !names.iter().any(|known| known == name) {
                 return Err(ConfigError::unknown(origin, name));
+            }
+            if let Some(reason) = fault(name, &value) {
+                return Err(ConfigError::Value { origin, name: name.to_owned(), value: display(&value), reason });
             }
             insert(table, name, value);
             // Now, since later nobody would know where the value came from.
@@ -399,6 +405,34 @@ impl Config {
         config.analysis.rules.resolve()?;
         Ok(Loaded { config, origins })
     }
+}
+
+/// The settings for which 0 means something.
+const MAY_BE_ZERO: [&str; 6] = [
+    "server.workers",
+    "server.queue",
+    "server.shutdown_timeout_s",
+    "auth.requests_per_minute",
+    "audit.keep",
+    "links.max_redirects",
+];
+
+/// Why a value of the right kind cannot be meant: a limit of nothing, and a share that is none.
+fn fault(name: &str, value: &Value) -> Option<String> {
+    let nothing = matches!(value, Value::Integer(0)) || matches!(value, Value::Float(number) if *number == 0.0);
+    // Sizes, times and numbers; of the rest of the analysis, zeros are values like others.
+    let is_limit =
+        ["server.", "audit.", "links.", "shares.", "analysis.limits."].iter().any(|group| name.starts_with(group));
+    if nothing && is_limit && !MAY_BE_ZERO.contains(&name) {
+        return Some("with it nothing would be answered; leave it out for the built-in value".to_owned());
+    }
+    let number = match value {
+        Value::Integer(number) => *number as f64,
+        Value::Float(number) => *number,
+        _ => return None,
+    };
+    let is_share = name.starts_with("shares.") && name != "shares.window_ms";
+    (is_share && !(number > 0.0 && number <= 1.0)).then(|| "a share is more than 0 and at most 1".to_owned())
 }
 
 /// Calls `visit` with the dotted name of every value that is no table, or an empty one.
@@ -551,6 +585,27 @@ mod tests {
             assert!(text.contains(name) && text.contains(value) && !text.contains("usize"), "{text}");
         }
         assert!(matches!(Config::load(None, [], &["server".into()]), Err(ConfigError::Flag(_))));
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused_and_a_zero_that_means_something_is_not() {
+        let load = |flag: &str| Config::load(None, [], &[flag.to_owned()]);
+        let defaults = table_of(&Config::default()).expect("a table");
+        for name in names().iter().filter(|name| ["server.", "links.", "audit."].iter().any(|g| name.starts_with(g))) {
+            if !matches!(get(&defaults, name), Some(Value::Integer(_))) {
+                continue;
+            }
+            let error = load(&format!("{name}=0")).err().map(|error| error.to_string());
+            assert_eq!(error.is_none(), MAY_BE_ZERO.contains(&name.as_str()), "{name}: {error:?}");
+        }
+        for flag in
+            ["shares.memory=0", "shares.memory=1.5", "shares.links=-0.5", "shares.window_ms=0", "shares.logins=nan"]
+        {
+            assert!(matches!(load(flag), Err(ConfigError::Value { .. })), "{flag}");
+        }
+        for flag in ["shares.memory=1", "shares.connections=0.001", "analysis.rules.max_yaw.limit=0"] {
+            assert!(load(flag).is_ok(), "{flag}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ pub mod annotate;
 pub mod answer;
 pub mod commands;
 pub mod config;
+pub mod drawings;
 pub mod models;
 pub mod parallel;
 pub mod record;
+pub mod trust;

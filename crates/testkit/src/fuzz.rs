@@ -6,6 +6,7 @@ use std::path::Path;
 use face_analysis::{Verdict, Wanted};
 use face_models::Manifest;
 use face_models::convert::{dlib, faceapi, geometry, tflite, torch, yunet};
+use face_service::buffer::Buffer;
 use face_service::contract::DetectRequest;
 use face_service::link::{LinkFetcher, LinkSettings};
 use face_service::source::Source;
@@ -63,12 +64,12 @@ pub fn link(bytes: &[u8]) {
     thread_local! {
         static STATE: RefCell<(Runtime, LinkFetcher)> = RefCell::new((
             Builder::new_current_thread().enable_time().build().unwrap(),
-            LinkFetcher::new(LinkSettings { ports: Vec::new(), ..LinkSettings::default() }),
+            LinkFetcher::new(LinkSettings { ports: Vec::new(), ..LinkSettings::default() }, 1.0).unwrap(),
         ));
     }
     let Ok(link) = std::str::from_utf8(bytes) else { return };
     STATE.with_borrow(|(runtime, fetcher)| {
-        let problem = runtime.block_on(fetcher.fetch(link, 1000)).expect_err("no port is allowed");
+        let problem = runtime.block_on(fetcher.fetch(link, Buffer::alone(1000), ())).expect_err("no port is allowed");
         assert_eq!(problem.status.as_u16(), 422);
         assert!(matches!(problem.code, "link_refused" | "link_malformed"), "{}", problem.code);
     });

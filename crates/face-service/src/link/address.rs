@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether an address is globally routable, by the IANA special-purpose address registries (RFC 6890 and its
-/// updates). IPv6 addresses that carry an IPv4 address are refused as a whole: no public server needs them.
+/// updates) and none of those that a cloud answers to its own machines only. IPv6 addresses that carry an IPv4 address are refused as a whole: no public server needs them.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -12,10 +12,18 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !matches!(
-        (a, b, c),
-        (0 | 10 | 127, ..) // this network, private (RFC 1918), loopback
+    let [a, b, c, d] = address.octets();
+    // Public by the registries, and answered by the cloud that a machine runs in, to that machine alone.
+    let of_a_cloud = matches!(
+        (a, b, c, d),
+        (168, 63, 129, 16) // Azure: health, DNS and the guest agent's keys
+            | (161, 26, ..) // IBM: service endpoints
+            | (166, 8..=11, ..) // IBM: service endpoints
+    );
+    !of_a_cloud
+        && !matches!(
+            (a, b, c),
+            (0 | 10 | 127, ..) // this network, private (RFC 1918), loopback
             | (100, 64..=127, _) // carrier-grade NAT (RFC 6598)
             | (169, 254, _) // link-local, cloud metadata
             | (172, 16..=31, _) // private
@@ -29,7 +37,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
             | (198, 51, 100) // documentation
             | (203, 0, 113) // documentation
             | (224..=255, ..) // multicast, reserved, broadcast
-    )
+        )
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -69,6 +77,9 @@ mod tests {
             "192.0.2.1",
             "192.88.99.1",
             "192.168.1.1",
+            "168.63.129.16",
+            "161.26.0.10",
+            "166.9.48.1",
             "198.18.0.1",
             "198.19.255.255",
             "198.51.100.7",
@@ -109,6 +120,8 @@ mod tests {
             "1.1.1.1",
             "100.63.255.255",
             "100.128.0.1",
+            "168.63.129.15",
+            "166.12.0.1",
             "172.15.0.1",
             "172.32.0.1",
             "192.0.1.1",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use face_analysis::FaceAnalyzer;
 use face_service::app::App;
-use face_service::auth::Authenticator;
+use face_service::auth::{Authenticator, hash_line};
 use face_service::connections::{Connections, serve};
 use face_service::paths::{DETECT, METRICS};
 use face_service::settings::ServiceSettings;
@@ -23,6 +23,11 @@ use tokio::sync::oneshot;
 pub const USER: &str = "ann";
 /// Her password.
 pub const PASSWORD: &str = "correct horse: battery";
+
+/// Another one, where there are two.
+pub const OTHER: &str = "bob";
+/// His password.
+pub const OTHER_PASSWORD: &str = "battery staple, horse";
 
 /// A running service; dropping it stops it.
 pub struct Service {
@@ -45,13 +50,31 @@ impl Service {
         Self::with_analyzer(change, Some(Arc::clone(testkit::analyzer())))
     }
 
+    /// With a second user, and changed settings.
+    pub fn with_two_users(change: impl FnOnce(&mut ServiceSettings)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("users");
+        let lines =
+            [(USER, PASSWORD), (OTHER, OTHER_PASSWORD)].map(|(name, word)| hash_line(name, word).expect("hashes"));
+        std::fs::write(&path, lines.join("\n")).expect("writes");
+        let users = Authenticator::from_file(&path).expect("two users");
+        Self::with_all(change, Some(Arc::clone(testkit::analyzer())), users)
+    }
+
     /// With networks of one's own, or none: not ready.
     pub fn with_analyzer(change: impl FnOnce(&mut ServiceSettings), analyzer: Option<Arc<FaceAnalyzer>>) -> Self {
+        Self::with_all(change, analyzer, Authenticator::single(USER, PASSWORD).expect("hashes"))
+    }
+
+    fn with_all(
+        change: impl FnOnce(&mut ServiceSettings),
+        analyzer: Option<Arc<FaceAnalyzer>>,
+        users: Authenticator,
+    ) -> Self {
         let mut settings = ServiceSettings::default();
         settings.server.workers = 2;
         change(&mut settings);
-        let users = Arc::new(Authenticator::single(USER, PASSWORD).expect("hashes"));
-        let app = Arc::new(App::new(&settings, users, settings.server.workers).expect("an audit log"));
+        let app = Arc::new(App::new(&settings, Arc::new(users), settings.server.workers).expect("an audit log"));
         let tls = settings.server.tls_certificate.as_ref().zip(settings.server.tls_key.as_ref());
         let tls = tls.map(|(certificate, key)| Arc::new(Tls::load(certificate, key).expect("a certificate")));
         if let Some(analyzer) = analyzer {
@@ -66,7 +89,7 @@ impl Service {
         });
         let (stop, stopping) = oneshot::channel::<()>();
         let (done, stopped) = oneshot::channel();
-        let connections = Connections::of(&settings.server);
+        let connections = Connections::of(&settings);
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             let stop = async {
@@ -75,7 +98,7 @@ impl Service {
             };
             let metrics = tokio::net::TcpListener::from_std(metrics_listener).expect("a listener");
             let scraped = Arc::clone(&app).metrics_router();
-            tokio::spawn(serve(metrics, scraped, None, connections, std::future::pending()));
+            tokio::spawn(serve(metrics, scraped, None, connections.clone(), std::future::pending()));
             serve(listener, Arc::clone(&app).router(), tls, connections, stop).await.expect("serves");
             let _ = done.send(());
         });
@@ -124,6 +147,13 @@ impl Service {
     /// A request with a method, a path, headers and a body.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.raw(&request_bytes(method, path, headers, body))
+    }
+
+    /// The same as a user of one's choice.
+    pub fn detect_as(&self, user: &str, password: &str, body: &[u8]) -> Answer {
+        let authorization = basic(user, password);
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        self.request("POST", DETECT, &headers, body)
     }
 
     /// `POST` to the detect call with the right credentials and content type.

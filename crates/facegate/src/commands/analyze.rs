@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
@@ -18,6 +19,7 @@ use super::models::fetch_with_progress;
 use super::{CommandError, ConfigArgs, progress};
 use crate::annotate::{ContactSheet, Original, tile_without_picture};
 use crate::config::Config;
+use crate::drawings::Drawings;
 use crate::parallel::{in_order, threads};
 use crate::{answer, models, record};
 
@@ -85,7 +87,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     if let Destination::File(results) = &output.destination {
         open.retain(|picture| !results.done().contains(&*picture.to_string_lossy()));
     }
-    let mut sheet = args.contact_sheet.clone().map(ContactSheet::new);
+    let mut sheet = args.contact_sheet.clone().map(|file| ContactSheet::new(file, Arc::clone(&session.drawings)));
     let bar = if args.quiet || all < 2 { indicatif::ProgressBar::hidden() } else { progress::bar(open.len() as u64)? };
     let begin = Instant::now();
     if !open.is_empty() {
@@ -129,12 +131,13 @@ struct Session<'a> {
     args: &'a AnalyzeArgs,
     config: &'a Config,
     annotations: Option<Annotations>,
+    drawings: Arc<Drawings>,
 }
 
 impl<'a> Session<'a> {
     fn new(args: &'a AnalyzeArgs, config: &'a Config, pictures: &[PathBuf]) -> Result<Self, CommandError> {
         let annotations = args.annotate.as_deref().map(|out| Annotations::new(out, pictures)).transpose()?;
-        Ok(Self { args, config, annotations })
+        Ok(Self { args, config, annotations, drawings: Arc::new(Drawings::new(pictures)) })
     }
 
     /// The answer for one picture, and its tile for the contact sheet.
@@ -156,7 +159,7 @@ impl<'a> Session<'a> {
         if drawn {
             let original = Original::of(analyzer.decode(&bytes)?);
             if let Some(annotations) = &self.annotations {
-                original.annotated(&analysis).save(annotations.path_for(picture)?)?;
+                self.drawings.save(&original.annotated(&analysis), &annotations.path_for(picture)?)?;
             }
             tile = self.args.contact_sheet.as_ref().map(|_| original.tile(&name, &analysis));
         }

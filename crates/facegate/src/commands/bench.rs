@@ -332,6 +332,7 @@ impl Load {
 type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
 
 async fn connect(address: SocketAddr) -> Result<Sender, CommandError> {
+    #[expect(clippy::disallowed_methods, reason = "an address, and nobody waits for this program but its user")]
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

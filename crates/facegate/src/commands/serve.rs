@@ -23,8 +23,8 @@ use tokio::net::TcpListener;
 use super::CommandError;
 use super::models::fetch_with_progress;
 use crate::config::{AuthConfig, Config, Loaded, LogConfig, LogFormat};
-use crate::models;
 use crate::parallel::threads;
+use crate::{models, trust};
 
 /// Arguments of `facegate serve`.
 #[derive(Debug, Args)]
@@ -44,6 +44,7 @@ pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
     forbid_core_dumps();
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
+    trust::check(&store)?;
     if args.demo {
         fetch_with_progress(&store, Group::TestPictures)?;
     }
@@ -65,7 +66,8 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     let metrics = metrics_listener(loaded).await?;
     let workers = threads(config.server.workers);
     let files = models::files(store)?;
-    let app = Arc::new(App::new(&config.service(), Arc::clone(&users), workers)?);
+    let settings = config.service();
+    let app = Arc::new(App::new(&settings, Arc::clone(&users), workers)?);
     let tls = tls(&config.server)?;
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() && tls.is_none() {
@@ -75,19 +77,24 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
              put a proxy that encrypts in front"
         );
     }
-    let settings = config.analysis.clone();
+    let analysis = config.analysis.clone();
     let loading = app.prepare(move || -> Result<FaceAnalyzer, CommandError> {
-        let analyzer = models::analyzer(&files, settings, workers)?;
+        let analyzer = models::analyzer(&files, analysis, workers)?;
         analyzer.warm_up()?;
         Ok(analyzer)
     });
     tokio::spawn(reload(users, tls.clone()));
-    let server = &config.server;
-    let connections = Connections::of(server);
+    let connections = Connections::of(&settings);
     if let Some(listener) = metrics {
         tracing::info!(address = %listener.local_addr()?, "metrics are at {METRICS}");
         // Until the program ends: how the last requests finish can be watched.
-        tokio::spawn(serve(listener, Arc::clone(&app).metrics_router(), None, connections, std::future::pending()));
+        tokio::spawn(serve(
+            listener,
+            Arc::clone(&app).metrics_router(),
+            None,
+            connections.clone(),
+            std::future::pending(),
+        ));
     }
     let running = Arc::clone(&app);
     let mut failed = None;

@@ -1,0 +1,201 @@
+//! Failed logins, by the address they came from: what makes each further guess wait.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderValue, StatusCode, header};
+
+use crate::contract::Problem;
+
+/// Each failure of a name from one place doubles that place's wait for it, up to `MAX_PENALTY`.
+const FIRST_PENALTY: Duration = Duration::from_millis(250);
+const MAX_PENALTY: Duration = Duration::from_secs(8);
+
+/// Failures of whatever names after which a place waits for every name: a whole network of callers behind one address
+/// may mistype, and a list of names tried from one address must not keep the checker busy.
+const FREE_FAILURES: u32 = 50;
+
+/// Failures are forgotten after this time without another.
+const MEMORY: Duration = Duration::from_secs(32);
+
+/// Pairs of place and name that are remembered for their failures.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// Failed logins by place and name, and by place alone.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    of_name: HashMap<(IpAddr, String), Count>,
+    of_place: HashMap<IpAddr, Count>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    failures: u32,
+    last: Instant,
+}
+
+impl Count {
+    /// One more failure.
+    fn add<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, Self>, key: K, now: Instant) {
+        if counts.len() >= MAX_REMEMBERED {
+            counts.retain(|_, count| now.saturating_duration_since(count.last) < MAX_PENALTY);
+            if counts.len() >= MAX_REMEMBERED {
+                counts.clear();
+            }
+        }
+        let count = counts.entry(key).or_insert(Self { failures: 0, last: now });
+        let forgotten = now.saturating_duration_since(count.last) > MEMORY;
+        *count = Self { failures: if forgotten { 1 } else { count.failures.saturating_add(1) }, last: now };
+    }
+
+    /// One failure less.
+    fn subtract<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, Self>, key: &K) {
+        // The table may have been emptied since.
+        let Some(count) = counts.get_mut(key) else { return };
+        count.failures = count.failures.saturating_sub(1);
+        if count.failures == 0 {
+            counts.remove(key);
+        }
+    }
+
+    /// How long to wait from `now` on, when the first `free` failures cost nothing.
+    fn wait(&self, free: u32, now: Instant) -> Duration {
+        let Some(doublings) = self.failures.checked_sub(free + 1) else { return Duration::ZERO };
+        let penalty = FIRST_PENALTY.saturating_mul(1 << doublings.min(8)).min(MAX_PENALTY);
+        penalty.saturating_sub(now.saturating_duration_since(self.last))
+    }
+}
+
+impl Failures {
+    /// Whether a place may try a password for a name now.
+    pub(super) fn admit(&self, place: IpAddr, name: &str, now: Instant) -> Result<(), Problem> {
+        let of_name = self.of_name.get(&(place, name.to_owned())).map_or(Duration::ZERO, |count| count.wait(0, now));
+        let of_place = self.of_place.get(&place).map_or(Duration::ZERO, |count| count.wait(FREE_FAILURES, now));
+        let wait = of_name.max(of_place);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let seconds = wait.as_secs() + 1;
+        Err(Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_failed_logins",
+            format!("too many wrong passwords from this address: try again in {seconds} s"),
+        )
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds)))
+    }
+
+    /// One more failure of a place at a name.
+    pub(super) fn count(&mut self, place: IpAddr, name: String, now: Instant) {
+        Count::add(&mut self.of_name, (place, name), now);
+        Count::add(&mut self.of_place, place, now);
+    }
+
+    /// What was counted has turned out to be a failure now: waits run from here.
+    pub(super) fn confirm(&mut self, place: IpAddr, name: &str, now: Instant) {
+        // The tables may have been emptied since.
+        if let Some(count) = self.of_name.get_mut(&(place, name.to_owned())) {
+            count.last = now;
+        }
+        if let Some(count) = self.of_place.get_mut(&place) {
+            count.last = now;
+        }
+    }
+
+    /// Takes one failure back that was none: the login was not looked at.
+    pub(super) fn take_back(&mut self, place: IpAddr, name: &str) {
+        Count::subtract(&mut self.of_name, &(place, name.to_owned()));
+        Count::subtract(&mut self.of_place, &place);
+    }
+
+    /// After a right password: this login was no failure, and those before it count no more for that name. What the place
+    /// has done to other names is not forgiven.
+    pub(super) fn forgive(&mut self, place: IpAddr, name: &str) {
+        self.of_name.remove(&(place, name.to_owned()));
+        Count::subtract(&mut self.of_place, &place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    /// An address of the network for documentation.
+    fn from(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    #[test]
+    fn waits_double_up_to_their_limit_and_are_forgotten() {
+        let (mut failures, mut now) = (Failures::default(), Instant::now());
+        let wait = |failures: &Failures, now| failures.of_name[&(from(1), "ann".to_owned())].wait(0, now);
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            failures.count(from(1), "ann".into(), now);
+            waits.push(wait(&failures, now).as_millis());
+            now += wait(&failures, now);
+            assert!(failures.admit(from(1), "ann", now).is_ok());
+        }
+        assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
+        now += MEMORY + Duration::from_secs(1);
+        failures.count(from(1), "ann".into(), now);
+        assert_eq!(wait(&failures, now), FIRST_PENALTY);
+    }
+
+    #[test]
+    fn an_address_that_tries_many_names_waits_for_all_of_them() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        for number in 0..FREE_FAILURES {
+            assert!(failures.admit(from(1), &number.to_string(), now).is_ok());
+            failures.count(from(1), number.to_string(), now);
+        }
+        assert!(failures.admit(from(1), "ann", now).is_ok());
+        failures.count(from(1), "one too many".into(), now);
+        assert_eq!(failures.admit(from(1), "ann", now).expect_err("slowed").code, "too_many_failed_logins");
+        assert!(failures.admit(from(2), "ann", now).is_ok());
+        // A right password of one's own does not make up for guesses at others.
+        failures.count(from(1), "ann".into(), now);
+        failures.forgive(from(1), "ann");
+        assert!(failures.admit(from(1), "bob", now).is_err());
+    }
+
+    #[test]
+    fn the_table_of_failures_is_bounded() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        for number in 0..3 * MAX_REMEMBERED {
+            failures.count(Ipv6Addr::from_bits((number as u128) << 64).into(), "ann".into(), now);
+        }
+        assert!(failures.of_name.len() <= MAX_REMEMBERED && failures.of_place.len() <= MAX_REMEMBERED);
+    }
+
+    #[test]
+    fn a_wait_runs_from_the_end_of_a_check_however_long_that_took() {
+        let (mut failures, begin) = (Failures::default(), Instant::now());
+        failures.count(from(1), "ann".into(), begin);
+        let end = begin + Duration::from_secs(3);
+        assert!(failures.admit(from(1), "ann", end).is_ok());
+        failures.confirm(from(1), "ann", end);
+        assert!(failures.admit(from(1), "ann", end).is_err());
+        failures.confirm(from(2), "ann", end);
+        assert!(failures.admit(from(2), "ann", end).is_ok(), "what was not counted cannot be confirmed");
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        failures.count(from(1), "ann".into(), now);
+        assert!(failures.admit(from(1), "ann", now).is_err());
+        failures.take_back(from(1), "ann");
+        failures.take_back(from(1), "ann");
+        assert!(failures.admit(from(1), "ann", now).is_ok());
+        assert!(failures.of_name.is_empty() && failures.of_place.is_empty());
+        // Two tried side by side: one was right, the other still counts.
+        failures.count(from(1), "ann".into(), now);
+        failures.count(from(1), "bob".into(), now);
+        failures.forgive(from(1), "ann");
+        assert_eq!(failures.of_place[&from(1)].failures, 1);
+        assert!(failures.admit(from(1), "ann", now).is_ok() && failures.admit(from(1), "bob", now).is_err());
+    }
+}

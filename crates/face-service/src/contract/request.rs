@@ -1,0 +1,381 @@
+//! A detect request: its fields, each judged on its own, and what is wrong with them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{Schema, SchemaFormat};
+
+use super::Problem;
+
+/// A picture to check, and what to answer beside its attributes. Other fields are ignored.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct DetectRequest<'b> {
+    /// The caller's name for this call: 1 to 128 printable characters, echoed in the answer and logged. Send a random
+    /// value, no customer number.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        // What `printable` refuses, but for what lies beyond U+FFFF, which not all readers of patterns understand.
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff]+$"
+    )]
+    pub session_id: Cow<'b, str>,
+    /// The picture: JPEG, PNG, WebP, HEIC, BMP, GIF or TIFF, told from its bytes.
+    #[schema(schema_with = face_image_schema)]
+    pub face_image_base: Cow<'b, str>,
+    /// Whether the cropped face is wanted; `null` is `false`.
+    #[schema(value_type = Option<bool>, default = false)]
+    pub return_face_image: bool,
+    /// Whether every measured value is wanted; `null` is `false`.
+    #[schema(value_type = Option<bool>, default = false)]
+    pub return_details: bool,
+}
+
+/// The longest `sessionId` in characters.
+const MAX_SESSION_ID: usize = 128;
+
+/// The three forms of a picture in a request.
+fn face_image_schema() -> Schema {
+    let form = |title: &str, format: &str, pattern: &str, description: &str| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .title(Some(title))
+            .format(Some(SchemaFormat::Custom(format.into())))
+            .pattern(Some(pattern))
+            .description(Some(description))
+    };
+    AnyOfBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .description(Some("The picture: JPEG, PNG, WebP, HEIC, BMP, GIF or TIFF, told from its bytes."))
+        .item(
+            form(
+                "Base64",
+                "byte",
+                r"^[A-Za-z0-9+/_=\s-]+$",
+                "Standard or URL-safe alphabet, with or without padding; line breaks are allowed.",
+            )
+            .content_encoding("base64"),
+        )
+        .item(form("Data URI", "uri", "^data:[^,]*;base64,", "The declared type is ignored."))
+        .item(form(
+            "Link",
+            "uri",
+            r"^https?://[^/\s]",
+            "To a public server, if links are allowed here. At most 8192 bytes.",
+        ))
+        .build()
+        .into()
+}
+
+/// The fields as they were written, each judged later on its own.
+#[derive(Default)]
+struct RawRequest<'b> {
+    session_id: Option<&'b RawValue>,
+    face_image_base: Option<&'b RawValue>,
+    return_face_image: Option<&'b RawValue>,
+    return_details: Option<&'b RawValue>,
+    /// The name of a field that stands more than once.
+    twice: Option<&'static str>,
+}
+
+/// The names of the fields.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Key {
+    SessionId,
+    FaceImageBase,
+    ReturnFaceImage,
+    ReturnDetails,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for RawRequest<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Derived code would also read the fields from an array by their order, which nobody means.
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = RawRequest<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawRequest<'de>, A::Error> {
+        let mut raw = RawRequest::default();
+        while let Some(key) = map.next_key::<Key>()? {
+            let (name, field) = match key {
+                Key::SessionId => ("sessionId", &mut raw.session_id),
+                Key::FaceImageBase => ("faceImageBase", &mut raw.face_image_base),
+                Key::ReturnFaceImage => ("returnFaceImage", &mut raw.return_face_image),
+                Key::ReturnDetails => ("returnDetails", &mut raw.return_details),
+                Key::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            // Two programs would disagree on which of them counts.
+            if field.replace(map.next_value()?).is_some() {
+                raw.twice = Some(name);
+            }
+        }
+        Ok(raw)
+    }
+}
+
+/// What editors and some libraries write before UTF-8. RFC 8259 lets a reader ignore it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What is wrong with a request, and the `sessionId` if at least that could be read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RequestError {
+    /// The caller's `sessionId`.
+    pub session_id: Option<String>,
+    /// What is wrong.
+    pub problem: Box<Problem>,
+}
+
+impl<'b> DetectRequest<'b> {
+    /// Reads a request. Each field is judged on its own, so that the `sessionId` is known even when another is wrong.
+    pub fn parse(body: &'b [u8]) -> Result<Self, RequestError> {
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        let malformed = |message| Problem::new(StatusCode::BAD_REQUEST, "json_malformed", message);
+        let raw: RawRequest<'b> = serde_json::from_slice(body).map_err(|error| RequestError {
+            session_id: None,
+            problem: Box::new(malformed(format!(
+                "the body is no JSON object with the fields of a detect request (line {}, column {}): send \
+                 {{\"sessionId\": \"…\", \"faceImageBase\": \"…\"}}",
+                error.line(),
+                error.column()
+            ))),
+        })?;
+        let repeated = |name| malformed(format!("the field {name} stands more than once: send each field once"));
+        let session_id = match raw.twice {
+            Some(name @ "sessionId") => Err(repeated(name)),
+            _ => session_id(raw.session_id),
+        }
+        .map_err(|problem| RequestError { session_id: None, problem: Box::new(problem) })?;
+        let rest = || -> Result<(Cow<'b, str>, bool, bool), Problem> {
+            if let Some(name) = raw.twice {
+                return Err(repeated(name));
+            }
+            let face_image_base = text(raw.face_image_base, "faceImageBase")?;
+            if face_image_base.is_empty() {
+                return Err(field("faceImageBase", "is empty: send Base64, a data URI or a link"));
+            }
+            Ok((
+                face_image_base,
+                flag(raw.return_face_image, "returnFaceImage")?,
+                flag(raw.return_details, "returnDetails")?,
+            ))
+        };
+        match rest() {
+            Ok((face_image_base, return_face_image, return_details)) => {
+                Ok(Self { session_id, face_image_base, return_face_image, return_details })
+            }
+            Err(problem) => Err(RequestError { session_id: Some(session_id.into_owned()), problem: Box::new(problem) }),
+        }
+    }
+}
+
+fn session_id(raw: Option<&RawValue>) -> Result<Cow<'_, str>, Problem> {
+    let id = text(raw, "sessionId")?;
+    let length = id.chars().count();
+    if length == 0 || length > MAX_SESSION_ID {
+        let reason = format!("has {length} characters: send 1 to {MAX_SESSION_ID}");
+        return Err(field("sessionId", &reason));
+    }
+    if !id.chars().all(printable) {
+        return Err(field("sessionId", "has characters that cannot be printed: send printable characters only"));
+    }
+    Ok(id)
+}
+
+/// Control characters and line separators would forge log lines; what reorders text, and what nobody sees, would make two
+/// names look like one: all of Unicode 16's Default_Ignorable_Code_Point and of its general category Cf (bidirectional
+/// marks, joiners, tags, variation selectors, fillers), the blank Braille pattern, and what is no character.
+fn printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+                | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}'
+                | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn text<'b>(raw: Option<&'b RawValue>, name: &'static str) -> Result<Cow<'b, str>, Problem> {
+    let raw = raw.ok_or_else(|| field(name, "is missing: it is a required string"))?.get();
+    // Without escapes the text is borrowed: pictures are megabytes.
+    if let Ok(plain) = serde_json::from_str::<&'b str>(raw) {
+        return Ok(Cow::Borrowed(plain));
+    }
+    match serde_json::from_str::<String>(raw) {
+        Ok(text) => Ok(Cow::Owned(text)),
+        Err(_) => Err(field(name, "is no string: send a JSON string")),
+    }
+}
+
+fn flag(raw: Option<&RawValue>, name: &'static str) -> Result<bool, Problem> {
+    match raw.map(RawValue::get) {
+        None | Some("null" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(field(name, "is no boolean: send true or false, or leave it out")),
+    }
+}
+
+fn field(name: &'static str, reason: &str) -> Problem {
+    let code = match name {
+        "sessionId" => "session_id_invalid",
+        "faceImageBase" => "face_image_base_invalid",
+        "returnFaceImage" => "return_face_image_invalid",
+        _ => "return_details_invalid",
+    };
+    Problem::new(StatusCode::BAD_REQUEST, code, format!("{name} {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(body: &str) -> RequestError {
+        DetectRequest::parse(body.as_bytes()).expect_err(body)
+    }
+
+    #[test]
+    fn reads_a_request_and_ignores_unknown_fields() {
+        let body = br#"{"sessionId":"a","faceImageBase":"AAAA","returnFaceImage":true,"more":{"x":[1]}}"#;
+        let request = DetectRequest::parse(body).expect("valid");
+        assert_eq!((&*request.session_id, &*request.face_image_base), ("a", "AAAA"));
+        assert!(request.return_face_image && !request.return_details);
+        assert!(matches!(request.face_image_base, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn line_breaks_in_the_base64_survive_their_json_escapes() {
+        let request = DetectRequest::parse(br#"{"sessionId":"a","faceImageBase":"AA\r\nAA"}"#).expect("valid");
+        assert_eq!(request.face_image_base, "AA\r\nAA");
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_and_the_session_id_kept() {
+        let cases = [
+            (r#"{"sessionId":"s"}"#, "face_image_base_invalid"),
+            (r#"{"sessionId":"s","faceImageBase":null}"#, "face_image_base_invalid"),
+            (r#"{"sessionId":"s","faceImageBase":""}"#, "face_image_base_invalid"),
+            (r#"{"sessionId":"s","faceImageBase":7}"#, "face_image_base_invalid"),
+            (r#"{"sessionId":"s","faceImageBase":["A"]}"#, "face_image_base_invalid"),
+            (r#"{"sessionId":"s","faceImageBase":"AAAA","returnFaceImage":"true"}"#, "return_face_image_invalid"),
+            (r#"{"sessionId":"s","faceImageBase":"AAAA","returnFaceImage":1}"#, "return_face_image_invalid"),
+            (r#"{"sessionId":"s","faceImageBase":"AAAA","returnDetails":{}}"#, "return_details_invalid"),
+        ];
+        for (body, code) in cases {
+            let error = problem(body);
+            assert_eq!((error.session_id.as_deref(), error.problem.code), (Some("s"), code), "{body}");
+            assert_eq!(error.problem.status, StatusCode::BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn a_session_id_is_one_to_128_printable_characters() {
+        let request = |id: &str| format!(r#"{{"sessionId":{},"faceImageBase":"AAAA"}}"#, serde_json::json!(id));
+        for good in ["x", "ü", &"é".repeat(128), "a b/c:d\"\\"] {
+            assert_eq!(DetectRequest::parse(request(good).as_bytes()).expect(good).session_id, good);
+        }
+        for bad in ["", "a\nb", "a\0", "\u{202e}x", &"x".repeat(129)] {
+            assert_eq!(problem(&request(bad)).problem.code, "session_id_invalid", "{bad:?}");
+        }
+        for bad in [r#"{"sessionId":5,"faceImageBase":"AAAA"}"#, r#"{"faceImageBase":"AAAA"}"#] {
+            assert_eq!(problem(bad).problem.code, "session_id_invalid", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_session_id_has_nothing_that_reorders_or_hides() {
+        // The marks of Unicode's Bidi_Control, and what is drawn as nothing.
+        let reorder = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'];
+        let hide = [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{2060}',
+            '\u{2064}',
+            '\u{206f}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e007f}',
+            '\u{e0100}',
+        ];
+        for mark in reorder.into_iter().chain(hide) {
+            for id in [format!("a{mark}b"), mark.to_string()] {
+                let body = serde_json::json!({ "sessionId": id, "faceImageBase": "AAAA" }).to_string();
+                assert_eq!(problem(&body).problem.code, "session_id_invalid", "{:x}", mark as u32);
+            }
+        }
+        for good in ["فارسی", "日本語", "é\u{301}", "a\u{a0}b", "\u{1f600}", "\u{fffd}"] {
+            let body = serde_json::json!({ "sessionId": good, "faceImageBase": "AAAA" }).to_string();
+            assert_eq!(DetectRequest::parse(body.as_bytes()).expect(good).session_id, good);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_body_is_ignored() {
+        let body = b"\xef\xbb\xbf{\"sessionId\":\"a\",\"faceImageBase\":\"AAAA\"}";
+        assert_eq!(DetectRequest::parse(body).expect("valid").face_image_base, "AAAA");
+        let twice = "\u{feff}\u{feff}{\"sessionId\":\"a\",\"faceImageBase\":\"AAAA\"}";
+        assert_eq!(problem(twice).problem.code, "json_malformed");
+    }
+
+    #[test]
+    fn a_field_that_stands_twice_is_refused_by_name() {
+        let cases = [
+            (r#"{"sessionId":"a","sessionId":"a","faceImageBase":"AAAA"}"#, "sessionId", None),
+            (r#"{"sessionId":"a","faceImageBase":"AAAA","faceImageBase":"BBBB"}"#, "faceImageBase", Some("a")),
+            (r#"{"sessionId":"a","faceImageBase":"AAAA","face\u0049mageBase":"BBBB"}"#, "faceImageBase", Some("a")),
+            (
+                r#"{"returnDetails":null,"sessionId":"a","faceImageBase":"AAAA","returnDetails":true}"#,
+                "returnDetails",
+                Some("a"),
+            ),
+        ];
+        for (body, name, session_id) in cases {
+            let error = problem(body);
+            assert_eq!((error.problem.code, error.session_id.as_deref()), ("json_malformed", session_id), "{body}");
+            assert!(error.problem.message.contains(name), "{}", error.problem.message);
+        }
+        // Of fields that mean nothing here nothing is asked.
+        assert!(DetectRequest::parse(br#"{"x":1,"x":2,"sessionId":"a","faceImageBase":"AAAA"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_malformed() {
+        let nested = "[".repeat(100_000);
+        for bad in ["", "{", "[]", " [\"a\", \"AAAA\"]", "7", "null", "{\"sessionId\":\"a\"", nested.as_str()] {
+            assert_eq!(problem(bad).problem.code, "json_malformed");
+        }
+        assert_eq!(DetectRequest::parse(b"\xff\xfe{}").expect_err("no UTF-8").problem.code, "json_malformed");
+    }
+}

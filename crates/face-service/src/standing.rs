@@ -1,0 +1,153 @@
+//! How a connection stands: whether somebody waits for an answer on it, and since when nobody does.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{Notify, watch};
+
+/// What the listener, the wire and the request know of one connection.
+#[derive(Debug)]
+pub struct Standing {
+    state: Mutex<State>,
+    ended: Notify,
+    /// The caller has closed his half while his request was being answered.
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Since when nothing is done for the caller; `None` while something is.
+    idle: Option<Idle>,
+    /// An answer is made and not yet sent.
+    answered: bool,
+    /// Bytes of a request that was answered before it was read.
+    unread: usize,
+}
+
+/// A connection on which the caller is to do something. Those that are least are ended first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Idle {
+    /// No request is being answered since then.
+    Nothing(Instant),
+    /// An answer waits to be taken since then.
+    Answer(Instant),
+}
+
+impl Default for Standing {
+    /// A connection that has just been opened: idle, since nothing has been asked.
+    fn default() -> Self {
+        let state = State { idle: Some(Idle::Nothing(Instant::now())), answered: false, unread: 0 };
+        Self { state: Mutex::new(state), ended: Notify::new(), closed: watch::Sender::new(false) }
+    }
+}
+
+impl Standing {
+    /// The header of a request has arrived.
+    pub fn asked(&self) {
+        let mut state = self.state();
+        (state.idle, state.answered) = (None, false);
+        self.closed.send_replace(false);
+    }
+
+    /// The caller sends nothing more. Whether that is still to be held back: who has asked, and only listens now, gets his
+    /// answer.
+    pub fn closed(&self) -> bool {
+        let hold = self.state().idle.is_none();
+        if hold {
+            self.closed.send_replace(true);
+        }
+        hold
+    }
+
+    /// Waits until [`closed`](Self::closed) was said of this request: what has not come by then will not come.
+    pub async fn nothing_more(&self) {
+        // The sender lives as long as this.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// Its answer is made.
+    pub fn answered(&self) {
+        self.state().answered = true;
+    }
+
+    /// All that was to be sent is sent.
+    pub fn sent(&self) {
+        let mut state = self.state();
+        if state.answered {
+            (state.idle, state.answered) = (Some(Idle::Nothing(Instant::now())), false);
+        }
+    }
+
+    /// An answer, or the rest of one, waits to be taken.
+    pub fn stalled(&self) {
+        let mut state = self.state();
+        if state.answered && state.idle.is_none() {
+            state.idle = Some(Idle::Answer(Instant::now()));
+        }
+    }
+
+    /// Whether the connection is idle, and since when.
+    pub fn idle(&self) -> Option<Idle> {
+        self.state().idle
+    }
+
+    /// The request was answered although up to `most` bytes of it are still to come: they are to be read and thrown away,
+    /// since closing a connection with unread data resets it and the answer with it.
+    pub fn leave_unread(&self, most: usize) {
+        self.state().unread = most;
+    }
+
+    /// How many such bytes there may be.
+    pub fn unread(&self) -> usize {
+        self.state().unread
+    }
+
+    /// Ends the connection.
+    pub fn end(&self) {
+        self.ended.notify_one();
+    }
+
+    /// Waits for [`end`](Self::end).
+    pub async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_callers_half_is_held_back_while_he_waits() {
+        let standing = Standing::default();
+        assert!(!standing.closed(), "nobody waits");
+        standing.asked();
+        let silent = tokio::time::timeout(std::time::Duration::ZERO, standing.nothing_more()).await;
+        assert!(silent.is_err(), "it is not closed yet");
+        assert!(standing.closed());
+        standing.nothing_more().await;
+        standing.answered();
+        standing.sent();
+        assert!(!standing.closed());
+    }
+
+    #[test]
+    fn a_connection_is_busy_from_the_question_until_the_answer_is_sent() {
+        let standing = Standing::default();
+        assert!(standing.idle().is_some());
+        standing.asked();
+        standing.sent();
+        assert!(standing.idle().is_none(), "what was sent was no answer");
+        standing.answered();
+        assert!(standing.idle().is_none(), "it is still to be sent");
+        standing.stalled();
+        assert!(matches!(standing.idle(), Some(Idle::Answer(_))));
+        assert!(Standing::default().idle() < standing.idle(), "what waits for nothing goes first");
+        standing.sent();
+        assert!(matches!(standing.idle(), Some(Idle::Nothing(_))));
+    }
+}

@@ -1,0 +1,155 @@
+//! Where drawn pictures are written, and what they may never replace.
+
+use std::collections::HashSet;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Cursor, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use image::{ImageError, ImageFormat, RgbImage};
+
+/// A drawing is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum DrawingError {
+    /// It would take the place of a picture that is analysed.
+    #[error("{0} is a picture of this run and is not overwritten: give another file or folder for what is drawn")]
+    Source(PathBuf),
+    /// It would be written wherever a link leads.
+    #[error("{0} is a symbolic link, which is not followed: give another file or folder for what is drawn")]
+    Link(PathBuf),
+    /// It cannot be encoded.
+    #[error("{path} cannot be drawn: {source}")]
+    Image {
+        /// Where to.
+        path: PathBuf,
+        /// Why.
+        source: ImageError,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The pictures of a run, none of which is ever overwritten.
+#[derive(Debug)]
+pub struct Drawings {
+    sources: Vec<PathBuf>,
+    /// What identifies their files, by whatever names; read when it is first needed.
+    files: OnceLock<HashSet<Identity>>,
+}
+
+/// Device and inode.
+#[cfg(unix)]
+type Identity = (u64, u64);
+
+/// The path without links.
+#[cfg(not(unix))]
+type Identity = PathBuf;
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<Identity> {
+    fs::canonicalize(path).ok()
+}
+
+impl Drawings {
+    /// Of a run with these pictures.
+    pub fn new(sources: &[PathBuf]) -> Self {
+        Self { sources: sources.to_vec(), files: OnceLock::new() }
+    }
+
+    /// Writes a picture, PNG or JPEG by its name. A file that is there is replaced as a whole, unless it is a picture of
+    /// this run or a symbolic link.
+    pub fn save(&self, picture: &RgbImage, path: &Path) -> Result<(), DrawingError> {
+        if let Ok(there) = fs::symlink_metadata(path) {
+            if there.file_type().is_symlink() {
+                return Err(DrawingError::Link(path.to_owned()));
+            }
+            let files = self.files.get_or_init(|| self.sources.iter().filter_map(|path| identity(path)).collect());
+            if identity(path).is_some_and(|file| files.contains(&file)) {
+                return Err(DrawingError::Source(path.to_owned()));
+            }
+        }
+        let image = |source| DrawingError::Image { path: path.to_owned(), source };
+        let format = ImageFormat::from_path(path).map_err(image)?;
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).map_err(image)?;
+        // Beside and renamed: a link that appears meanwhile is replaced and not followed, and no half picture is left.
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{}.part", std::process::id()));
+        let part = path.with_file_name(name);
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(&part)?;
+            file.write_all(bytes.get_ref())?;
+            fs::rename(&part, path)
+        })();
+        written.map_err(|source| {
+            // What is left of it helps nobody; it may not even be there.
+            let _ = fs::remove_file(&part);
+            DrawingError::Write { path: path.to_owned(), source }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture() -> RgbImage {
+        RgbImage::new(3, 2)
+    }
+
+    #[test]
+    fn a_picture_of_the_run_is_never_replaced_by_whatever_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = folder.path().join("a.png");
+        fs::write(&source, b"the only copy").expect("writes");
+        let drawings = Drawings::new(std::slice::from_ref(&source));
+        assert!(matches!(drawings.save(&picture(), &source), Err(DrawingError::Source(_))));
+        let same = folder.path().join("sub/../a.png");
+        fs::create_dir(folder.path().join("sub")).expect("a folder");
+        assert!(matches!(drawings.save(&picture(), &same), Err(DrawingError::Source(_))));
+        let hard = folder.path().join("hard.png");
+        fs::hard_link(&source, &hard).expect("links");
+        #[cfg(unix)]
+        assert!(matches!(drawings.save(&picture(), &hard), Err(DrawingError::Source(_))));
+        assert_eq!(fs::read(&source).expect("reads"), b"the only copy");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [elsewhere, link] = ["elsewhere", "link.png"].map(|name| folder.path().join(name));
+        fs::write(&elsewhere, b"not ours").expect("writes");
+        std::os::unix::fs::symlink(&elsewhere, &link).expect("links");
+        assert!(matches!(Drawings::new(&[]).save(&picture(), &link), Err(DrawingError::Link(_))));
+        fs::remove_file(&elsewhere).expect("removes");
+        assert!(matches!(Drawings::new(&[]).save(&picture(), &link), Err(DrawingError::Link(_))));
+        assert!(!elsewhere.exists());
+    }
+
+    #[test]
+    fn an_older_drawing_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("drawn.png");
+        let drawings = Drawings::new(&[]);
+        for _ in 0..2 {
+            drawings.save(&picture(), &path).expect("saves");
+        }
+        assert!(matches!(drawings.save(&picture(), &folder.path().join("drawn.xyz")), Err(DrawingError::Image { .. })));
+        assert_eq!(image::open(&path).expect("a picture").to_rgb8().dimensions(), (3, 2));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+}
