@@ -126,7 +126,6 @@ def main():
 
     limit = float(output("config", "analysis.limits.max_decode_ms").split("#")[0].split("=")[-1]) / 1000
     portrait = pathlib.Path(output("models", "path")) / "pictures" / "demo-portrait.jpg"
-    good = body(portrait.read_bytes())
     pictures = list(costly()) + [(path.name, path.read_bytes()) for path in options.also]
     attacks = [(name, body(picture)) for name, picture in pictures]
     with tempfile.NamedTemporaryFile("w", suffix=".users") as users:
@@ -134,7 +133,8 @@ def main():
             users.write(output("hash-password", name, input=PASSWORD) + "\n")
         users.flush()
         os.environ["FACEGATE_USERS_FILE"] = users.name
-        service = Service(options.facegate, random.randrange(20_000, 30_000), login=False)
+        service = Service(options.facegate, random.randrange(20_000, 30_000), "--demo", login=False)
+        good = body(portrait.read_bytes())
         passed = run(options, service, limit, good, attacks)
         service.stop()
     sys.exit(0 if passed else 1)
