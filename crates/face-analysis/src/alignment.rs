@@ -1,6 +1,7 @@
 //! Geometry between a picture and what a network sees of it: resizing, similarity transforms, face chips.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -169,12 +170,16 @@ impl FaceView {
         out.resize(start + 3 * plane, 0.0);
         let (red, rest) = out[start..].split_at_mut(plane);
         let (green, blue) = rest.split_at_mut(plane);
-        for y in 0..height {
-            for x in 0..width {
-                let p = from_chip.apply([x as f32 + 0.5, y as f32 + 0.5]);
-                let value = level.at([(p[0] - self.left) * level.scale[0], (p[1] - self.top) * level.scale[1]]);
-                let at = y * width + x;
-                (red[at], green[at], blue[at]) = (value[0], value[1], value[2]);
+        let rows = red.chunks_exact_mut(width).zip(green.chunks_exact_mut(width)).zip(blue.chunks_exact_mut(width));
+        let step = [from_chip.a * level.scale[0], from_chip.b * level.scale[1]];
+        for (y, ((red, green), blue)) in rows.enumerate() {
+            let p = from_chip.apply([0.5, y as f32 + 0.5]);
+            let begin = [(p[0] - self.left) * level.scale[0], (p[1] - self.top) * level.scale[1]];
+            let inside = level.inside(begin, step, width);
+            for (x, ((red, green), blue)) in red.iter_mut().zip(green).zip(blue).enumerate() {
+                let at = [begin[0] + step[0] * x as f32, begin[1] + step[1] * x as f32];
+                let value = if inside.contains(&x) { level.at_inside(at) } else { level.at(at) };
+                (*red, *green, *blue) = (value[0], value[1], value[2]);
             }
         }
     }
@@ -216,6 +221,51 @@ impl Level {
         let scale =
             [self.scale[0] * small_width as f32 / width as f32, self.scale[1] * small_height as f32 / height as f32];
         Self { pixels, scale }
+    }
+
+    /// Which of `count` samples, the first at `begin` and each next one `step` further (view coordinates), lie between the
+    /// centres of the outermost pixels.
+    fn inside(&self, begin: [f32; 2], step: [f32; 2], count: usize) -> Range<usize> {
+        let sides = [self.pixels.width(), self.pixels.height()];
+        let mut range = 0..count;
+        for ((begin, step), side) in begin.into_iter().zip(step).zip(sides) {
+            let (first, last) = (0.5 - begin, side as f32 - 0.5 - begin);
+            if step.abs() < 1e-6 {
+                // All samples have this coordinate.
+                if !(first <= 0.0 && last > 0.0) {
+                    return 0..0;
+                }
+                continue;
+            }
+            let (near, far) = if step > 0.0 { (first / step, last / step) } else { (last / step, first / step) };
+            // Casts of what is negative or no number give 0.
+            range.start = range.start.max(near.ceil() as usize);
+            range.end = range.end.min(far.floor().max(0.0) as usize);
+        }
+        range
+    }
+
+    /// Bilinear sample at view coordinates between the centres of the outermost pixels: what `at` gives there, without
+    /// asking for each neighbour whether it exists.
+    fn at_inside(&self, p: [f32; 2]) -> [f32; 3] {
+        let (x, y) = (p[0] - 0.5, p[1] - 0.5);
+        let (column, row) = (x as u32 as usize, y as u32 as usize);
+        let (fx, fy) = (x - column as f32, y - row as f32);
+        let stride = 3 * self.pixels.width();
+        let begin = row * stride + 3 * column;
+        let data = self.pixels.data();
+        let pair = |from: usize| data.get(from..).and_then(|rest| rest.first_chunk::<6>());
+        let (Some(upper), Some(lower)) = (pair(begin), pair(begin + stride)) else { return self.at(p) };
+        let mut sum = [0.0; 3];
+        for (channel, value) in sum.iter_mut().enumerate() {
+            let along = |row: &[u8; 6]| {
+                let (near, far) = (f32::from(row[channel]), f32::from(row[channel + 3]));
+                near + (far - near) * fx
+            };
+            let (above, below) = (along(upper), along(lower));
+            *value = above + (below - above) * fy;
+        }
+        sum
     }
 
     /// Bilinear sample at view coordinates; outside, and at NaN, the edge repeats.
@@ -286,6 +336,26 @@ mod tests {
             assert_eq!(&chip[..4], [80.0, 84.0, 88.0, 92.0], "orientation {number}");
             assert_eq!(chip[12], 60.0);
         }
+    }
+
+    #[test]
+    fn samples_between_the_outermost_pixels_are_those_of_the_careful_way() {
+        let data = (0..40_usize * 60 * 3).map(|i| (i * 31 % 253) as u8).collect();
+        let level = Level { pixels: Pixels::new(60, 40, data).expect("sizes fit"), scale: [1.0; 2] };
+        for (begin, step) in [([-3.0, 7.3], [0.9, 0.2]), ([70.0, 45.0], [-1.1, -0.7]), ([5.0, 5.0], [0.0, 0.5])] {
+            let inside = level.inside(begin, step, 100);
+            assert!(inside.len() > 20, "{inside:?}");
+            for x in 0..100 {
+                let at = [begin[0] + step[0] * x as f32, begin[1] + step[1] * x as f32];
+                let between = at[0] >= 0.5 && at[0] < 59.5 && at[1] >= 0.5 && at[1] < 39.5;
+                assert!(between || !inside.contains(&x), "{at:?}");
+                if inside.contains(&x) {
+                    assert_eq!(level.at_inside(at), level.at(at));
+                }
+            }
+        }
+        assert!(level.inside([f32::NAN; 2], [0.5; 2], 100).is_empty());
+        assert!(level.inside([5.0; 2], [f32::NAN; 2], 100).is_empty());
     }
 
     proptest! {

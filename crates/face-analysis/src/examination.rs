@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use crate::age_gender::{AttributeEstimator, Attributes};
 use crate::alignment::FaceView;
 use crate::crop::face_jpeg;
-use crate::detection::{Detection, Detector, Found};
+use crate::detection::{Detection, FaceFinder, Found};
 use crate::inference::{Clock, InferenceError};
 use crate::landmarks::Landmarks;
 use crate::liveness::Liveness;
-use crate::models::Engine;
 use crate::occlusion::OcclusionDetector;
+use crate::pose::FaceGeometry;
 use crate::report::{
     Analysis, Details, DetectedFace, Extent, Face, ImageDetails, LivenessDetails, MODELS, Margins, QualityComponent,
     Rectangle, Rejection, StageTime, Verdict,
@@ -64,45 +64,37 @@ impl<'r> Examination<'r> {
         result
     }
 
-    /// Finds faces and measures the main face's size and place.
-    pub(crate) fn detection(&mut self, picture: &Picture, detector: &mut Detector) -> Result<(), InferenceError> {
-        let found = self.time("detect", || detector.detect(picture))?;
+    /// Finds faces, and measures size and place, pose and pupils of the main one.
+    pub(crate) fn detection(
+        &mut self,
+        picture: &Picture,
+        finder: &mut FaceFinder,
+        occlusion: &mut OcclusionDetector,
+        geometry: &FaceGeometry,
+    ) -> Result<(), InferenceError> {
+        let begin = Instant::now();
+        let mut found = finder.find(picture, occlusion)?;
+        self.timings.push(StageTime { stage: "detect", time: begin.elapsed().saturating_sub(found.mesh_time) });
+        if !found.mesh_time.is_zero() {
+            self.timings.push(StageTime { stage: "landmarks", time: found.mesh_time });
+        }
         self.measured.faces = found.faces.len();
         if let Some(main) = found.faces.first() {
             let size = found.upright.size((picture.pixels.width(), picture.pixels.height()));
             let (width, height) = (size.0 as f32, size.1 as f32);
-            let e = main.extent;
-            self.measured.second_face = found.faces.get(1).map(|second| second.extent.height / e.height);
+            let e = main.detection.extent;
+            self.measured.second_face = found.faces.get(1).map(|second| second.detection.extent.height / e.height);
             self.measured.face_side = Some(e.width.min(e.height));
             self.measured.face_area = Some(e.width * e.height / (width * height));
             self.measured.margins = Some(margins(e, size));
             self.measured.surrounding = Some((width / e.width).min(height / e.height));
         }
-        self.found = Some(found);
-        self.judge();
-        Ok(())
-    }
-
-    /// Finds the dense landmarks and measures the head's pose and the distance of the pupils.
-    ///
-    /// Also runs when the face's place already broke a rule: too small a face goes before that.
-    pub(crate) fn landmarks(&mut self, picture: &Picture, engine: &mut Engine) -> Result<(), InferenceError> {
-        let too_many = self.rejection.as_ref().is_some_and(|r| r.word <= RejectionWord::TooManyFaces);
-        if too_many && !self.wanted.details {
-            return Ok(());
+        if let Some((view, landmarks)) = found.main.take() {
+            self.measured.interpupillary_distance = Some(landmarks.interpupillary_distance());
+            self.measured.pose = geometry.pose(&landmarks.points);
+            (self.view, self.landmarks) = (Some(view), Some(landmarks));
         }
-        let Some((upright, face)) = self.main_face() else {
-            return Ok(());
-        };
-        let (view, landmarks) = self.time("landmarks", || {
-            let view = FaceView::cut(&picture.pixels, upright, face.extent);
-            let landmarks = engine.landmarker.run(&view, &face);
-            landmarks.map(|landmarks| (view, landmarks))
-        })?;
-        self.measured.interpupillary_distance = Some(landmarks.interpupillary_distance());
-        self.measured.pose = engine.geometry.pose(&landmarks.points);
-        self.view = Some(view);
-        self.landmarks = Some(landmarks);
+        self.found = Some(found);
         self.judge();
         Ok(())
     }
@@ -183,10 +175,10 @@ impl<'r> Examination<'r> {
         self.rejection.is_some() && !self.wanted.details
     }
 
-    /// The largest face, and what brings the stored picture into the position in which it is upright.
+    /// The main face, and what brings the stored picture into the position in which it is upright.
     fn main_face(&self) -> Option<(Orientation, Detection)> {
         let found = self.found.as_ref()?;
-        Some((found.upright, *found.faces.first()?))
+        Some((found.upright, found.faces.first()?.detection))
     }
 
     fn verdict(&mut self, picture: &Picture) -> Result<Verdict, AnalysisError> {
@@ -230,9 +222,14 @@ impl<'r> Examination<'r> {
             faces: faces
                 .iter()
                 .map(|face| DetectedFace {
-                    score: face.score,
-                    extent: as_seen(picture, upright, face.extent),
-                    keypoints: face.keypoints.map(point),
+                    score: face.detection.score,
+                    closer_score: face.evidence.closer,
+                    landmark_confidence: face.evidence.presence,
+                    covered: face.evidence.covered,
+                    disagreement: face.evidence.disagreement,
+                    certainty: face.evidence.certainty(),
+                    extent: as_seen(picture, upright, face.detection.extent),
+                    keypoints: face.detection.keypoints.map(point),
                 })
                 .collect(),
             landmarks: self.landmarks.as_ref().map(|landmarks| {
@@ -245,7 +242,9 @@ impl<'r> Examination<'r> {
             landmark_confidence: self.landmarks.as_ref().map(|landmarks| landmarks.presence),
             interpupillary_distance: self.measured.interpupillary_distance,
             pose: self.measured.pose,
-            margins: faces.first().map(|face| margins(as_seen(picture, upright, face.extent), picture.seen_size())),
+            margins: faces
+                .first()
+                .map(|face| margins(as_seen(picture, upright, face.detection.extent), picture.seen_size())),
             rules: self.rules.judge(&self.measured),
             liveness: self.liveness.clone(),
             occlusion_probability: self.measured.occlusion,

@@ -13,6 +13,16 @@ const SPAN: f32 = 1.5;
 /// Points per face: 468 of the mesh, then five for each iris.
 pub(crate) const POINTS: usize = 478;
 
+/// Where the network's input shows the upper face, from the eyebrows to the tip of the nose, and the side of a cell in which
+/// shading is looked for, in pixels. The lower face may be behind a mask of one colour.
+const UPPER_FACE: [std::ops::Range<usize>; 2] = [74..182, 69..141];
+const CELL: usize = 12;
+
+/// A cell whose brightness spans less than this, of 255, has no shading. Cells that are black or white show nothing.
+const SHADING: f32 = 3.0;
+const BLACK: f32 = 8.0;
+const WHITE: f32 = 247.0;
+
 /// Centre of the iris on the person's right and left.
 const PUPILS: [usize; 2] = [468, 473];
 
@@ -70,5 +80,26 @@ impl Landmarker {
             .collect();
         let presence = outputs.get("presence")?.first().copied().unwrap_or(0.0);
         Ok(Landmarks { points, presence })
+    }
+
+    /// The share of the upper face without any shading, 0 to 1, in what the last run saw: skin has some, a drawing has none.
+    pub(crate) fn flat_share(&self) -> f32 {
+        let [columns, rows] = UPPER_FACE;
+        let luma = |at: usize| {
+            let channel = |i: usize| self.input.get(i * INPUT * INPUT + at).copied().unwrap_or(0.0);
+            255.0 * (0.299 * channel(0) + 0.587 * channel(1) + 0.114 * channel(2))
+        };
+        let (mut cells, mut flat) = (0, 0);
+        for top in rows.step_by(CELL) {
+            for left in columns.clone().step_by(CELL) {
+                let inside = (0..CELL * CELL).map(|i| luma((top + i / CELL) * INPUT + left + i % CELL));
+                let (least, most) = inside.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)));
+                if most >= BLACK && least <= WHITE {
+                    cells += 1;
+                    flat += usize::from(most - least <= SHADING);
+                }
+            }
+        }
+        flat as f32 / cells.max(1) as f32
     }
 }

@@ -8,9 +8,11 @@
 
 mod age_gender;
 mod alignment;
+mod confirmation;
 mod crop;
 pub mod detection;
 mod examination;
+mod face_box;
 mod inference;
 mod landmarks;
 mod liveness;
@@ -159,14 +161,14 @@ impl FaceAnalyzer {
     pub fn analyze(&self, bytes: &[u8], wanted: Wanted) -> Result<Analysis, AnalysisError> {
         let mut examination = Examination::new(&self.rules, wanted);
         let picture = examination.time("decode", || self.decoder.decode(bytes))?;
-        let mut engine = self.engines.take();
-        examination.detection(&picture, &mut engine.detector)?;
-        examination.landmarks(&picture, &mut engine)?;
+        let mut borrowed = self.engines.take();
+        let engine = &mut *borrowed;
+        examination.detection(&picture, &mut engine.finder, &mut engine.occlusion, &engine.geometry)?;
         examination.occlusion(&mut engine.occlusion)?;
         examination.liveness(&picture, &mut engine.liveness)?;
         examination.attributes(&mut engine.attributes)?;
         examination.inference(&engine.clock);
-        drop(engine);
+        drop(borrowed);
         examination.quality(&picture);
         let analysis = examination.finish(&picture);
         self.decoder.recycle(picture);

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use crate::Settings;
 use crate::age_gender::AttributeEstimator;
 use crate::alignment::FaceView;
-use crate::detection::{Detection, Detector};
+use crate::detection::{Detection, FaceFinder};
 use crate::inference::{Blueprint, Clock, InferenceError, Network, Runtime};
 use crate::landmarks::Landmarker;
 use crate::liveness::Liveness;
@@ -60,8 +60,7 @@ pub enum LoadError {
 /// All networks of one analysis.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) detector: Detector,
-    pub(crate) landmarker: Landmarker,
+    pub(crate) finder: FaceFinder,
     pub(crate) geometry: FaceGeometry,
     pub(crate) occlusion: OcclusionDetector,
     pub(crate) liveness: Liveness,
@@ -107,8 +106,11 @@ impl Engine {
         let clock = Clock::default();
         let network = |blueprint: &Blueprint| Network::load(blueprint, &clock);
         Ok(Self {
-            detector: Detector::new(network(&blueprints.detector)?, settings.detection.clone()),
-            landmarker: Landmarker::new(network(&blueprints.landmarks)?),
+            finder: FaceFinder::new(
+                network(&blueprints.detector)?,
+                Landmarker::new(network(&blueprints.landmarks)?),
+                settings.detection.clone(),
+            ),
             geometry: blueprints.geometry.clone(),
             occlusion: OcclusionDetector::new(network(&blueprints.occlusion)?),
             liveness: Liveness::new(
@@ -131,12 +133,12 @@ impl Engine {
         let upright = Orientation::UPRIGHT;
         let picture =
             Picture { pixels: Pixels::black(640, 480), orientation: upright, exif_orientation: 1, format: "none" };
-        self.detector.detect(&picture)?;
+        self.finder.find(&picture, &mut self.occlusion)?;
         let extent = Extent { left: 240.0, top: 140.0, width: 160.0, height: 200.0 };
         let keypoints = [[285.0, 220.0], [355.0, 220.0], [320.0, 260.0], [290.0, 300.0], [350.0, 300.0]];
         let face = Detection { score: 1.0, extent, keypoints };
         let view = FaceView::cut(&picture.pixels, upright, extent);
-        let landmarks = self.landmarker.run(&view, &face)?;
+        let landmarks = self.finder.landmarks(&view, &face)?;
         self.occlusion.run(&view, &face)?;
         self.liveness.judge(&picture.pixels, upright, extent, 2.4)?;
         self.attributes.run(&view, &landmarks)?;

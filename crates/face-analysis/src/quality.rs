@@ -232,7 +232,9 @@ fn margin_below(c: &Capture<'_>) -> Option<f64> {
 
 /// Root of the second largest face's area relative to the largest's; 0 when there is one face (SingleFacePresent.cpp).
 fn second_face(c: &Capture<'_>) -> Option<f64> {
-    let area = |i: usize| c.found.faces.get(i).map(|f| f64::from(f.extent.width) * f64::from(f.extent.height));
+    let area = |i: usize| {
+        c.found.faces.get(i).map(|f| f64::from(f.detection.extent.width) * f64::from(f.detection.extent.height))
+    };
     let largest = area(0).filter(|a| *a > 0.0)?;
     Some((area(1).unwrap_or(0.0) / largest).max(0.0).sqrt())
 }
@@ -646,7 +648,10 @@ fn stored_area(c: &Capture<'_>, [left, top]: [f64; 2], [width, height]: [f64; 2]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::Detection;
+    use std::time::Duration;
+
+    use crate::confirmation::Evidence;
+    use crate::detection::{Detection, Face};
     use crate::landmarks::POINTS;
     use crate::report::Extent;
 
@@ -677,8 +682,10 @@ mod tests {
         Landmarks { points, presence: 1.0 }
     }
 
-    fn detection(extent: Extent) -> Detection {
-        Detection { score: 0.9, extent, keypoints: [[0.0; 2]; 5] }
+    fn face(extent: Extent) -> Face {
+        let evidence =
+            Evidence { score: 0.9, closer: None, presence: 1.0, covered: None, disagreement: 0.0, flat: 0.0 };
+        Face { detection: Detection { score: 0.9, extent, keypoints: [[0.0; 2]; 5] }, evidence }
     }
 
     fn drawn(colour: impl Fn(usize, usize) -> u8) -> Pixels {
@@ -700,7 +707,8 @@ mod tests {
         let view = FaceView::cut(&pixels, upright, FACE);
         let picture = Picture { pixels, orientation: upright, exif_orientation: exif, format: "png" };
         let second = Extent { left: 0.0, top: 0.0, width: 90.0, height: 105.0 };
-        let found = Found { upright, rotation: 0, faces: vec![detection(FACE), detection(second)] };
+        let faces = vec![face(FACE), face(second)];
+        let found = Found { upright, rotation: 0, faces, main: None, mesh_time: Duration::ZERO };
         look(&Capture::new(&picture, &found, &view, landmarks, pose))
     }
 

@@ -107,7 +107,7 @@ impl Extent {
 pub struct Details {
     /// The picture itself.
     pub image: ImageDetails,
-    /// Every face at or above the score threshold, the main face first.
+    /// Every confirmed face, the main face first, the others by size.
     pub faces: Vec<DetectedFace>,
     /// 478 points `[x, y, z]` of the main face, z in the scale of x with smaller values nearer to the camera.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,8 +179,24 @@ pub struct ImageDetails {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DetectedFace {
-    /// Detection score.
+    /// Detection score, the best of all looks at it.
     pub score: f32,
+    /// Detection score in closer looks, their mean, which only a doubtful face or one at the border gets; 0 for a look that
+    /// saw nothing there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub closer_score: Option<f32>,
+    /// The landmark network's confidence that it sees a face, 0 to 1.
+    pub landmark_confidence: f32,
+    /// Probability that something covers it, asked when the landmarks leave doubt whether it is a face.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub covered: Option<f32>,
+    /// Mean distance between the five points of the detector and those of the landmarks, relative to the square root of
+    /// the box's area.
+    pub disagreement: f32,
+    /// Probability that it is a face, by all of these together, 0 to 1.
+    pub certainty: f32,
     /// The face's whole extent, not clipped.
     pub extent: Extent,
     /// Right eye, left eye, nose tip, right and left corner of the mouth (the person's right).

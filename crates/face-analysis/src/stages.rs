@@ -20,7 +20,7 @@ pub enum Stage {
     Decode,
     /// The picture reduced to what the detector sees first.
     Resize,
-    /// All looks of the detector, with their resizing.
+    /// All looks of the detector and the landmark network, with their resizing.
     Detect,
     /// The face's surroundings cut out and reduced.
     Align,
@@ -98,13 +98,10 @@ impl Stages {
         let rules = settings.rules.resolve().map_err(LoadError::from)?;
         let mut engine = Engine::load(&Blueprints::draw(files)?, &settings)?;
         let picture = decode(&bytes, &settings.limits).map_err(AnalysisError::from)?;
-        let found = engine.detector.detect(&picture)?;
-        let face = *found.faces.first().ok_or(StagesError::Rejected)?;
-        let view = FaceView::cut(&picture.pixels, found.upright, face.extent);
-        let landmarks = engine.landmarker.run(&view, &face)?;
+        let mut found = engine.finder.find(&picture, &mut engine.occlusion)?;
+        let (view, landmarks) = found.main.take().ok_or(StagesError::Rejected)?;
         let mut examination = Examination::new(&rules, Wanted::default());
-        examination.detection(&picture, &mut engine.detector)?;
-        examination.landmarks(&picture, &mut engine)?;
+        examination.detection(&picture, &mut engine.finder, &mut engine.occlusion, &engine.geometry)?;
         examination.occlusion(&mut engine.occlusion)?;
         examination.liveness(&picture, &mut engine.liveness)?;
         examination.attributes(&mut engine.attributes)?;
@@ -119,13 +116,13 @@ impl Stages {
     /// Runs one stage once.
     pub fn run(&mut self, stage: Stage) -> Result<(), AnalysisError> {
         let (picture, engine) = (&self.picture, &mut self.engine);
-        let (upright, face) = (self.found.upright, self.found.faces[0]);
+        let (upright, face) = (self.found.upright, self.found.faces[0].detection);
         match stage {
             Stage::Decode => drop(black_box(decode(&self.bytes, &self.settings.limits)?)),
-            Stage::Resize => drop(black_box(engine.detector.reduce(picture))),
-            Stage::Detect => drop(black_box(engine.detector.detect(picture)?)),
+            Stage::Resize => drop(black_box(engine.finder.reduce(picture))),
+            Stage::Detect => drop(black_box(engine.finder.find(picture, &mut engine.occlusion)?)),
             Stage::Align => drop(black_box(FaceView::cut(&picture.pixels, upright, face.extent))),
-            Stage::Landmarks => drop(black_box(engine.landmarker.run(&self.view, &face)?)),
+            Stage::Landmarks => drop(black_box(engine.finder.landmarks(&self.view, &face)?)),
             Stage::Pose => drop(black_box(engine.geometry.pose(&self.landmarks.points))),
             Stage::Occlusion => drop(black_box(engine.occlusion.run(&self.view, &face)?)),
             Stage::Liveness => {

@@ -1,0 +1,179 @@
+//! Refinement: one candidate looked at alone, by the landmark network and where that leaves doubt by the detector again.
+
+use std::time::Instant;
+
+use super::scales::{MAX_ENLARGEMENT, Window};
+use super::suppression::{SAME_FACE, area, overlap};
+use super::{Detection, Face, FaceFinder, Search};
+use crate::alignment::FaceView;
+use crate::confirmation::{Evidence, TRUSTED_PRESENCE};
+use crate::face_box;
+use crate::inference::InferenceError;
+use crate::landmarks::Landmarks;
+use crate::report::Extent;
+use picture_cell::{Orientation, Picture};
+
+/// A doubtful detection is looked at with the face this high in pixels: YuNet is surest on faces of up to about 300
+/// pixels, and which size suits a covered face is not known beforehand.
+const CLOSER_FACES: [f32; 2] = [256.0, 128.0];
+
+/// A hint is looked at with the face this high: it may be a face that is too small to be sure of.
+const HINT_FACE: f32 = 96.0;
+
+/// The mesh is fitted again when the closer look's box overlaps the first one by less (intersection over union).
+const MOVED: f32 = 0.85;
+
+/// A face that is this near to the border of the picture, as a share of its longer side, may be cut by it. There the mesh is
+/// a guess, and the detector sees where the picture ends.
+const BORDER_SHARE: f32 = 0.02;
+
+/// A candidate with all that was measured on it.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) face: Face,
+    pub(super) view: FaceView,
+    pub(super) landmarks: Landmarks,
+}
+
+impl FaceFinder {
+    /// Weighs one proposal. A plain face costs one run of the landmark network. `None` when this picture has had its
+    /// share of meshes.
+    pub(super) fn weigh(
+        &mut self,
+        search: &mut Search<'_>,
+        upright: Orientation,
+        proposal: Detection,
+    ) -> Result<Option<Candidate>, InferenceError> {
+        let Some(mut candidate) = self.fit_mesh(search, upright, proposal)? else { return Ok(None) };
+        let size = upright.size((search.picture.pixels.width(), search.picture.pixels.height()));
+        if candidate.face.evidence.is_drawn() {
+            return Ok(Some(candidate));
+        }
+        if candidate.face.evidence.is_plain(self.settings.min_score) && candidate.take_box_of_mesh(size) {
+            return Ok(Some(candidate));
+        }
+        let trusted = candidate.face.evidence.presence >= TRUSTED_PRESENCE;
+        let sizes = if trusted { &CLOSER_FACES[..1] } else { &CLOSER_FACES[..] };
+        let (score, surest) = self.look_from_near(search.picture, upright, &proposal, sizes)?;
+        candidate.face.evidence.closer = Some(score);
+        if let Some(seen) = surest {
+            let moved = overlap(&seen.extent, &proposal.extent) < MOVED;
+            let again = if moved || !trusted { self.fit_mesh(search, upright, seen)? } else { None };
+            if let Some(again) = again {
+                candidate.take_better_mesh(again);
+            }
+            candidate.face.detection = Detection { score: seen.score.max(proposal.score), ..seen };
+        }
+        if candidate.face.evidence.presence < TRUSTED_PRESENCE {
+            let covered = search.occlusion.run(&candidate.view, &candidate.face.detection)?;
+            candidate.face.evidence.covered = Some(covered);
+        } else {
+            candidate.take_box_of_mesh(size);
+        }
+        Ok(Some(candidate))
+    }
+
+    /// Closer looks at a detection, one for each size of the face: the mean of their scores, and the surest.
+    fn look_from_near(
+        &mut self,
+        picture: &Picture,
+        upright: Orientation,
+        proposal: &Detection,
+        sizes: &[f32],
+    ) -> Result<(f32, Option<Detection>), InferenceError> {
+        let (mut sum, mut surest) = (0.0, None::<Detection>);
+        for height in sizes {
+            let Some(seen) = self.look_closer(picture, upright, proposal, *height)? else { continue };
+            sum += seen.score;
+            if surest.is_none_or(|before| seen.score > before.score) {
+                surest = Some(seen);
+            }
+        }
+        Ok((sum / sizes.len() as f32, surest))
+    }
+
+    /// A hint looked at closely: what the detector then sees there.
+    pub(super) fn follow(
+        &mut self,
+        picture: &Picture,
+        upright: Orientation,
+        hint: &Detection,
+    ) -> Result<Option<Detection>, InferenceError> {
+        self.look_closer(picture, upright, hint, HINT_FACE)
+    }
+
+    /// One run of the landmark network.
+    fn fit_mesh(
+        &mut self,
+        search: &mut Search<'_>,
+        upright: Orientation,
+        detection: Detection,
+    ) -> Result<Option<Candidate>, InferenceError> {
+        let Some(left) = search.meshes_left.checked_sub(1) else { return Ok(None) };
+        search.meshes_left = left;
+        let begin = Instant::now();
+        let view = FaceView::cut(&search.picture.pixels, upright, detection.extent);
+        let landmarks = self.landmarker.run(&view, &detection)?;
+        let flat = self.landmarker.flat_share();
+        search.mesh_time += begin.elapsed();
+        let points = face_box::from_landmarks(&landmarks.points).keypoints;
+        let distance = |(a, b): (&[f32; 2], &[f32; 2])| (a[0] - b[0]).hypot(a[1] - b[1]);
+        let apart = points.iter().zip(&detection.keypoints).map(distance).sum::<f32>() / points.len() as f32;
+        let evidence = Evidence {
+            score: detection.score,
+            closer: None,
+            presence: landmarks.presence,
+            covered: None,
+            disagreement: apart / area(&detection.extent).max(1.0).sqrt(),
+            flat,
+        };
+        Ok(Some(Candidate { face: Face { detection, evidence }, view, landmarks }))
+    }
+
+    /// The detector once more at one face alone, with the face `height` pixels high.
+    fn look_closer(
+        &mut self,
+        picture: &Picture,
+        upright: Orientation,
+        face: &Detection,
+        height: f32,
+    ) -> Result<Option<Detection>, InferenceError> {
+        let scale = (height / face.longer_side()).min(MAX_ENLARGEMENT);
+        let window = Window::closer(picture, upright, &face.extent, scale);
+        // Hints are good for looking closer, not for moving a face.
+        let least = self.settings.weak_score.min(self.settings.min_score);
+        let e = &face.extent;
+        let same = self.network.run(&window, least)?.into_iter().filter(|other| overlap(&other.extent, e) > SAME_FACE);
+        Ok(same.max_by(|a, b| overlap(&a.extent, e).total_cmp(&overlap(&b.extent, e))))
+    }
+}
+
+impl Candidate {
+    /// Takes box and points of the mesh, unless the picture may cut the face.
+    fn take_box_of_mesh(&mut self, size: (usize, usize)) -> bool {
+        let mesh = face_box::from_landmarks(&self.landmarks.points);
+        let cut = near_border(&mesh.extent, size) || near_border(&self.face.detection.extent, size);
+        if !cut {
+            self.face.detection.extent = mesh.extent;
+            self.face.detection.keypoints = mesh.keypoints;
+        }
+        !cut
+    }
+
+    /// Takes the mesh of the same face in another box when the landmark network is surer of it.
+    fn take_better_mesh(&mut self, other: Self) {
+        let evidence = &mut self.face.evidence;
+        if other.face.evidence.presence >= evidence.presence {
+            evidence.presence = other.face.evidence.presence;
+            evidence.disagreement = other.face.evidence.disagreement;
+            evidence.flat = other.face.evidence.flat;
+            (self.view, self.landmarks) = (other.view, other.landmarks);
+        }
+    }
+}
+
+fn near_border(e: &Extent, size: (usize, usize)) -> bool {
+    let near = BORDER_SHARE * e.width.max(e.height);
+    let (right, bottom) = (size.0 as f32 - e.left - e.width, size.1 as f32 - e.top - e.height);
+    e.left < near || e.top < near || right < near || bottom < near
+}

@@ -1,0 +1,145 @@
+//! What is a face, and which of several is the main one: real networks on real, derived and drawn pictures.
+
+use face_analysis::report::{Details, Extent};
+use face_analysis::{DetectionSettings, FaceAnalyzer, Settings, Wanted};
+use image::imageops::{FilterType, blur, replace, resize};
+use image::{Rgb, RgbImage};
+use testkit::{analyze, jpeg, models, on_canvas, picture, png, portrait, word};
+
+/// The portrait's face in its original 512x512 pixels, marked by hand.
+const FACE: Extent = Extent { left: 180.0, top: 62.0, width: 90.0, height: 118.0 };
+
+fn details(bytes: &[u8]) -> Details {
+    *analyze(bytes).details.expect("details were asked for")
+}
+
+fn overlap(a: Extent, b: Extent) -> f32 {
+    let width = (a.left + a.width).min(b.left + b.width) - a.left.max(b.left);
+    let height = (a.top + a.height).min(b.top + b.height) - a.top.max(b.top);
+    let both = width.max(0.0) * height.max(0.0);
+    both / (a.width * a.height + b.width * b.height - both)
+}
+
+fn marked(scale: f32, left: f32, top: f32) -> Extent {
+    Extent {
+        left: FACE.left * scale + left,
+        top: FACE.top * scale + top,
+        width: FACE.width * scale,
+        height: FACE.height * scale,
+    }
+}
+
+/// A face of plain ellipses, as children's books have them.
+fn drawn_face(side: u32) -> RgbImage {
+    let mut canvas = RgbImage::from_pixel(side, side, Rgb([224, 225, 220]));
+    let (hair, skin, dark, white) = ([60, 40, 30], [240, 200, 170], [30, 20, 20], [255; 3]);
+    let mut ellipse = |x: f32, y: f32, across: f32, down: f32, colour: [u8; 3]| {
+        for (column, row, pixel) in canvas.enumerate_pixels_mut() {
+            let at = |place: u32| (place as f32 + 0.5) / side as f32;
+            if ((at(column) - x) / across).powi(2) + ((at(row) - y) / down).powi(2) <= 1.0 {
+                *pixel = Rgb(colour);
+            }
+        }
+    };
+    ellipse(0.5, 0.42, 0.28, 0.36, hair);
+    ellipse(0.5, 0.52, 0.21, 0.33, dark);
+    ellipse(0.5, 0.52, 0.205, 0.325, skin);
+    for eye in [0.41, 0.59] {
+        ellipse(eye, 0.39, 0.055, 0.012, hair);
+        ellipse(eye, 0.46, 0.05, 0.03, dark);
+        ellipse(eye, 0.46, 0.044, 0.025, white);
+        ellipse(eye, 0.46, 0.02, 0.024, dark);
+    }
+    ellipse(0.5, 0.55, 0.012, 0.05, dark);
+    ellipse(0.504, 0.545, 0.010, 0.05, skin);
+    ellipse(0.5, 0.66, 0.085, 0.05, [190, 40, 50]);
+    ellipse(0.5, 0.64, 0.09, 0.045, skin);
+    canvas
+}
+
+#[test]
+fn a_drawn_face_is_none_though_both_networks_are_sure_of_it() {
+    let drawing = on_canvas(&drawn_face(600), 900, 900, 150, 150);
+    let any = Settings {
+        detection: DetectionSettings { min_certainty: 0.0, ..DetectionSettings::default() },
+        ..Settings::default()
+    };
+    let lenient = FaceAnalyzer::load(&models(), any, 1).expect("networks");
+    let seen = lenient.analyze(&png(&drawing), Wanted { details: true, face_image: false }).expect("a picture");
+    let faces = seen.details.expect("asked for").faces;
+    assert!(faces[0].score > 0.6 && faces[0].landmark_confidence > 0.9, "{faces:?}");
+    assert_eq!(word(&analyze(&png(&drawing))), "FACE_NOT_FOUND");
+    assert_eq!(word(&analyze(&jpeg(&drawing, 85))), "FACE_NOT_FOUND");
+}
+
+#[test]
+fn a_drawn_face_beside_a_person_is_not_one_face_too_many() {
+    let mut scene = portrait(2.0);
+    replace(&mut scene, &resize(&drawn_face(600), 300, 300, FilterType::Triangle), 10, 100);
+    assert_eq!((word(&analyze(&png(&scene))), details(&png(&scene)).faces.len()), ("OK", 1));
+}
+
+/// The rocket beside the portrait looks like a face to the detector when the picture is toned.
+#[test]
+fn a_rocket_beside_a_toned_portrait_is_no_face() {
+    let mut toned = portrait(2.0);
+    for Rgb([red, green, blue]) in toned.pixels_mut() {
+        let grey = 0.299 * f32::from(*red) + 0.587 * f32::from(*green) + 0.114 * f32::from(*blue);
+        (*red, *green, *blue) = ((grey * 1.07).min(255.0) as u8, (grey * 0.87) as u8, (grey * 0.66) as u8);
+    }
+    let found = details(&jpeg(&toned, 90));
+    assert_eq!(found.faces.len(), 1, "{:?}", found.faces);
+    assert!(overlap(found.faces[0].extent, marked(2.0, 0.0, 0.0)) > 0.75);
+}
+
+/// As stories show landscape pictures: over an enlarged, blurred copy of themselves.
+#[test]
+fn a_sharp_face_is_the_main_one_before_a_larger_blurred_copy() {
+    let large = resize(&portrait(1.0), 2048, 2048, FilterType::Triangle);
+    let mut scene = on_canvas(&blur(&large, 24.0), 1024, 2048, -512, 0);
+    replace(&mut scene, &portrait(2.0), 0, 512);
+    let found = details(&jpeg(&scene, 90));
+    assert!(overlap(found.faces[0].extent, marked(2.0, 0.0, 512.0)) > 0.75, "{:?}", found.faces);
+}
+
+#[test]
+fn things_and_patterns_are_no_faces() {
+    for name in ["coffee.png", "chelsea.png"] {
+        assert_eq!(details(&picture(name)).faces.len(), 0, "{name}");
+    }
+    // The portrait without its head: a space suit, a helmet, a flag.
+    let body = image::imageops::crop_imm(&portrait(2.0), 0, 420, 1024, 604).to_image();
+    assert_eq!(word(&analyze(&png(&body))), "FACE_NOT_FOUND");
+}
+
+/// Moved by a pixel, compressed anew: the box stays within 1 % of its size. The detector's own moves by two to three.
+#[test]
+fn the_box_hardly_moves_when_the_picture_does() {
+    let scene = on_canvas(&portrait(2.0), 1100, 1100, 40, 40);
+    let first = details(&png(&scene)).faces[0].extent;
+    let size = (first.width * first.height).sqrt();
+    let moved = [(1, 0), (0, 1), (1, 1), (2, 3)].map(|(x, y)| {
+        let shifted = on_canvas(&portrait(2.0), 1100, 1100, 40 + x, 40 + y);
+        let e = details(&png(&shifted)).faces[0].extent;
+        Extent { left: e.left - x as f32, top: e.top - y as f32, ..e }
+    });
+    let packed = [95, 80, 60].map(|quality| details(&jpeg(&scene, quality)).faces[0].extent);
+    for e in moved.into_iter().chain(packed) {
+        let edges = [
+            e.left - first.left,
+            e.top - first.top,
+            e.left + e.width - first.left - first.width,
+            e.top + e.height - first.top - first.height,
+        ];
+        assert!(edges.iter().all(|edge| edge.abs() < 0.01 * size), "{edges:?} of {size}");
+    }
+}
+
+#[test]
+fn a_plain_portrait_gets_one_look_and_a_doubtful_face_a_closer_one() {
+    let plain = details(&png(&portrait(2.0)));
+    assert!(plain.faces[0].closer_score.is_none() && plain.faces[0].certainty > 0.9, "{:?}", plain.faces[0]);
+    // Cut by the border of the picture.
+    let cut = details(&png(&image::imageops::crop_imm(&portrait(2.0), 400, 0, 600, 800).to_image()));
+    assert!(cut.faces[0].closer_score.is_some(), "{:?}", cut.faces[0]);
+}
