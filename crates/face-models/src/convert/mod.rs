@@ -106,7 +106,7 @@ mod tests {
             return;
         }
         let paths = store.paths().unwrap();
-        let liveness = ("input[N,3,80,80]", "probabilities[N,3]");
+        let liveness = ("input[N,3,80,80]", "probabilities[N,3] logits[N,3] features[N,512]");
         let expected = [
             (&paths.liveness_v2, liveness.0, liveness.1),
             (&paths.liveness_v1se, liveness.0, liveness.1),

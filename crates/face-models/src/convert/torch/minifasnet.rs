@@ -20,10 +20,12 @@ const MAX_BLOCKS: usize = 64;
 ///
 /// - Input `input` `[N, 3, 80, 80]`: BGR, 0..255 (not scaled), planes one after another.
 /// - Output `probabilities` `[N, 3]`: softmax of fake on a flat surface, live, fake in three dimensions.
+/// - Output `logits` `[N, 3]`: the same before the softmax, from which log-odds follow that no rounding to 1 has cut off.
+/// - Output `features` `[N, 512]`: what the last layer sees, for a head of one's own.
 ///
 /// The crop that the networks were trained with is the face box scaled about its centre by 2.7 (V2) or 4.0 (V1SE), the
 /// scale limited so that the crop fits into the picture, and the crop shifted inside where it would leave it; resized
-/// bilinearly without antialiasing.
+/// bilinearly without antialiasing (facegate averages instead, see face-analysis).
 ///
 /// The graph follows from names and shapes of the tensors: a convolution with as many groups as its weights say, its
 /// batch norm folded into it, a PReLU where slopes are stored, squeeze-and-excitation where `se_module` exists.
@@ -56,9 +58,12 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
         return Err(last.unexpected("conv_6_dw.conv.weight", &format!("[_, _, {LAST_SIDE}, {LAST_SIDE}]")));
     }
     x = network.block(x, "conv_6_dw", 1, 0)?;
-    let logits = network.classifier(x)?;
+    let width = x.channels();
+    let (features, logits) = network.classifier(x)?;
     let probabilities = graph.softmax(logits);
     graph.output(probabilities, "probabilities", &[batch(), Extent::Fixed(3)]);
+    graph.output(logits, "logits", &[batch(), Extent::Fixed(3)]);
+    graph.output(features, "features", &[batch(), Extent::Fixed(width as i64)]);
     Ok(graph.finish())
 }
 
@@ -134,8 +139,8 @@ impl<'a> Network<'a> {
         self.graph.convolution(x, &convolution)
     }
 
-    /// `linear`, the batch norm `bn` and `prob` as one matrix.
-    fn classifier(&mut self, x: Value) -> Result<Value, ConvertError> {
+    /// What the last layer sees, and `linear`, the batch norm `bn` and `prob` as one matrix on it.
+    fn classifier(&mut self, x: Value) -> Result<(Value, Value), ConvertError> {
         let linear = self.weights.get("linear.weight")?;
         let &[hidden, inputs] = linear.shape.as_slice() else {
             return Err(linear.unexpected("linear.weight", "two axes"));
@@ -160,7 +165,7 @@ impl<'a> Network<'a> {
             bias[class] = row.iter().zip(&norm.shift).map(|(&p, s)| f64::from(p) * s).sum::<f64>() as f32;
         }
         let flat = self.graph.reshape(x, &[-1, inputs as i64]);
-        self.graph.linear(flat, &matrix, &bias)
+        Ok((flat, self.graph.linear(flat, &matrix, &bias)?))
     }
 
     /// A batch norm as one factor and one summand per channel.
