@@ -9,15 +9,15 @@ use crate::crop::face_jpeg;
 use crate::detection::{Detection, FaceFinder, Found};
 use crate::inference::{Clock, InferenceError};
 use crate::landmarks::Landmarks;
-use crate::liveness::Liveness;
+use crate::liveness::{Judged, Liveness};
 use crate::occlusion::OcclusionDetector;
 use crate::pose::FaceGeometry;
 use crate::report::{
-    Analysis, Details, DetectedFace, Extent, Face, ImageDetails, LivenessDetails, MODELS, Margins, QualityComponent,
+    Analysis, Details, DetectedFace, Extent, Face, ImageDetails, MODELS, Margins, ModelInfo, QualityComponent,
     Rectangle, Rejection, StageTime, Verdict,
 };
 use crate::rules::{Measurements, RejectionWord, Rules};
-use crate::{AnalysisError, Wanted, quality};
+use crate::{AnalysisError, LivenessObservation, LivenessSample, Wanted, quality};
 use picture_cell::Orientation;
 use picture_cell::Picture;
 
@@ -31,7 +31,7 @@ pub(crate) struct Examination<'r> {
     found: Option<Found>,
     view: Option<FaceView>,
     landmarks: Option<Landmarks>,
-    liveness: Option<LivenessDetails>,
+    liveness: Option<Judged>,
     attributes: Option<Attributes>,
     quality: Option<BTreeMap<&'static str, QualityComponent>>,
     timings: Vec<StageTime>,
@@ -159,6 +159,19 @@ impl<'r> Examination<'r> {
         (self.found, self.view, self.landmarks) = (Some(found), Some(view), Some(landmarks));
     }
 
+    /// What a liveness head can be fitted on.
+    pub(crate) fn liveness_sample(self) -> LivenessSample {
+        LivenessSample {
+            rejection: self.rejection,
+            liveness: self.liveness.map(|judged| LivenessObservation {
+                features: judged.features,
+                pair: judged.pair,
+                surrounding: judged.details.surrounding,
+                score: judged.details.score,
+            }),
+        }
+    }
+
     /// Puts the answer together.
     pub(crate) fn finish(mut self, picture: &Picture) -> Result<Analysis, AnalysisError> {
         let verdict = self.verdict(picture)?;
@@ -192,7 +205,7 @@ impl<'r> Examination<'r> {
                 .map(Verdict::Rejected)
                 .ok_or_else(|| AnalysisError::Encode("a face went through without all of its attributes".into()));
         };
-        let passive_liveness_score = liveness.score;
+        let passive_liveness_score = liveness.details.score;
         let rectangle = rectangle(as_seen(picture, upright, face.extent), picture.seen_size());
         let image =
             if self.wanted.face_image { Some(self.time("encode", || face_jpeg(picture, rectangle))?) } else { None };
@@ -211,6 +224,8 @@ impl<'r> Examination<'r> {
         let upright = found.map_or(picture.orientation, |f| f.upright);
         let point = |p: [f32; 2]| point_as_seen(picture, upright, p);
         let faces = found.map_or(&[][..], |f| &f.faces);
+        let liveness = self.liveness.as_ref().map(|judged| &judged.details);
+        let head = liveness.and_then(|l| l.head.as_ref()).map(|head| ModelInfo::head(&head.name));
         Details {
             image: ImageDetails {
                 width: width as u32,
@@ -246,12 +261,12 @@ impl<'r> Examination<'r> {
                 .first()
                 .map(|face| margins(as_seen(picture, upright, face.detection.extent), picture.seen_size())),
             rules: self.rules.judge(&self.measured),
-            liveness: self.liveness.clone(),
+            liveness: liveness.cloned(),
             occlusion_probability: self.measured.occlusion,
             age: self.attributes.map(|a| a.age),
             female_probability: self.attributes.map(|a| a.female),
             quality: self.quality.clone(),
-            models: MODELS.to_vec(),
+            models: MODELS.into_iter().chain(head).collect(),
             timings: self.timings.iter().fold(BTreeMap::new(), |mut stages, stage| {
                 *stages.entry(stage.stage).or_insert(0.0) += stage.time.as_secs_f64() * 1e3;
                 stages

@@ -29,7 +29,8 @@ use serde::{Deserialize, Serialize};
 pub use age_gender::{AttributeSettings, Effort};
 pub use detection::DetectionSettings;
 pub use inference::InferenceError;
-pub use liveness::LivenessSettings;
+pub use liveness::{FEATURES_REVISION, HeadError, HeadName, LivenessSettings};
+pub use liveness_head::NetworkId;
 pub use models::{LoadError, ModelFiles};
 pub use picture_cell::{CellError, DecodeLimits, Decoder, PictureError};
 pub use report::{Analysis, Verdict};
@@ -65,6 +66,28 @@ pub struct Wanted {
     pub face_image: bool,
     /// Every measured value, also of a rejected picture.
     pub details: bool,
+}
+
+/// What a liveness head can be fitted on, from one picture.
+#[derive(Debug, Clone)]
+pub struct LivenessSample {
+    /// Why the picture would be rejected, if it would.
+    pub rejection: Option<report::Rejection>,
+    /// What the liveness networks say of its main face; absent without one.
+    pub liveness: Option<LivenessObservation>,
+}
+
+/// What the liveness networks say of one face.
+#[derive(Debug, Clone)]
+pub struct LivenessObservation {
+    /// What both networks see before their last layers, one after the other.
+    pub features: Vec<f32>,
+    /// The mean of both networks' log-odds of a live face.
+    pub pair: f32,
+    /// The smaller of picture width / face width and picture height / face height.
+    pub surrounding: f32,
+    /// The score of the configuration in use, 0 to 1.
+    pub score: f32,
 }
 
 /// The picture could not be analysed.
@@ -155,6 +178,40 @@ impl FaceAnalyzer {
     /// The pixels of a picture, without an analysis.
     pub fn decode(&self, bytes: &[u8]) -> Result<Picture, AnalysisError> {
         Ok(self.decoder.decode(bytes)?)
+    }
+
+    /// The operator's own liveness head in use.
+    pub fn head(&self) -> Option<HeadName> {
+        self.engines.head().current().map(|loaded| loaded.name.clone())
+    }
+
+    /// Reads the operator's own liveness head again. When its file cannot be used the head stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is damaged, or does not fit the networks.
+    pub fn reload_head(&self) -> Result<Option<HeadName>, HeadError> {
+        self.engines.head().reload()
+    }
+
+    /// The networks that liveness heads must belong to.
+    pub fn liveness_networks(&self) -> &[NetworkId] {
+        self.engines.head().networks()
+    }
+
+    /// What a liveness head can be fitted on, whatever the rules say of the picture. Waits for free networks as
+    /// [`Self::analyze`] does.
+    pub fn liveness_sample(&self, bytes: &[u8]) -> Result<LivenessSample, AnalysisError> {
+        let mut examination = Examination::new(&self.rules, Wanted { details: true, face_image: false });
+        let picture = self.decoder.decode(bytes)?;
+        let mut borrowed = self.engines.take();
+        let engine = &mut *borrowed;
+        examination.detection(&picture, &mut engine.finder, &mut engine.occlusion, &engine.geometry)?;
+        examination.occlusion(&mut engine.occlusion)?;
+        examination.liveness(&picture, &mut engine.liveness)?;
+        drop(borrowed);
+        self.decoder.recycle(picture);
+        Ok(examination.liveness_sample())
     }
 
     /// Analyses one picture on the calling thread. Waits for free networks when all are at work.

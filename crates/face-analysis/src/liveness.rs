@@ -1,11 +1,23 @@
 //! Passive liveness: MiniFASNetV2 and MiniFASNetV1SE (Minivision Silent-Face-Anti-Spoofing) on two crops that show
-//! the face with its surroundings.
+//! the face with its surroundings, and the operator's own head on their features where there is one.
 
+mod calibration;
+mod heads;
+mod simulated;
+mod surroundings;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use picture_cell::{Orientation, Pixels};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::calibration::reliability;
+pub(crate) use self::heads::HeadPlace;
+pub use self::heads::{FEATURES_REVISION, HeadError, HeadName};
+use self::surroundings::Surroundings;
 use crate::inference::{InferenceError, Network};
-use crate::report::{Extent, LivenessDetails, LivenessModelScore};
-use picture_cell::{Area, Orientation, Pixels};
+use crate::report::{Extent, HeadUse, LivenessDetails, LivenessModelScore};
 
 /// Side of the networks' square input in pixels.
 const INPUT: usize = 80;
@@ -19,15 +31,19 @@ const CLASSES: usize = 3;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LivenessSettings {
     /// Crops that each network sees, 1 to 5: the face box itself, then moved and resized by a few per cent. The score
-    /// is their mean, which moves less when a picture is shifted, resized or compressed again.
+    /// is made of the mean of their log-odds, which moves less when a picture is shifted, resized or compressed again.
     pub crops: usize,
+    /// A head that `facegate adapt` fitted on pictures of your own; read again on SIGHUP. It judges in place of the built-in
+    /// calibration, and is refused when it was fitted on other networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub head: Option<PathBuf>,
 }
 
 impl Default for LivenessSettings {
-    /// Three crops lower the spread of doubtful scores by 12 %, by 22 % where the picture has room to move them, and
-    /// five bring no more; see docs/accuracy.md.
+    /// Three crops lower the spread of doubtful scores, and five hardly more; see docs/accuracy.md.
     fn default() -> Self {
-        Self { crops: 3 }
+        Self { crops: 3, head: None }
     }
 }
 
@@ -47,16 +63,28 @@ struct Judge {
 pub(crate) struct Liveness {
     judges: [Judge; 2],
     crops: usize,
+    head: Arc<HeadPlace>,
     input: Vec<f32>,
 }
 
+/// What the networks say of one face, before it becomes a score.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    /// What is reported.
+    pub(crate) details: LivenessDetails,
+    /// Log-odds of a live face by both networks, the mean over them and their crops.
+    pub(crate) pair: f32,
+    /// What the networks see before their last layer, each the mean over its crops, one network after the other.
+    pub(crate) features: Vec<f32>,
+}
+
 impl Liveness {
-    pub(crate) fn new(v2: Network, v1se: Network, settings: &LivenessSettings) -> Self {
+    pub(crate) fn new(v2: Network, v1se: Network, settings: &LivenessSettings, head: Arc<HeadPlace>) -> Self {
         let judges = [
             Judge { name: "MiniFASNetV2", crop_scale: 2.7, network: v2 },
             Judge { name: "MiniFASNetV1SE", crop_scale: 4.0, network: v1se },
         ];
-        Self { judges, crops: settings.crops.clamp(1, JITTER.len()), input: Vec::new() }
+        Self { judges, crops: settings.crops.clamp(1, JITTER.len()), head, input: Vec::new() }
     }
 
     /// Judges the face in `extent` (upright coordinates) of the stored picture that `upright` brings upright.
@@ -66,44 +94,98 @@ impl Liveness {
         upright: Orientation,
         extent: Extent,
         surrounding: f32,
-    ) -> Result<LivenessDetails, InferenceError> {
+    ) -> Result<Judged, InferenceError> {
         let size = upright.size((stored.width(), stored.height()));
+        let crops = self.judges.each_ref().map(|judge| crops(extent, judge.crop_scale, size, self.crops));
+        let all: Vec<Extent> = crops.iter().flat_map(|c| c.areas.iter().copied()).collect();
+        let finest = all.iter().map(|c| c.width.min(c.height)).fold(f32::INFINITY, f32::min) / INPUT as f32;
+        let surroundings = Surroundings::cut(stored, upright, &all, finest);
         let mut models = Vec::with_capacity(self.judges.len());
-        let mut sum = 0.0;
-        for judge in &mut self.judges {
-            let mut areas: Vec<Area> = Vec::with_capacity(self.crops);
-            let mut live = 0.0;
-            for (number, (grow, shift)) in JITTER.into_iter().take(self.crops).enumerate() {
-                let (area, actual_scale) = crop_area(jittered(extent, grow, shift), judge.crop_scale, size);
-                // Where the picture is too small for the crop, moving the box changes nothing.
-                if areas.contains(&area) {
-                    continue;
-                }
-                areas.push(area);
+        let mut features = Vec::new();
+        let mut pair = 0.0;
+        for (judge, crops) in self.judges.iter_mut().zip(&crops) {
+            let begin = features.len();
+            let mut log_odds = 0.0;
+            let share = 1.0 / crops.areas.len() as f32;
+            for (number, &area) in crops.areas.iter().enumerate() {
                 self.input.clear();
-                sample_crop(stored, upright, area, &mut self.input);
+                surroundings.sample(area, INPUT, &mut self.input);
                 let outputs = judge.network.run([1, CLASSES, INPUT, INPUT], &self.input)?;
-                let answer = outputs.get("probabilities")?;
-                let class = |i: usize| answer.get(i).copied().unwrap_or(0.0);
-                live += class(1);
+                let logits = outputs.get("logits")?;
+                let seen = outputs.get("features")?;
+                features.resize(begin + seen.len(), 0.0);
+                features[begin..].iter_mut().zip(seen).for_each(|(mean, f)| *mean += share * f);
+                let class = |i: usize| logits.get(i).copied().unwrap_or(0.0);
+                log_odds += share * (class(1) - soft_maximum(class(0), class(2)));
                 if number == 0 {
+                    let answer = outputs.get("probabilities")?;
+                    let probability = |i: usize| answer.get(i).copied().unwrap_or(0.0);
                     models.push(LivenessModelScore {
                         model: judge.name,
-                        flat_attack: class(0),
-                        live: class(1),
-                        shaped_attack: class(2),
+                        flat_attack: probability(0),
+                        live: probability(1),
+                        shaped_attack: probability(2),
                         crop_scale: judge.crop_scale,
-                        actual_scale,
+                        actual_scale: crops.scale,
                     });
                 }
             }
-            sum += live / areas.len() as f32;
+            pair += log_odds / JUDGES;
         }
-        let score = sum / self.judges.len() as f32;
-        let widest = self.judges.iter().map(|j| j.crop_scale).fold(1.0, f32::max);
-        let reliability = ((surrounding - 1.0) / (widest - 1.0)).clamp(0.0, 1.0);
-        Ok(LivenessDetails { score: score.clamp(0.0, 1.0), surrounding, reliability, models })
+        let evidence = simulated::fused(pair, &features, surrounding);
+        let general = calibration::general(evidence, surrounding);
+        let (log_odds, head) = match self.head.current() {
+            Some(loaded) => {
+                let decision = loaded.head.judge(&features, pair, general, surrounding);
+                let used = HeadUse { name: loaded.name.clone(), share: decision.share };
+                (decision.log_odds, Some(used))
+            }
+            None => (general, None),
+        };
+        let score = 1.0 / (1.0 + (-log_odds).exp());
+        let reliability = reliability(surrounding);
+        let score = if score.is_finite() { score } else { 0.0 };
+        Ok(Judged {
+            details: LivenessDetails { score, surrounding, reliability, evidence, models, head },
+            pair,
+            features,
+        })
     }
+}
+
+/// The number of networks, as a divisor.
+const JUDGES: f32 = 2.0;
+
+/// ln(e^a + e^b) without overflow.
+fn soft_maximum(a: f32, b: f32) -> f32 {
+    a.max(b) + (-(a - b).abs()).exp().ln_1p()
+}
+
+/// What one network gets to see.
+struct Crops {
+    /// One for each crop; fewer where the picture is too small to move them.
+    areas: Vec<Extent>,
+    /// The scale of the first, as far as it fits.
+    scale: f32,
+}
+
+fn crops(face: Extent, scale: f32, size: (usize, usize), count: usize) -> Crops {
+    let (first, fitting) = crop_area(face, scale, size);
+    let mut areas = vec![first];
+    for (grow, shift) in JITTER.into_iter().take(count).skip(1) {
+        let (area, _) = crop_area(jittered(face, grow, shift), scale, size);
+        // Where the picture is too small for the crop, moving the box changes nothing.
+        if !areas.iter().any(|a| near(a, &area)) {
+            areas.push(area);
+        }
+    }
+    Crops { areas, scale: fitting }
+}
+
+/// Whether two crops differ by less than what a network can see.
+fn near(a: &Extent, b: &Extent) -> bool {
+    let little = a.width.min(a.height) / INPUT as f32 / 8.0;
+    [a.left - b.left, a.top - b.top, a.width - b.width, a.height - b.height].iter().all(|d| d.abs() <= little)
 }
 
 /// The face box, a little larger or smaller about its centre and moved down and to the right.
@@ -117,80 +199,20 @@ fn jittered(extent: Extent, grow: f32, shift: f32) -> Extent {
     }
 }
 
-/// The crop in whole pixels of a picture of `size`, and the scale that fitted: the box grows by `scale` about its
-/// centre, at most to the picture's size, and is shifted inside where it would leave the picture. The last pixel
-/// belongs to the crop (the training code cuts inclusively).
-fn crop_area(extent: Extent, scale: f32, size: (usize, usize)) -> (Area, f32) {
-    let (last_x, last_y) = (size.0 as f32 - 1.0, size.1 as f32 - 1.0);
+/// The crop in a picture of `size`, and the scale that fitted: the box grows by `scale` about its centre, at most to the
+/// picture's size, and is shifted inside where it would leave the picture. Parts of pixels count, so that a face that moves by
+/// less than a pixel moves its crop as far.
+fn crop_area(extent: Extent, scale: f32, size: (usize, usize)) -> (Extent, f32) {
+    let (width, height) = (size.0 as f32, size.1 as f32);
     let (box_width, box_height) = (extent.width.max(1.0), extent.height.max(1.0));
-    let fitting = scale.min(last_x / box_width).min(last_y / box_height);
-    let place = |begin: f32, length: f32, last: f32| {
-        let wanted = length * fitting;
-        let from = (begin + length / 2.0 - wanted / 2.0).min(last - wanted).max(0.0);
-        let to = (from + wanted).min(last);
-        (from as usize, (to as usize - from as usize) + 1)
+    let fitting = scale.min(width / box_width).min(height / box_height);
+    let place = |begin: f32, length: f32, end: f32| {
+        let wanted = (length * fitting).min(end);
+        ((begin + length / 2.0 - wanted / 2.0).min(end - wanted).max(0.0), wanted)
     };
-    let (left, width) = place(extent.left, box_width, last_x);
-    let (top, height) = place(extent.top, box_height, last_y);
-    (Area { left, top, width, height }, fitting)
-}
-
-/// Resizes the crop bit for bit as OpenCV's bilinear interpolation of 8-bit pictures does, which the networks were
-/// trained on: no smoothing when it shrinks, weights of 11 bits, first along rows, then along columns, with the
-/// truncations of its fixed-point arithmetic. One level of difference moves a doubtful score by 0.03.
-///
-/// Appends planar values, blue first, 0 to 255. Reads the stored picture in the order of the upright one, so that
-/// all eight orientations give the same crop.
-fn sample_crop(stored: &Pixels, upright: Orientation, crop: Area, out: &mut Vec<f32>) {
-    let seen = stored.upright(upright);
-    let pixel = |x: usize, y: usize| seen.at(x, y).map(i32::from);
-    let columns = taps(crop.left, crop.width);
-    let start = out.len();
-    out.resize(start + 3 * INPUT * INPUT, 0.0);
-    for (y, row) in taps(crop.top, crop.height).iter().enumerate() {
-        for (x, column) in columns.iter().enumerate() {
-            let along = |line: usize| {
-                let (near, far) = (pixel(column.near, line), pixel(column.far, line));
-                [0, 1, 2].map(|c| near[c] * column.keep + far[c] * column.share)
-            };
-            let (upper, lower) = (along(row.near), along(row.far));
-            for (plane, channel) in [2, 1, 0].into_iter().enumerate() {
-                let weighted = |sum: i32, weight: i32| (weight * (sum >> 4)) >> 16;
-                let value = (weighted(upper[channel], row.keep) + weighted(lower[channel], row.share) + 2) >> 2;
-                out[start + (plane * INPUT + y) * INPUT + x] = value as f32;
-            }
-        }
-    }
-}
-
-/// Two source samples and their weights, of 2^11 together.
-struct Tap {
-    near: usize,
-    far: usize,
-    keep: i32,
-    share: i32,
-}
-
-/// The taps of `INPUT` target samples over `length` source samples from `begin`; the edges repeat.
-fn taps(begin: usize, length: usize) -> Vec<Tap> {
-    const ONE: f32 = 2048.0;
-    let step = length as f64 / INPUT as f64;
-    let last = length - 1;
-    (0..INPUT)
-        .map(|i| {
-            let at = (i as f64 + 0.5) * step - 0.5;
-            let whole = at.floor();
-            let share = (at - whole) as f32;
-            // Left of the first sample both taps are the first one.
-            let index = |whole: f64| begin + (whole.max(0.0) as usize).min(last);
-            Tap {
-                near: index(whole),
-                far: index(whole + 1.0),
-                keep: ((1.0 - share) * ONE).round_ties_even() as i32,
-                share: (share * ONE).round_ties_even() as i32,
-            }
-        })
-        .collect()
+    let (left, crop_width) = place(extent.left, box_width, width);
+    let (top, crop_height) = place(extent.top, box_height, height);
+    (Extent { left, top, width: crop_width, height: crop_height }, fitting)
 }
 
 #[cfg(test)]
@@ -206,20 +228,20 @@ mod tests {
     #[test]
     fn a_crop_that_fits_is_centred_on_the_face() {
         let (area, scale) = crop_area(extent(400.0, 400.0, 100.0, 200.0), 2.0, (1000, 1000));
-        assert_eq!(area, Area { left: 350, top: 300, width: 201, height: 401 });
+        assert_eq!(area, extent(350.0, 300.0, 200.0, 400.0));
         assert_eq!(scale, 2.0);
     }
 
     #[test]
     fn a_crop_that_leaves_the_picture_is_shifted_inside() {
         let (area, _) = crop_area(extent(10.0, 880.0, 100.0, 100.0), 2.0, (1000, 1000));
-        assert_eq!(area, Area { left: 0, top: 799, width: 201, height: 201 });
+        assert_eq!(area, extent(0.0, 800.0, 200.0, 200.0));
     }
 
     #[test]
     fn a_crop_larger_than_the_picture_is_limited_to_it() {
-        let (area, scale) = crop_area(extent(100.0, 100.0, 300.0, 300.0), 4.0, (601, 901));
-        assert_eq!(area, Area { left: 0, top: 0, width: 601, height: 601 });
+        let (area, scale) = crop_area(extent(100.0, 100.0, 300.0, 300.0), 4.0, (600, 900));
+        assert_eq!(area, extent(0.0, 0.0, 600.0, 600.0));
         assert_eq!(scale, 2.0);
     }
 
@@ -227,7 +249,8 @@ mod tests {
     fn crops_of_faces_outside_the_picture_stay_inside() {
         for (x, y, w, h) in [(-50.0, -50.0, 80.0, 90.0), (95.0, 95.0, 50.0, 50.0), (0.0, 0.0, 0.0, 0.0)] {
             let (area, _) = crop_area(extent(x, y, w, h), 4.0, (100, 100));
-            assert!(area.left + area.width <= 100 && area.top + area.height <= 100 && area.width > 0, "{area:?}");
+            let inside = |begin: f32, length: f32| begin >= 0.0 && length > 0.0 && begin + length <= 100.01;
+            assert!(inside(area.left, area.width) && inside(area.top, area.height), "{area:?}");
         }
     }
 
@@ -243,21 +266,6 @@ mod tests {
         assert_eq!(moved, extent(170.0, 155.0, 100.0, 150.0));
     }
 
-    #[test]
-    fn a_turned_picture_gives_the_same_crop() {
-        let data = (0..90_usize * 70 * 3).map(|i| (i * 7 % 251) as u8).collect();
-        let seen = Pixels::new(90, 70, data).expect("sizes fit");
-        let area = Area { left: 3, top: 5, width: 61, height: 47 };
-        let mut expected = Vec::new();
-        sample_crop(&seen, Orientation::UPRIGHT, area, &mut expected);
-        for number in 2..=8 {
-            let upright = Orientation::from_exif(number);
-            let mut crop = Vec::new();
-            sample_crop(&upright.inverse().apply(seen.clone()), upright, area, &mut crop);
-            assert_eq!(crop, expected, "orientation {number}");
-        }
-    }
-
     fn liveness(crops: usize) -> Liveness {
         let files = testkit::models();
         let runtime = Runtime::load(&files.onnx_runtime).expect("ONNX Runtime");
@@ -265,28 +273,28 @@ mod tests {
             let blueprint = Blueprint::draw(&runtime, path).expect("a network");
             Network::load(&blueprint, &Clock::default()).expect("a network")
         };
-        Liveness::new(network(&files.liveness_v2), network(&files.liveness_v1se), &LivenessSettings { crops })
+        let settings = LivenessSettings { crops, head: None };
+        let head = HeadPlace::load(None, Vec::new()).expect("no head");
+        Liveness::new(network(&files.liveness_v2), network(&files.liveness_v1se), &settings, Arc::new(head))
     }
 
-    /// Live probabilities of both networks: docs/MODELS.md of the development checkout for the samples, which
-    /// training/liveness/reference.py repeats; that script alone for the packaged portrait.
+    /// Live probabilities of both networks as training/liveness/reference.py computes them, with OpenCV's averaging.
     ///
-    /// F1 is doubtful for one network, which turns a JPEG decoder's rounding (one level here and there) into 0.013: with
-    /// libjpeg's pixels it gives 0.4392.
+    /// F1 is doubtful for one network, which turns a JPEG decoder's rounding (one level here and there) into 0.013.
     #[test]
     fn a_given_box_gives_the_reference_scores() {
         let cases = [
-            (Some(testkit::picture("astronaut.png")), extent(178.8, 63.3, 89.3, 112.8), [0.9173, 0.9569], 1e-3),
-            (testkit::shared_sample("T1.jpg"), extent(119.1, 113.5, 169.6, 239.9), [0.9998, 1.0000], 1e-3),
-            (testkit::shared_sample("F1.jpg"), extent(187.6, 109.6, 195.6, 239.8), [0.0180, 0.4392], 0.015),
-            (testkit::shared_sample("F2.jpg"), extent(139.2, 216.6, 222.9, 298.3), [0.0005, 0.0042], 1e-3),
+            (Some(testkit::picture("astronaut.png")), extent(178.8, 63.3, 89.3, 112.8), [0.7206, 0.8826], 3e-3),
+            (testkit::shared_sample("T1.jpg"), extent(119.1, 113.5, 169.6, 239.9), [0.9993, 1.0000], 1e-3),
+            (testkit::shared_sample("F1.jpg"), extent(187.6, 109.6, 195.6, 239.8), [0.0052, 0.4205], 0.015),
+            (testkit::shared_sample("F2.jpg"), extent(139.2, 216.6, 222.9, 298.3), [0.0004, 0.0011], 1e-3),
         ];
         let mut liveness = liveness(1);
         for (bytes, face, expected, tolerance) in cases {
             let Some(bytes) = bytes else { continue };
             let picture = decode(&bytes, &DecodeLimits::default()).expect("a picture");
             let judged = liveness.judge(&picture.pixels, picture.orientation, face, 2.0).expect("judged");
-            for (model, expected) in judged.models.iter().zip(expected) {
+            for (model, expected) in judged.details.models.iter().zip(expected) {
                 assert!((model.live - expected).abs() < tolerance, "{model:?}, expected {expected}");
             }
         }
@@ -296,7 +304,8 @@ mod tests {
     fn several_crops_change_the_score_and_not_the_networks_own_answers() {
         let picture = decode(&testkit::picture("astronaut.png"), &DecodeLimits::default()).expect("a picture");
         let face = extent(178.8, 63.3, 89.3, 112.8);
-        let judge = |crops| liveness(crops).judge(&picture.pixels, picture.orientation, face, 4.5).expect("judged");
+        let judge =
+            |crops| liveness(crops).judge(&picture.pixels, picture.orientation, face, 4.5).expect("judged").details;
         let (one, three) = (judge(1), judge(3));
         assert_eq!(one.models[1].live, three.models[1].live);
         assert_ne!(one.score, three.score);

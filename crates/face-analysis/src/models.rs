@@ -2,7 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use liveness_head::NetworkId;
+use sha2::{Digest as _, Sha256};
 
 use crate::Settings;
 use crate::age_gender::AttributeEstimator;
@@ -10,7 +13,7 @@ use crate::alignment::FaceView;
 use crate::detection::{Detection, FaceFinder};
 use crate::inference::{Blueprint, Clock, InferenceError, Network, Runtime};
 use crate::landmarks::Landmarker;
-use crate::liveness::Liveness;
+use crate::liveness::{HeadError, HeadPlace, Liveness};
 use crate::occlusion::OcclusionDetector;
 use crate::pose::{FaceGeometry, GeometryError};
 use crate::report::Extent;
@@ -55,6 +58,17 @@ pub enum LoadError {
     /// The configuration of the rules.
     #[error(transparent)]
     Rules(#[from] RuleConfigError),
+    /// The operator's own liveness head.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// A network's file, which a head is to be compared with.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// All networks of one analysis.
@@ -81,10 +95,22 @@ pub(crate) struct Blueprints {
     age: Blueprint,
     gender: Blueprint,
     age_gender: Blueprint,
+    /// The operator's own head, or the place where it would be.
+    pub(crate) head: Arc<HeadPlace>,
+}
+
+/// The networks that liveness heads belong to, as they lie in the model folder.
+fn liveness_networks(files: &ModelFiles) -> Result<Vec<NetworkId>, LoadError> {
+    let network = |name: &str, path: &PathBuf| -> Result<NetworkId, LoadError> {
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.clone(), source })?;
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(NetworkId { name: name.to_owned(), sha256 })
+    };
+    Ok(vec![network("MiniFASNetV2", &files.liveness_v2)?, network("MiniFASNetV1SE", &files.liveness_v1se)?])
 }
 
 impl Blueprints {
-    pub(crate) fn draw(files: &ModelFiles) -> Result<Self, LoadError> {
+    pub(crate) fn draw(files: &ModelFiles, settings: &Settings) -> Result<Self, LoadError> {
         let runtime = Runtime::load(&files.onnx_runtime)?;
         let draw = |path: &PathBuf| Blueprint::draw(&runtime, path);
         Ok(Self {
@@ -97,6 +123,7 @@ impl Blueprints {
             age: draw(&files.age)?,
             gender: draw(&files.gender)?,
             age_gender: draw(&files.age_gender)?,
+            head: Arc::new(HeadPlace::load(settings.liveness.head.clone(), liveness_networks(files)?)?),
         })
     }
 }
@@ -117,6 +144,7 @@ impl Engine {
                 network(&blueprints.liveness_v2)?,
                 network(&blueprints.liveness_v1se)?,
                 &settings.liveness,
+                Arc::clone(&blueprints.head),
             ),
             attributes: AttributeEstimator::new(
                 network(&blueprints.age)?,
@@ -152,13 +180,19 @@ pub(crate) struct EnginePool {
     idle: Mutex<Vec<Engine>>,
     returned: Condvar,
     size: usize,
+    head: Arc<HeadPlace>,
 }
 
 impl EnginePool {
     pub(crate) fn load(files: &ModelFiles, settings: &Settings, size: usize) -> Result<Self, LoadError> {
-        let blueprints = Blueprints::draw(files)?;
+        let blueprints = Blueprints::draw(files, settings)?;
         let idle = (0..size).map(|_| Engine::load(&blueprints, settings)).collect::<Result<_, _>>()?;
-        Ok(Self { idle: Mutex::new(idle), returned: Condvar::new(), size })
+        Ok(Self { idle: Mutex::new(idle), returned: Condvar::new(), size, head: blueprints.head })
+    }
+
+    /// Where all engines take the operator's own liveness head from.
+    pub(crate) fn head(&self) -> &HeadPlace {
+        &self.head
     }
 
     /// An engine of one's own until it is dropped. Waits while all are at work.

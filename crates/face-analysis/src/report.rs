@@ -3,12 +3,14 @@
 //! All lengths are pixels of the picture as a person sees it (after EXIF orientation), all angles degrees,
 //! all probabilities and scores 0 to 1 unless a field says otherwise.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use picture_cell::Orientation;
 use serde::Serialize;
 
+use crate::liveness::HeadName;
 use crate::rules::{RejectionWord, RuleReport};
 
 /// The answer for one picture.
@@ -240,14 +242,34 @@ impl Margins {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LivenessDetails {
-    /// The score that is sent as `passiveLivenessScore`: the mean over the networks and their crops.
+    /// The score that is sent as `passiveLivenessScore`: the mean log-odds of the networks and their crops, or what the
+    /// operator's own head makes of them, with 0.5 at the operating point.
     pub score: f32,
     /// The smaller of picture width / face width and picture height / face height: how much surrounding there is.
     pub surrounding: f32,
-    /// 0 (no surrounding to judge) to 1 (all the surrounding that the networks were trained with).
+    /// 0 (the score says nothing) to 1 (as sure as it gets): how well the networks tell attacks from live faces with this
+    /// much surrounding, by measurement.
     pub reliability: f32,
+    /// Log-odds of a live face by the networks (the mean over them and their crops) and the built-in head on drawn attacks,
+    /// before any calibration.
+    pub evidence: f32,
     /// Each network's own answer to the crop that is centred on the face.
     pub models: Vec<LivenessModelScore>,
+    /// The operator's own head (`analysis.liveness.head`), where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub head: Option<HeadUse>,
+}
+
+/// What the operator's own head had to do with the score.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeadUse {
+    /// Which head.
+    #[serde(flatten)]
+    pub name: HeadName,
+    /// Its share in the score, 0 to 1: less where there is less surrounding than on the pictures that it was fitted on.
+    pub share: f32,
 }
 
 /// One liveness network's answer.
@@ -286,21 +308,34 @@ pub struct ModelInfo {
     /// What it does, such as `detector`.
     pub job: &'static str,
     /// Its published name.
-    pub name: &'static str,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: Cow<'static, str>,
     /// Its published version, or the release it was taken from.
-    pub version: &'static str,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub version: Cow<'static, str>,
+}
+
+impl ModelInfo {
+    const fn published(job: &'static str, name: &'static str, version: &'static str) -> Self {
+        Self { job, name: Cow::Borrowed(name), version: Cow::Borrowed(version) }
+    }
+
+    /// The operator's own head, as it stands beside the networks.
+    pub fn head(head: &HeadName) -> Self {
+        Self { job: "liveness head", name: Cow::Owned(head.name.clone()), version: Cow::Owned(head.version.clone()) }
+    }
 }
 
 /// The networks behind an answer.
 pub const MODELS: [ModelInfo; 8] = [
-    ModelInfo { job: "detector", name: "YuNet", version: "2023mar" },
-    ModelInfo { job: "landmarks", name: "MediaPipe face landmarker", version: "2023-05" },
-    ModelInfo { job: "liveness", name: "MiniFASNetV2", version: "2.7_80x80" },
-    ModelInfo { job: "liveness", name: "MiniFASNetV1SE", version: "4_0_0_80x80" },
-    ModelInfo { job: "age", name: "dlib age", version: "v1" },
-    ModelInfo { job: "gender", name: "dlib gender", version: "v1" },
-    ModelInfo { job: "age and gender", name: "face-api age-gender", version: "1.7.15" },
-    ModelInfo { job: "occlusion", name: "facegate occlusion", version: "3" },
+    ModelInfo::published("detector", "YuNet", "2023mar"),
+    ModelInfo::published("landmarks", "MediaPipe face landmarker", "2023-05"),
+    ModelInfo::published("liveness", "MiniFASNetV2", "2.7_80x80"),
+    ModelInfo::published("liveness", "MiniFASNetV1SE", "4_0_0_80x80"),
+    ModelInfo::published("age", "dlib age", "v1"),
+    ModelInfo::published("gender", "dlib gender", "v1"),
+    ModelInfo::published("age and gender", "face-api age-gender", "1.7.15"),
+    ModelInfo::published("occlusion", "facegate occlusion", "3"),
 ];
 
 /// Time spent in one stage.

@@ -96,7 +96,7 @@ impl Stages {
     /// Loads the networks and analyses the picture once.
     pub fn prepare(files: &ModelFiles, settings: Settings, bytes: Vec<u8>) -> Result<Self, StagesError> {
         let rules = settings.rules.resolve().map_err(LoadError::from)?;
-        let mut engine = Engine::load(&Blueprints::draw(files)?, &settings)?;
+        let mut engine = Engine::load(&Blueprints::draw(files, &settings)?, &settings)?;
         let picture = decode(&bytes, &settings.limits).map_err(AnalysisError::from)?;
         let mut found = engine.finder.find(&picture, &mut engine.occlusion)?;
         let (view, landmarks) = found.main.take().ok_or(StagesError::Rejected)?;

@@ -1,0 +1,107 @@
+//! The operator's own head: read from its file, checked against the networks, exchanged while engines work.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use liveness_head::{Head, HeadFileError, InvalidHead, NetworkId};
+use serde::Serialize;
+
+/// How crops are cut and features averaged. Raised with every change that moves features by more than noise, so that heads
+/// of before are refused.
+pub const FEATURES_REVISION: u32 = 1;
+
+/// Features of both networks together.
+const FEATURES: usize = 2 * 512;
+
+/// A head that cannot be used here.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadError {
+    /// Its file.
+    #[error(transparent)]
+    File(#[from] HeadFileError),
+    /// It does not fit the networks.
+    #[error("the liveness head {path} does not fit: {source}")]
+    Unfit {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: InvalidHead,
+    },
+}
+
+/// The name of a head in answers, logs and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeadName {
+    /// The file's name without its ending.
+    pub name: String,
+    /// The first twelve digits of its checksum.
+    pub version: String,
+}
+
+impl HeadName {
+    /// The name of the head in a file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is damaged.
+    pub fn of_file(path: &Path) -> Result<Self, HeadError> {
+        Ok(Self::new(path, &Head::read(path)?.1))
+    }
+
+    fn new(path: &Path, checksum: &str) -> Self {
+        Self {
+            name: path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+            version: checksum.chars().take(12).collect(),
+        }
+    }
+}
+
+/// A head in use.
+#[derive(Debug)]
+pub(crate) struct LoadedHead {
+    pub(crate) head: Head,
+    pub(crate) name: HeadName,
+}
+
+/// The place that all engines of one analyzer take their head from.
+#[derive(Debug)]
+pub(crate) struct HeadPlace {
+    path: Option<PathBuf>,
+    networks: Vec<NetworkId>,
+    current: RwLock<Option<Arc<LoadedHead>>>,
+}
+
+impl HeadPlace {
+    /// Reads the head in `path`, if there is to be one.
+    pub(crate) fn load(path: Option<PathBuf>, networks: Vec<NetworkId>) -> Result<Self, HeadError> {
+        let place = Self { path, networks, current: RwLock::new(None) };
+        place.reload()?;
+        Ok(place)
+    }
+
+    /// Reads the file again. When it cannot be used the head stays as it was.
+    pub(crate) fn reload(&self) -> Result<Option<HeadName>, HeadError> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let (head, checksum) = Head::read(path)?;
+        let unfit = |source| HeadError::Unfit { path: path.clone(), source };
+        head.check_fits(&self.networks, FEATURES_REVISION).map_err(unfit)?;
+        if head.weights.len() != FEATURES {
+            return Err(unfit(InvalidHead::Content("it has another number of weights than there are features")));
+        }
+        let name = HeadName::new(path, &checksum);
+        let loaded = Arc::new(LoadedHead { head, name: name.clone() });
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
+        Ok(Some(name))
+    }
+
+    /// The head in use.
+    pub(crate) fn current(&self) -> Option<Arc<LoadedHead>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The networks that heads must belong to.
+    pub(crate) fn networks(&self) -> &[NetworkId] {
+        &self.networks
+    }
+}
