@@ -10,6 +10,7 @@
 //! | `expected` | `OK` or the word that the service should answer with |
 //! | `x`, `y`, `w`, `h` | a face's box in pixels, after EXIF orientation; `0,0,0,0` says that there is no face |
 //! | `yaw`, `pitch`, `roll` | rotation of the head in degrees, signs as in [`Pose`](crate::Pose) |
+//! | `group` | the person or the session that the picture belongs to; `series` is another name for it |
 //!
 //! Paths are relative to the folder of the CSV. An empty cell says that nothing is known. A picture with several
 //! faces has several rows, one for each box; its other cells may be repeated or left empty.
@@ -34,6 +35,9 @@ const NOT_A_SPECIES: [&str; 2] = ["0", "1"];
 
 /// Longest name of an attack species, in characters.
 const MAX_SPECIES_LENGTH: usize = 40;
+
+/// Longest name of a group, in characters.
+const MAX_GROUP_LENGTH: usize = 100;
 
 /// Oldest age that a label may have, in years.
 const MAX_AGE_YEARS: f64 = 120.0;
@@ -92,6 +96,8 @@ pub struct LabelledPicture {
     pub pitch: Option<f64>,
     /// Roll in degrees.
     pub roll: Option<f64>,
+    /// The person or the session: pictures that resemble each other for another reason than what was presented.
+    pub group: Option<String>,
 }
 
 /// The parsed `LABELS.csv`.
@@ -128,11 +134,13 @@ pub enum Column {
     Pitch,
     /// `roll`
     Roll,
+    /// `group`
+    Group,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Path,
         Self::Liveness,
         Self::Age,
@@ -145,6 +153,7 @@ impl Column {
         Self::Yaw,
         Self::Pitch,
         Self::Roll,
+        Self::Group,
     ];
 
     const BOX: [Self; 4] = [Self::X, Self::Y, Self::W, Self::H];
@@ -164,7 +173,14 @@ impl Column {
             Self::Yaw => "yaw",
             Self::Pitch => "pitch",
             Self::Roll => "roll",
+            Self::Group => "group",
         }
+    }
+
+    /// The column with that name, or with the other name that data sets give to it.
+    fn named(name: &str) -> Option<Self> {
+        let name = if name == "series" { Self::Group.name() } else { name };
+        Self::ALL.into_iter().find(|column| column.name() == name)
     }
 
     fn nearest(name: &str) -> Self {
@@ -300,7 +316,7 @@ fn csv_error(source: csv::Error) -> LabelsError {
 fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, LabelsError> {
     let mut columns = Vec::with_capacity(header.len());
     for name in header {
-        let Some(column) = Column::ALL.into_iter().find(|column| column.name() == name) else {
+        let Some(column) = Column::named(name) else {
             return Err(LabelsError::UnknownColumn { column: name.to_owned(), nearest: Column::nearest(name) });
         };
         if columns.contains(&column) {
@@ -357,6 +373,7 @@ impl Row<'_> {
             yaw: angle(Column::Yaw)?,
             pitch: angle(Column::Pitch)?,
             roll: angle(Column::Roll)?,
+            group: self.group()?,
         })
     }
 
@@ -387,6 +404,15 @@ impl Row<'_> {
             return self.refuse(Column::Liveness, "a name of at most 40 printable characters");
         }
         Ok(Some(Presentation::Attack(name)))
+    }
+
+    fn group(&self) -> Result<Option<String>, LabelsError> {
+        match self.cell(Column::Group) {
+            Some(name) if name.chars().count() > MAX_GROUP_LENGTH || name.chars().any(char::is_control) => {
+                self.refuse(Column::Group, "a name of at most 100 printable characters")
+            }
+            name => Ok(name.map(str::to_owned)),
+        }
     }
 
     fn gender(&self) -> Result<Option<Gender>, LabelsError> {
@@ -444,6 +470,7 @@ impl LabelledPicture {
         agree(&mut self.yaw, later.yaw, || contradiction(Column::Yaw))?;
         agree(&mut self.pitch, later.pitch, || contradiction(Column::Pitch))?;
         agree(&mut self.roll, later.roll, || contradiction(Column::Roll))?;
+        agree(&mut self.group, later.group, || contradiction(Column::Group))?;
         match (&mut self.faces, later.faces) {
             (_, None) => {}
             (Some(faces), Some(more)) => {
@@ -489,8 +516,8 @@ mod tests {
     #[test]
     fn every_column_is_read_in_any_order() {
         let labels = read(
-            "gender,path,age,liveness,expected,roll,pitch,yaw,h,w,y,x\n\
-             F, ./a/b.jpg ,31.5,Print,FACE_CROPPED,1,-2,3.5,40,30,20,-10\n",
+            "gender,path,age,liveness,expected,roll,pitch,yaw,h,w,y,x,series\n\
+             F, ./a/b.jpg ,31.5,Print,FACE_CROPPED,1,-2,3.5,40,30,20,-10,Anna\n",
         )
         .expect("usable");
         let picture = &labels.pictures()[0];
@@ -507,6 +534,7 @@ mod tests {
                 yaw: Some(3.5),
                 pitch: Some(-2.0),
                 roll: Some(1.0),
+                group: Some("Anna".into()),
             }
         );
     }

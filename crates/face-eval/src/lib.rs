@@ -21,6 +21,7 @@
 //!
 //! A figure without data is absent (`None`), never a NaN. Rates and shares are ratios from 0 to 1.
 
+pub mod adaptation;
 pub mod age;
 pub mod detection;
 mod evaluation;

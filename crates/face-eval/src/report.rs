@@ -1,5 +1,6 @@
 //! The report: figures as JSON, and one HTML page that needs nothing else.
 
+mod adaptation;
 mod html;
 mod plots;
 mod sections;
@@ -59,34 +60,36 @@ impl Evaluation {
     pub fn to_html(&self, meta: &Meta) -> String {
         let title = if meta.title.is_empty() { "Evaluation of a face check" } else { &meta.title };
         let sections = sections::all(self, meta);
-        let mut page = String::new();
+        let sections: Vec<(&str, &str, String)> = sections.into_iter().map(|s| (s.id, s.title, s.body)).collect();
+        page(title, &sections::summary(self, meta), &sections, &meta.program)
+    }
+}
+
+/// One page with inline style: headline, summary, and sections of anchor, heading and HTML.
+fn page(title: &str, summary: &str, sections: &[(&str, &str, String)], program: &str) -> String {
+    let mut page = String::new();
+    let _ = write!(
+        page,
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title><style>\n{}</style></head>\n<body>\
+         <header><h1>{title}</h1>{summary}<nav aria-label=\"Sections\"><ul>",
+        include_str!("report/style.css"),
+        title = escape(title),
+    );
+    for (id, title, _) in sections {
+        let _ = write!(page, "<li><a href=\"#{id}\">{title}</a></li>");
+    }
+    page.push_str("</ul></nav></header>\n<main>");
+    for (id, title, body) in sections {
         let _ = write!(
             page,
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-             <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title><style>\n{}</style></head>\n<body>\
-             <header><h1>{title}</h1>{}<nav aria-label=\"Sections\"><ul>",
-            include_str!("report/style.css"),
-            sections::summary(self, meta),
-            title = escape(title),
+            "<section id=\"{id}\" aria-labelledby=\"{id}-heading\"><h2 id=\"{id}-heading\">{title}</h2>\n{body}</section>\n",
         );
-        for section in &sections {
-            let _ = write!(page, "<li><a href=\"#{}\">{}</a></li>", section.id, section.title);
-        }
-        page.push_str("</ul></nav></header>\n<main>");
-        for section in &sections {
-            let _ = write!(
-                page,
-                "<section id=\"{id}\" aria-labelledby=\"{id}-heading\"><h2 id=\"{id}-heading\">{}</h2>\n{}</section>\n",
-                section.title,
-                section.body,
-                id = section.id,
-            );
-        }
-        let _ = writeln!(page, "</main><footer><p>{}</p></footer></body></html>", escape(&meta.program));
-        page
     }
+    let _ = writeln!(page, "</main><footer><p>{}</p></footer></body></html>", escape(program));
+    page
 }
 
 #[cfg(test)]

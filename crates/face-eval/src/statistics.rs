@@ -140,7 +140,7 @@ fn index_below(generator: &mut ChaCha8Rng, end: usize) -> usize {
 }
 
 /// The quantile of sorted values with linear interpolation between order statistics (Hyndman and Fan's type 7).
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let position = share * (sorted.len().checked_sub(1)?) as f64;
     let below = sorted.get(position.floor() as usize)?;
     let above = sorted.get(position.ceil() as usize)?;

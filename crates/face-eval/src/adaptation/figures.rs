@@ -1,0 +1,143 @@
+//! Error rates before and after, what other operating points cost, and whether the difference is more than chance.
+
+use serde::Serialize;
+
+use super::grouping::Grouping;
+use super::{AdaptOptions, Observation, kinds, quantile, sorted};
+use crate::statistics::{Estimate, Proportion};
+
+/// Rates of refused live pictures for which the cost is told.
+const BPCERS: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.10];
+
+/// The rate at which kinds are compared before and after.
+const COMPARED_AT: f64 = 0.05;
+
+/// Error rates at a score of 0.5, before and after, the latter out of fold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rates {
+    /// Live pictures refused by what is in use.
+    pub bpcer_before: Option<Proportion>,
+    /// Live pictures refused with the head.
+    pub bpcer: Option<Proportion>,
+    /// Each kind of attack, in alphabetical order.
+    pub kinds: Vec<Kind>,
+}
+
+/// Error rates of one kind of attack.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Kind {
+    /// The name in the labels.
+    pub name: String,
+    /// Attacks taken for live at 0.5 by what is in use.
+    pub apcer_before: Option<Proportion>,
+    /// Attacks taken for live at 0.5 with the head.
+    pub apcer: Option<Proportion>,
+    /// Attacks taken for live by what is in use, where it refuses 5 % of the live pictures.
+    pub apcer_at_bpcer_5_before: Option<Proportion>,
+    /// The same with the head.
+    pub apcer_at_bpcer_5: Option<Proportion>,
+}
+
+/// What an operating point costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OperatingPoint {
+    /// Share of live pictures refused, 0 to 1.
+    pub bpcer: f64,
+    /// The score below which a picture is refused there, 0 to 1.
+    pub score: f64,
+    /// Name and APCER of each kind.
+    pub apcer: Vec<(String, Option<Proportion>)>,
+}
+
+fn of_kind<'a>(observations: &'a [Observation], kind: &'a str) -> impl Iterator<Item = usize> + 'a {
+    (0..observations.len()).filter(move |&i| observations[i].kind() == Some(kind))
+}
+
+fn live(observations: &[Observation]) -> impl Iterator<Item = usize> + '_ {
+    (0..observations.len()).filter(|&i| observations[i].live())
+}
+
+impl Rates {
+    pub(super) fn compute(observations: &[Observation], log_odds: &[f64]) -> Self {
+        let score = |i: usize| observations[i].score;
+        let before_5 = quantile(&sorted(live(observations).map(score)), COMPARED_AT);
+        let after_5 = quantile(&sorted(live(observations).map(|i| log_odds[i])), COMPARED_AT);
+        let kind = |name: &str| Kind {
+            name: name.to_owned(),
+            apcer_before: Proportion::of(of_kind(observations, name), |i| score(i) >= 0.5),
+            apcer: Proportion::of(of_kind(observations, name), |i| log_odds[i] >= 0.0),
+            apcer_at_bpcer_5_before: Proportion::of(of_kind(observations, name), |i| score(i) >= before_5),
+            apcer_at_bpcer_5: Proportion::of(of_kind(observations, name), |i| log_odds[i] >= after_5),
+        };
+        Self {
+            bpcer_before: Proportion::of(live(observations), |i| score(i) < 0.5),
+            bpcer: Proportion::of(live(observations), |i| log_odds[i] < 0.0),
+            kinds: kinds(observations).into_iter().map(kind).collect(),
+        }
+    }
+}
+
+/// What to mind about the result.
+pub(super) fn warnings(rates: &Rates) -> Vec<String> {
+    let worse = rates.kinds.iter().filter_map(|kind| {
+        let (before, after) = (kind.apcer_at_bpcer_5_before?, kind.apcer_at_bpcer_5?);
+        (after.count > before.count).then(|| {
+            format!(
+                "The kind {} gets through more often than without the head where both refuse 5 % of the live pictures: {} of {} \
+                 instead of {}. More pictures of it help.",
+                kind.name, after.count, after.total, before.count
+            )
+        })
+    });
+    worse.collect()
+}
+
+pub(super) fn operating_points(observations: &[Observation], log_odds: &[f64]) -> Vec<OperatingPoint> {
+    let values = sorted(live(observations).map(|i| log_odds[i]));
+    let point = |bpcer: f64| {
+        let threshold = quantile(&values, bpcer);
+        let apcer = |name: &&str| {
+            ((*name).to_owned(), Proportion::of(of_kind(observations, name), |i| log_odds[i] >= threshold))
+        };
+        OperatingPoint {
+            bpcer,
+            score: 1.0 / (1.0 + (-threshold).exp()),
+            apcer: kinds(observations).iter().map(apcer).collect(),
+        }
+    };
+    BPCERS.map(point).into()
+}
+
+/// Mean of BPCER and of the mean APCER over the kinds, each picture counted so many times.
+fn error(observations: &[Observation], wrong: &dyn Fn(usize) -> bool, drawn: &[u32], of: &[usize]) -> Option<f64> {
+    let rate = |members: &mut dyn Iterator<Item = usize>| {
+        let (mut errors, mut all) = (0.0, 0.0);
+        for i in members {
+            let times = f64::from(drawn[of[i]]);
+            all += times;
+            errors += if wrong(i) { times } else { 0.0 };
+        }
+        (all > 0.0).then(|| errors / all)
+    };
+    let bpcer = rate(&mut live(observations))?;
+    let apcers: Vec<f64> = kinds(observations).iter().filter_map(|k| rate(&mut of_kind(observations, k))).collect();
+    (!apcers.is_empty()).then(|| f64::midpoint(bpcer, apcers.iter().sum::<f64>() / apcers.len() as f64))
+}
+
+/// By how much the mean of BPCER and mean APCER falls, with its interval over groups, and whether that is more than chance.
+pub(super) fn reduction(
+    observations: &[Observation],
+    grouping: &Grouping,
+    log_odds: &[f64],
+    options: &AdaptOptions,
+) -> (Estimate, bool) {
+    let groups: Vec<usize> = (0..observations.len()).map(|i| grouping.group(i)).collect();
+    let before = |i: usize| (observations[i].score >= 0.5) != observations[i].live();
+    let after = |i: usize| (log_odds[i] >= 0.0) != observations[i].live();
+    let fall = |drawn: &[u32]| {
+        Some(error(observations, &before, drawn, &groups)? - error(observations, &after, drawn, &groups)?)
+    };
+    let value = fall(&vec![1; grouping.count()]).unwrap_or(0.0);
+    let [ci95] = options.bootstrap.intervals(&vec![0; grouping.count()], |drawn| [fall(drawn)]);
+    (Estimate { value, ci95 }, ci95.is_some_and(|interval| interval.lower > 0.0))
+}

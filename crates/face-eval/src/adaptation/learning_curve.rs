@@ -1,0 +1,83 @@
+//! How the error falls with the number of pictures, and what twice as many would bring.
+
+use serde::Serialize;
+
+use super::cross_validation::CrossValidation;
+use super::grouping::Grouping;
+use super::{Observation, kinds, quantile, sorted};
+use crate::statistics::Proportion;
+
+/// Parts of the groups that heads are fitted on beside all of them.
+const PARTS: [f64; 2] = [0.25, 0.5];
+
+/// Where the error is read: this share of live pictures refused.
+const BPCER: f64 = 0.05;
+
+/// How many fits [`measure`] makes, at most.
+pub(super) fn fits() -> usize {
+    5 * (PARTS.len() + 1)
+}
+
+/// The error of heads that were fitted on so many pictures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LearningPoint {
+    /// Pictures that each head was fitted on, on average.
+    pub pictures: f64,
+    /// Share of attacks taken for live, the mean over the kinds, where 5 % of the live pictures are refused.
+    pub mean_apcer: f64,
+    /// Attacks of all kinds together.
+    pub apcer: Proportion,
+}
+
+/// What twice the pictures would bring, by the fall from half of them to all.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Expectation {
+    /// Twice the pictures of the last point.
+    pub pictures: f64,
+    /// Expected share of attacks taken for live, the mean over the kinds.
+    pub mean_apcer: f64,
+}
+
+pub(super) fn measure(
+    observations: &[Observation],
+    grouping: &Grouping,
+    validation: &CrossValidation,
+    tick: &mut dyn FnMut(),
+) -> (Vec<LearningPoint>, Option<Expectation>) {
+    let point = |part: f64, tick: &mut dyn FnMut()| {
+        let taken = |i: usize| in_part(grouping.group(i), part);
+        let values = validation.fused_of_some(observations, grouping, &taken, tick);
+        let live = sorted((0..values.len()).filter(|&i| observations[i].live()).map(|i| values[i]));
+        let threshold = quantile(&live, BPCER);
+        let passing = |kind: Option<&str>| {
+            let attacks = (0..values.len()).filter(|&i| match kind {
+                Some(_) => observations[i].kind() == kind,
+                None => !observations[i].live(),
+            });
+            Proportion::of(attacks, |i| values[i] >= threshold)
+        };
+        let each: Vec<f64> = kinds(observations).iter().filter_map(|k| passing(Some(k))).map(|p| p.ratio).collect();
+        let folds = grouping.folds() as f64;
+        let in_folds = (0..values.len()).filter(|&i| taken(i)).count() as f64;
+        Some(LearningPoint {
+            pictures: in_folds * (folds - 1.0) / folds,
+            mean_apcer: each.iter().sum::<f64>() / each.len().max(1) as f64,
+            apcer: passing(None)?,
+        })
+    };
+    let points: Vec<LearningPoint> = PARTS.into_iter().chain([1.0]).filter_map(|part| point(part, tick)).collect();
+    let expectation = match points.as_slice() {
+        // Errors fall about by a power of the number of pictures: the next doubling brings the same factor as the last.
+        [.., half, all] if half.mean_apcer > 0.0 => Some(Expectation {
+            pictures: 2.0 * all.pictures,
+            mean_apcer: all.mean_apcer * (all.mean_apcer / half.mean_apcer).min(1.0),
+        }),
+        _ => None,
+    };
+    (points, expectation)
+}
+
+/// Whether a group belongs to a part of them, spread evenly and the same in every run (by multiples of the golden ratio).
+fn in_part(group: usize, part: f64) -> bool {
+    (group as f64 * 0.618_033_988_749_895).fract() < part
+}
