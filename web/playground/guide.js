@@ -86,7 +86,7 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
 /** The ellipse for the face to fill, in frame pixels. */
 export function target(details, width, height, scale) {
   const threshold = (name, otherwise) => details?.rules.find((rule) => rule.rule === name)?.threshold ?? otherwise;
-  const room = Math.max(1.5, threshold('min_surrounding', 1.3) * 1.15);
+  const room = Math.max(1.5, threshold('min_surrounding', 1.05) * 1.15);
   const least = ((threshold('min_face_side', 150) / scale) * 1.1) / 0.78;
   const tall = Math.min(Math.max(0.48 * height, least), height / room, width / room / 0.78);
   return { x: width / 2, y: height * 0.5, rx: tall * 0.43, ry: tall * 0.57 };

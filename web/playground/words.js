@@ -102,9 +102,23 @@ export function genderWords(gender) {
   return { word: gender < 0 ? 'Male' : 'Female', certainty: `${sure} % certain` };
 }
 
-/** How far the liveness score can be trusted. */
-export function livenessWords({ reliability, surrounding }) {
+/** What the liveness score means, and how far it can be trusted. */
+export function livenessWords({ score, reliability, surrounding, head }) {
   const size = `: the picture is ${round(surrounding, 1)} times the face`;
+  const by = head ? ` Judged by your own head “${head.name}”.` : '';
+  return `${reliabilityWords(reliability, size)} ${scoreWords(score)}${by}`;
+}
+
+function scoreWords(score) {
+  if (score === undefined) return '';
+  const meaning =
+    score >= 0.5
+      ? 'Above 0.5 the picture looks more like a person than like a print or a screen'
+      : 'Below 0.5 it looks more like a print or a screen than like a person; a few real people score so low too';
+  return `${meaning}. The number orders pictures: it is no probability of fraud, and one camera scores higher than another.`;
+}
+
+function reliabilityWords(reliability, size) {
   if (reliability >= 0.67) return `High reliability (${percent(reliability)})${size}, enough to judge by.`;
   if (reliability >= 0.34)
     return `Medium reliability (${percent(reliability)})${size}. More room around the face makes it firmer.`;

@@ -14,7 +14,7 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, Method, Response, StatusCod
 use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, Wanted};
+use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, HeadError, HeadName, Wanted};
 use http_body_util::BodyExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -131,8 +131,28 @@ impl App {
     pub fn install(&self, analyzer: Arc<FaceAnalyzer>) {
         self.metrics.set_analyzer(Arc::clone(&analyzer));
         // Set once; a second analyzer would be dropped.
+        self.name_head(analyzer.head().as_ref());
         let _ = self.analyzer.set(analyzer);
         self.metrics.set_ready(true);
+    }
+
+    /// Reads the operator's own liveness head again; `None` when none is configured or the networks are still being loaded.
+    ///
+    /// # Errors
+    ///
+    /// When the head cannot be used; the one in use stays.
+    pub fn reload_head(&self) -> Result<Option<HeadName>, HeadError> {
+        let Some(analyzer) = self.analyzer.get() else { return Ok(None) };
+        let head = analyzer.reload_head()?;
+        self.name_head(head.as_ref());
+        Ok(head)
+    }
+
+    fn name_head(&self, head: Option<&HeadName>) {
+        self.metrics.set_head(head);
+        if let Some(audit) = &self.audit {
+            audit.set_head(head);
+        }
     }
 
     /// From now on `/readyz` answers 503, so that no new requests are sent here.

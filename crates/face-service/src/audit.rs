@@ -4,10 +4,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use face_analysis::report::MODELS;
+use face_analysis::HeadName;
+use face_analysis::report::{MODELS, ModelInfo};
 use serde::Serialize;
 
 /// The log, which is moved aside when it is full.
@@ -16,7 +17,8 @@ pub struct Audit {
     path: PathBuf,
     max_bytes: u64,
     keep: usize,
-    models: Vec<String>,
+    /// The networks, and the operator's own liveness head where there is one.
+    models: RwLock<Vec<String>>,
     file: Mutex<Open>,
 }
 
@@ -60,15 +62,25 @@ impl Audit {
     /// Appends to `path`. When it would grow beyond `max_bytes` it becomes `path.1`, that `path.2`, up to `keep`.
     pub fn open(path: &Path, max_bytes: u64, keep: usize) -> io::Result<Self> {
         let file = Mutex::new(append(path)?);
-        let models = MODELS.iter().map(|model| format!("{} {}", model.name, model.version)).collect();
-        Ok(Self { path: path.to_owned(), max_bytes, keep, models, file })
+        let audit = Self { path: path.to_owned(), max_bytes, keep, models: RwLock::default(), file };
+        audit.set_head(None);
+        Ok(audit)
+    }
+
+    /// From now on lines name this liveness head, or none.
+    pub fn set_head(&self, head: Option<&HeadName>) {
+        let all = MODELS.into_iter().chain(head.map(ModelInfo::head));
+        let named = all.map(|model| format!("{} {}", model.name, model.version)).collect();
+        *self.models.write().unwrap_or_else(PoisonError::into_inner) = named;
     }
 
     /// Writes one line.
     pub fn write(&self, entry: Entry<'_>) -> io::Result<()> {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let mut line =
-            serde_json::to_vec(&Line { time, entry, version: env!("CARGO_PKG_VERSION"), models: &self.models })?;
+        let mut line = {
+            let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+            serde_json::to_vec(&Line { time, entry, version: env!("CARGO_PKG_VERSION"), models: &models })?
+        };
         line.push(b'\n');
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut moved = Ok(());

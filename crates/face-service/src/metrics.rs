@@ -4,13 +4,13 @@
 
 use std::fmt;
 use std::hash::Hash;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
-use face_analysis::FaceAnalyzer;
-use face_analysis::report::MODELS;
+use face_analysis::report::{MODELS, ModelInfo};
+use face_analysis::{FaceAnalyzer, HeadName};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, prometheus_text};
 use prometheus_client::metrics::MetricType;
@@ -63,8 +63,14 @@ struct FetchResult {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Model {
     job: &'static str,
-    name: &'static str,
-    version: &'static str,
+    name: String,
+    version: String,
+}
+
+impl From<ModelInfo> for Model {
+    fn from(model: ModelInfo) -> Self {
+        Self { job: model.job, name: model.name.into_owned(), version: model.version.into_owned() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -87,6 +93,8 @@ pub struct Metrics {
     liveness: Histogram,
     ready: Gauge,
     analyzer: Arc<OnceLock<Arc<FaceAnalyzer>>>,
+    models: Family<Model, Gauge>,
+    head: Mutex<Option<Model>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -131,8 +139,8 @@ impl Metrics {
         let build =
             Build { version: env!("CARGO_PKG_VERSION"), os: std::env::consts::OS, arch: std::env::consts::ARCH };
         own.register("build_info", "The program, always 1", constant([build]));
-        let models = MODELS.map(|model| Model { job: model.job, name: model.name, version: model.version });
-        own.register("model_info", "The networks, always 1", constant(models));
+        let models = constant(MODELS.map(Model::from));
+        own.register("model_info", "The networks and the operator's own liveness head, always 1", models.clone());
         registry.register_collector(Box::new(Load(admission.clone())));
         registry.register_collector(Box::new(ProcessFigures));
         let analyzer = Arc::default();
@@ -154,13 +162,38 @@ impl Metrics {
         for stage in STAGES {
             drop(stages.get_or_create(&StageName { stage }));
         }
-        Self { registry, requests, durations, stages, sheds, fetches, liveness, ready, analyzer }
+        Self {
+            registry,
+            requests,
+            durations,
+            stages,
+            sheds,
+            fetches,
+            liveness,
+            ready,
+            analyzer,
+            models,
+            head: Mutex::default(),
+        }
     }
 
     /// Whose cells are counted.
     pub fn set_analyzer(&self, analyzer: Arc<FaceAnalyzer>) {
         // Set once, as the service's own.
         let _ = self.analyzer.set(analyzer);
+    }
+
+    /// From now on this liveness head is named, or none.
+    pub fn set_head(&self, head: Option<&HeadName>) {
+        let new = head.map(|head| Model::from(ModelInfo::head(head)));
+        let mut current = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = current.take() {
+            self.models.remove(&old);
+        }
+        if let Some(new) = &new {
+            self.models.get_or_create(new).set(1);
+        }
+        *current = new;
     }
 
     /// Whether the service takes requests.

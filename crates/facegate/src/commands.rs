@@ -1,5 +1,6 @@
 //! One file for each subcommand.
 
+pub mod adapt;
 pub mod analyze;
 pub mod bench;
 pub mod bulk;
@@ -45,6 +46,8 @@ pub enum Command {
     Bulk(bulk::BulkArgs),
     /// Measure error rates on labelled pictures.
     Evaluate(evaluate::EvaluateArgs),
+    /// Fit a liveness head on labelled pictures of your own.
+    Adapt(adapt::AdaptArgs),
     /// Measure what a request costs on this machine.
     Bench(bench::BenchArgs),
     /// Fetch, check and list the networks.
@@ -66,6 +69,7 @@ pub fn run(command: &Command) -> Result<(), CommandError> {
         Command::Analyze(args) => analyze::run(args),
         Command::Bulk(args) => bulk::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Adapt(args) => adapt::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Models(args) => models::run(args),
         Command::HashPassword(args) => hash_password::run(args),

@@ -247,7 +247,7 @@ impl Output {
                     }
                 };
                 let name = if rows == RowFormat::Csv { "csv" } else { "jsonl" };
-                let record = record::record(config, name, args.details, args.face_image);
+                let record = record::record(config, name, args.details, args.face_image)?;
                 Destination::File(ResultsFile::resume(out, rows, args.details, &record)?)
             }
         };

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
-use face_analysis::report::{Details, MODELS};
-use face_analysis::{Analysis, FaceAnalyzer, Verdict, Wanted};
+use face_analysis::report::{Details, MODELS, ModelInfo};
+use face_analysis::{Analysis, FaceAnalyzer, HeadName, Verdict, Wanted};
 use face_eval::{
     DetectedFace, Evaluation, LabelledPicture, Labels, Meta, ModelUsed, Options, Outcome, OutcomeLog, Pose, Unreadable,
     Word,
@@ -48,7 +48,9 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     std::fs::create_dir_all(&args.out)?;
-    let (mut log, mut outcomes) = OutcomeLog::resume(args.out.join("outcomes.jsonl"), &settings_digest(&config)?)?;
+    let head = config.analysis.liveness.head.as_deref().map(HeadName::of_file).transpose()?;
+    let (mut log, mut outcomes) =
+        OutcomeLog::resume(args.out.join("outcomes.jsonl"), &settings_digest(&config, head.as_ref())?)?;
     let done: HashSet<&str> = outcomes.iter().map(|outcome| outcome.path.as_str()).collect();
     let open: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| !done.contains(p.path.as_str())).collect();
     if !outcomes.is_empty() {
@@ -69,7 +71,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
         bar.finish_and_clear();
     }
     let evaluation = Evaluation::compute(&labels, &outcomes, &Options::default())?;
-    let meta = meta(args, &config)?;
+    let meta = meta(args, &config, head.as_ref())?;
     let (figures, report) = (args.out.join("figures.json"), args.out.join("report.html"));
     std::fs::write(&figures, evaluation.to_json(&meta)?)?;
     std::fs::write(&report, evaluation.to_html(&meta))?;
@@ -120,14 +122,14 @@ fn faces(details: &Details) -> Vec<DetectedFace> {
 }
 
 /// Differs whenever outcomes would: program, networks and everything that the analysis is configured with.
-fn settings_digest(config: &Config) -> Result<String, CommandError> {
+fn settings_digest(config: &Config, head: Option<&HeadName>) -> Result<String, CommandError> {
     let analysis = serde_json::to_string(&config.analysis)?;
-    let text = format!("{} {:?} {analysis}", env!("CARGO_PKG_VERSION"), MODELS);
+    let text = format!("{} {:?} {analysis} {head:?}", env!("CARGO_PKG_VERSION"), MODELS);
     let digest = Sha256::digest(text.as_bytes());
     Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn meta(args: &EvaluateArgs, config: &Config) -> Result<Meta, CommandError> {
+fn meta(args: &EvaluateArgs, config: &Config, head: Option<&HeadName>) -> Result<Meta, CommandError> {
     let quoted: Vec<String> = std::env::args().collect();
     let serde_json::Value::Object(analysis) = serde_json::to_value(&config.analysis)? else {
         return Err(CommandError::new("the settings are no table"));
@@ -140,8 +142,9 @@ fn meta(args: &EvaluateArgs, config: &Config) -> Result<Meta, CommandError> {
         labels_file: args.labels.display().to_string(),
         settings: analysis.into_iter().map(|(name, value)| (format!("analysis.{name}"), value.to_string())).collect(),
         models: MODELS
-            .iter()
-            .map(|m| ModelUsed { job: m.job.into(), name: m.name.into(), version: m.version.into() })
+            .into_iter()
+            .chain(head.map(ModelInfo::head))
+            .map(|m| ModelUsed { job: m.job.into(), name: m.name.into_owned(), version: m.version.into_owned() })
             .collect(),
     })
 }

@@ -83,7 +83,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
         analyzer.warm_up()?;
         Ok(analyzer)
     });
-    tokio::spawn(reload(users, tls.clone()));
+    tokio::spawn(reload(users, tls.clone(), Arc::clone(&app)));
     let connections = Connections::of(&settings);
     if let Some(listener) = metrics {
         tracing::info!(address = %listener.local_addr()?, "metrics are at {METRICS}");
@@ -288,8 +288,8 @@ pub(super) async fn stop_signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// Reads the users file and the certificate again when they change, and both on SIGHUP.
-async fn reload(users: Arc<Authenticator>, tls: Option<Arc<Tls>>) {
+/// Reads the users file and the certificate again when they change, and both and the liveness head on SIGHUP.
+async fn reload(users: Arc<Authenticator>, tls: Option<Arc<Tls>>, app: Arc<App>) {
     /// How often the files' times of change are looked at.
     const EVERY: Duration = Duration::from_secs(2);
     let users_changed =
@@ -320,6 +320,15 @@ async fn reload(users: Arc<Authenticator>, tls: Option<Arc<Tls>>) {
             match users.reload() {
                 Ok(count) => tracing::info!(count, "the users file was read again"),
                 Err(error) => tracing::error!(%error, "the users file cannot be used; the users stay as they were"),
+            }
+        }
+        if forced {
+            match app.reload_head() {
+                Ok(Some(head)) => {
+                    tracing::info!(name = head.name, version = head.version, "the liveness head was read again")
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "the liveness head cannot be used; the old one stays"),
             }
         }
         let now = tls_changed();

@@ -1,0 +1,232 @@
+//! `facegate adapt LABELS.csv --out FILE`: a liveness head fitted on labelled pictures of one's own.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::{Args, ValueHint};
+use face_analysis::report::ModelInfo;
+use face_analysis::{FEATURES_REVISION, FaceAnalyzer, LivenessObservation};
+use face_eval::adaptation::{AdaptOptions, Adaptation, Observation, adapt};
+use face_eval::{LabelledPicture, Labels, Meta, ModelUsed};
+use face_models::Group;
+use liveness_head::{Figures, Head, KindFigures};
+
+use super::models::fetch_with_progress;
+use super::{CommandError, ConfigArgs, progress};
+use crate::config::Config;
+use crate::models;
+use crate::parallel::{in_order, threads};
+
+/// Arguments of `facegate adapt`.
+#[derive(Debug, Args)]
+pub struct AdaptArgs {
+    /// What is known about the pictures: the CSV that `evaluate` reads, with the columns `path` and `liveness` (live, or the
+    /// kind of attack) and better also `group` (person or session). Paths are relative to its folder.
+    #[arg(value_hint = ValueHint::FilePath)]
+    labels: PathBuf,
+    /// Where the head is written, for `analysis.liveness.head`. It holds no picture and nothing of a person.
+    #[arg(long, value_name = "FILE", default_value = "liveness.head", value_hint = ValueHint::FilePath)]
+    out: PathBuf,
+    /// Folder for the report (report.html) and its figures (figures.json).
+    #[arg(long, value_name = "DIR", default_value = "adaptation", value_hint = ValueHint::DirPath)]
+    report: PathBuf,
+    /// Share of live pictures that may be refused at a score of 0.5, above 0 and up to 0.2.
+    #[arg(long, value_name = "SHARE", default_value_t = AdaptOptions::default().bpcer)]
+    bpcer: f64,
+    /// Headline of the report.
+    #[arg(long, default_value = "")]
+    title: String,
+    /// Pictures analysed at the same time; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    parallel: usize,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// What came of one picture.
+enum Seen {
+    Face(Box<Observation>),
+    /// Why it has no part in the head.
+    Nothing(String),
+}
+
+/// Analyses the pictures, fits, reports, and writes the head if it is better than what is in use.
+pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
+    if !(args.bpcer > 0.0 && args.bpcer <= 0.2) {
+        return Err(CommandError::new("--bpcer takes a share above 0 and up to 0.2"));
+    }
+    let config = args.config.load()?.config;
+    let labels = Labels::from_path(&args.labels)?;
+    let labelled: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| p.liveness.is_some()).collect();
+    if labelled.is_empty() {
+        return Err(CommandError::new("no picture has a label in the column `liveness`"));
+    }
+    let store = models::store(config.models.dir.as_ref())?;
+    fetch_with_progress(&store, Group::Models)?;
+    let threads = threads(args.parallel);
+    let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
+    let (observations, left_out) = observe(&analyzer, &labels, labelled, threads)?;
+    let mut out = std::io::stdout().lock();
+    for reason in &left_out {
+        writeln!(out, "left out: {reason}")?;
+    }
+    let options = AdaptOptions { bpcer: args.bpcer, ..AdaptOptions::default() };
+    let adaptation = fit(&observations, &options)?;
+    std::fs::create_dir_all(&args.report)?;
+    let meta = meta(args, &config, &analyzer)?;
+    let (figures, report) = (args.report.join("figures.json"), args.report.join("report.html"));
+    std::fs::write(&figures, adaptation.to_json(&meta)?)?;
+    std::fs::write(&report, adaptation.to_html(&meta))?;
+    write!(out, "{}", adaptation.to_text())?;
+    writeln!(out, "{}\n{}", figures.display(), report.display())?;
+    if !adaptation.better {
+        return Err(CommandError::new(
+            "no head was written: out of fold it is not better than what is in use, beyond chance; the report says more",
+        ));
+    }
+    let head = head(&adaptation, &analyzer, &meta);
+    let checksum = head.write(&args.out)?;
+    writeln!(
+        out,
+        "{} ({})\nuse it with --set analysis.liveness.head={}",
+        args.out.display(),
+        &checksum[..12],
+        shown(&args.out)
+    )?;
+    Ok(())
+}
+
+/// The path as it can stand in a configuration, from whatever folder.
+fn shown(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// What the networks say of each picture, and why pictures are left out. Those that the rules reject are used as far as they
+/// show one face: what a rule rejects today may be let in tomorrow.
+fn observe(
+    analyzer: &FaceAnalyzer,
+    labels: &Labels,
+    labelled: Vec<&LabelledPicture>,
+    threads: usize,
+) -> Result<(Vec<Observation>, Vec<String>), CommandError> {
+    let bar = progress::bar(labelled.len() as u64)?;
+    let (mut observations, mut left_out) = (Vec::new(), Vec::new());
+    let look = |picture: &LabelledPicture| look_at(analyzer, labels, picture);
+    in_order(labelled.into_iter(), threads, look, |seen| -> Result<(), CommandError> {
+        match seen? {
+            Seen::Face(observation) => observations.push(*observation),
+            Seen::Nothing(reason) => left_out.push(reason),
+        }
+        bar.inc(1);
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    Ok((observations, left_out))
+}
+
+/// Only a fault of ours is an error.
+fn look_at(analyzer: &FaceAnalyzer, labels: &Labels, picture: &LabelledPicture) -> Result<Seen, CommandError> {
+    let nothing = |reason: &dyn std::fmt::Display| Ok(Seen::Nothing(format!("{}: {reason}", picture.path)));
+    let bytes = match std::fs::read(labels.file(picture)) {
+        Ok(bytes) => bytes,
+        Err(error) => return nothing(&error),
+    };
+    let sample = match analyzer.liveness_sample(&bytes) {
+        Ok(sample) => sample,
+        Err(error) if error.is_fault() => return Err(CommandError::new(format!("{}: {error}", picture.path))),
+        Err(error) => return nothing(&error),
+    };
+    let (Some(LivenessObservation { features, pair, surrounding, score }), Some(presentation)) =
+        (sample.liveness, picture.liveness.clone())
+    else {
+        return nothing(&"no face was found");
+    };
+    Ok(Seen::Face(Box::new(Observation {
+        path: picture.path.clone(),
+        presentation,
+        group: picture.group.clone(),
+        features,
+        pair: pair.into(),
+        surrounding: surrounding.into(),
+        score: score.into(),
+    })))
+}
+
+fn fit(observations: &[Observation], options: &AdaptOptions) -> Result<Adaptation, CommandError> {
+    let mut bar = None;
+    let mut failed = None;
+    let adaptation = adapt(observations, options, &mut |done, of| {
+        if bar.is_none() {
+            match progress::bar(of as u64) {
+                Ok(new) => bar = Some(new),
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(bar) = &bar {
+            bar.set_position(done as u64);
+        }
+    })?;
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    failed.map_or(Ok(adaptation), Err)
+}
+
+fn head(adaptation: &Adaptation, analyzer: &FaceAnalyzer, meta: &Meta) -> Head {
+    let fitted = &adaptation.fitted;
+    let rates = &adaptation.rates;
+    let ratio = |share: Option<face_eval::statistics::Proportion>| share.map_or(0.0, |s| s.ratio);
+    let count = |share: Option<face_eval::statistics::Proportion>| share.map_or(0, |s| s.total);
+    Head {
+        created: meta.created.clone(),
+        program: meta.program.clone(),
+        networks: analyzer.liveness_networks().to_vec(),
+        features_revision: FEATURES_REVISION,
+        weights: fitted.linear.weights.iter().map(|&w| w as f32).collect(),
+        bias: fitted.linear.bias as f32,
+        pair: fitted.pair,
+        slope: fitted.slope as f32,
+        operating_point: fitted.operating_point as f32,
+        trust: fitted.trust,
+        figures: Figures {
+            pictures: adaptation.pictures,
+            groups: adaptation.groups,
+            live: adaptation.live,
+            bpcer_before: ratio(rates.bpcer_before),
+            bpcer: ratio(rates.bpcer),
+            kinds: rates
+                .kinds
+                .iter()
+                .map(|kind| KindFigures {
+                    name: kind.name.clone(),
+                    pictures: count(kind.apcer),
+                    apcer_before: ratio(kind.apcer_before),
+                    apcer: ratio(kind.apcer),
+                })
+                .collect(),
+        },
+    }
+}
+
+fn meta(args: &AdaptArgs, config: &Config, analyzer: &FaceAnalyzer) -> Result<Meta, CommandError> {
+    let networks = analyzer.liveness_networks().iter().map(|network| ModelUsed {
+        job: "liveness".into(),
+        name: network.name.clone(),
+        version: network.sha256.chars().take(12).collect(),
+    });
+    let head = analyzer.head().map(|head| ModelInfo::head(&head)).map(|model| ModelUsed {
+        job: model.job.into(),
+        name: model.name.into_owned(),
+        version: model.version.into_owned(),
+    });
+    Ok(Meta {
+        title: args.title.clone(),
+        program: format!("facegate {}", env!("CARGO_PKG_VERSION")),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        labels_file: args.labels.display().to_string(),
+        settings: vec![("analysis.liveness".into(), serde_json::to_string(&config.analysis.liveness)?)],
+        models: networks.chain(head).collect(),
+    })
+}

@@ -1,0 +1,203 @@
+//! A head from labelled pictures to the running service.
+
+mod support;
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+use serde_json::Value;
+use support::{facegate, output};
+use testkit::{cropped, jpeg, picture, portrait, resized};
+
+/// Faces of the packaged pictures, each with some room and twice as large: seven people.
+fn people() -> Vec<RgbImage> {
+    let group = image::load_from_memory(&picture("t1.jpg")).expect("a picture").to_rgb8();
+    let details = testkit::analyze(&picture("t1.jpg")).details.expect("details");
+    let mut people: Vec<RgbImage> = details
+        .faces
+        .iter()
+        .map(|face| {
+            let e = face.extent;
+            let (left, top) = ((e.left - 0.6 * e.width).max(0.0) as u32, (e.top - 0.6 * e.height).max(0.0) as u32);
+            let width = ((2.2 * e.width) as u32).min(group.width() - left);
+            let height = ((2.2 * e.height) as u32).min(group.height() - top);
+            let face = cropped(&group, left, top, width, height);
+            resized(&face, 2 * width, 2 * height)
+        })
+        .collect();
+    people.push(portrait(1.0));
+    people
+}
+
+/// An "attack" that any head can learn and that the networks were not made for: the picture through blue glass.
+fn tinted(picture: &RgbImage) -> RgbImage {
+    let mut tinted = picture.clone();
+    tinted.pixels_mut().for_each(|p| p.0 = [p.0[0] / 2, (u16::from(p.0[1]) * 3 / 4) as u8, 128 + p.0[2] / 2]);
+    tinted
+}
+
+/// Labelled pictures in a folder: live and tinted, three sizes of each person.
+fn collection(folder: &Path) -> PathBuf {
+    let mut csv = "path,liveness,group\n".to_owned();
+    for (number, person) in people().iter().enumerate() {
+        for (kind, shown) in [("live", person.clone()), ("tinted", tinted(person))] {
+            for cut in 0..2 {
+                let (width, height) = (shown.width(), shown.height());
+                let view = cropped(&shown, cut * 4, cut * 6, width - cut * 8, height - cut * 12);
+                let name = format!("{kind}-{number}-{cut}.jpg");
+                std::fs::write(folder.join(&name), jpeg(&view, 92)).expect("writes");
+                writeln!(csv, "{name},{kind},person {number}").expect("text");
+            }
+        }
+    }
+    let labels = folder.join("labels.csv");
+    std::fs::write(&labels, csv).expect("writes");
+    labels
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+fn fitted(folder: &Path, name: &str, bpcer: &str) -> PathBuf {
+    let head = folder.join(name);
+    let labels = folder.join("labels.csv");
+    let report = folder.join("report");
+    let out = output(&["adapt", text(&labels), "--out", text(&head), "--report", text(&report), "--bpcer", bpcer]);
+    assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    head
+}
+
+fn details(arguments: &[&str]) -> Value {
+    let out = output(arguments);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let answer: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    answer["details"].clone()
+}
+
+#[test]
+fn a_head_is_fitted_used_named_and_refused_when_it_is_damaged_or_no_better() {
+    let folder = tempfile::tempdir().expect("a folder");
+    collection(folder.path());
+    let head = fitted(folder.path(), "office.head", "0.03");
+    let figures: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("report/figures.json")).expect("figures"))
+            .expect("JSON");
+    assert_eq!(figures["rates"]["kinds"][0]["name"], "tinted");
+    assert!(folder.path().join("report/report.html").exists());
+
+    let setting = format!("analysis.liveness.head={}", text(&head));
+    let score = |name: &str, options: &[&str]| {
+        let path = folder.path().join(name);
+        let mut arguments = vec!["analyze", "--details", "--profile", "lenient", text(&path)];
+        arguments.extend(options);
+        details(&arguments)
+    };
+    let live = score("live-6-0.jpg", &["--set", &setting]);
+    let attack = score("tinted-6-0.jpg", &["--set", &setting]);
+    assert!(live["liveness"]["score"].as_f64() > attack["liveness"]["score"].as_f64());
+    assert!(attack["liveness"]["score"].as_f64().is_some_and(|s| s < 0.5), "{}", attack["liveness"]);
+    assert_eq!(live["liveness"]["head"]["name"], "office");
+    let models = live["models"].as_array().expect("models");
+    assert!(models.iter().any(|m| m["job"] == "liveness head" && m["name"] == "office"), "{models:?}");
+    // Without the setting nothing of it is left.
+    assert!(score("live-6-0.jpg", &[])["liveness"].get("head").is_none());
+
+    // Fitting again with the head in use finds nothing better.
+    let again = folder.path().join("again.head");
+    let labels = folder.path().join("labels.csv");
+    let report = folder.path().join("again");
+    let out = output(&["adapt", text(&labels), "--out", text(&again), "--report", text(&report), "--set", &setting]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(!again.exists() && report.join("report.html").exists());
+    assert!(String::from_utf8_lossy(&out.stderr).contains("not better than what is in use"));
+
+    // A damaged head, and one of other networks.
+    let content = std::fs::read_to_string(&head).expect("text");
+    for (damage, told) in [("\"bias\": ", "checksum"), ("head 1 ", "first line")] {
+        std::fs::write(&head, content.replacen(damage, &format!("{damage}1"), 1)).expect("writes");
+        let out = output(&["analyze", text(&folder.path().join("live-6-0.jpg")), "--set", &setting]);
+        assert_eq!(out.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&out.stderr).contains(told), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+/// A running service whose metrics can be read.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn the_running_service_names_its_head_and_takes_another_on_sighup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    collection(folder.path());
+    let head = fitted(folder.path(), "office.head", "0.03");
+    let another = fitted(folder.path(), "another.head", "0.1");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let metrics = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let audit = folder.path().join("audit.jsonl");
+    let set = [
+        format!("analysis.liveness.head={}", text(&head)),
+        format!("metrics.listen={metrics}"),
+        format!("audit.file={}", text(&audit)),
+    ];
+    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
+    set.iter().for_each(|s| arguments.extend(["--set", s]));
+    let mut child = facegate(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut greeting = String::new();
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    while !greeting.contains("curl") {
+        greeting += &lines.next().expect("a greeting").expect("text");
+    }
+    let service = Service(child);
+    let named = || {
+        let mut stream = TcpStream::connect(&metrics).expect("connects");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("writes");
+        let mut all = String::new();
+        stream.read_to_string(&mut all).expect("reads");
+        all.lines().filter(|line| line.contains("liveness head")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = named();
+    assert!(first.len() == 1 && first[0].contains("office"), "{first:?}");
+    let hang_up = || {
+        let sent = std::process::Command::new("kill").args(["-HUP", &service.0.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    };
+    let ask = || {
+        let address =
+            greeting.split("http://").nth(1).and_then(|r| r.split("models:").next()).expect("an address").trim();
+        let mut stream = TcpStream::connect(address).expect("connects");
+        let request = format!(
+            "POST /api/v1/face/detect HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+        );
+        stream.write_all(request.as_bytes()).expect("writes");
+        let _ = stream.read_to_end(&mut Vec::new());
+        std::fs::read_to_string(&audit).expect("an audit log").lines().last().expect("a line").to_owned()
+    };
+    assert!(ask().contains("office "), "the audit log does not name the head");
+    // A damaged file changes nothing, another head counts.
+    std::fs::write(&head, "no head\n").expect("writes");
+    hang_up();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(named(), first);
+    std::fs::copy(&another, &head).expect("copies");
+    hang_up();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while named() == first {
+        assert!(Instant::now() < deadline, "the new head never counts");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(named().len(), 1);
+}
