@@ -152,6 +152,8 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
         format!("analysis.liveness.head={}", text(&head)),
         format!("metrics.listen={metrics}"),
         format!("audit.file={}", text(&audit)),
+        "auth.user=ann".to_owned(),
+        "auth.password=open sesame".to_owned(),
     ];
     let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
     set.iter().for_each(|s| arguments.extend(["--set", s]));
@@ -180,7 +182,7 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
             greeting.split("http://").nth(1).and_then(|r| r.split("models:").next()).expect("an address").trim();
         let mut stream = TcpStream::connect(address).expect("connects");
         let request = format!(
-            "POST /api/v1/face/detect HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+            "POST /api/v1/face/detect HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YW5uOm9wZW4gc2VzYW1l\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
         );
         stream.write_all(request.as_bytes()).expect("writes");
         let _ = stream.read_to_end(&mut Vec::new());

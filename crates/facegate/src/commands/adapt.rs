@@ -65,7 +65,7 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     let threads = threads(args.parallel);
-    let analyzer = FaceAnalyzer::load(&models::files(&store)?, config.analysis.clone(), threads)?;
+    let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads)?;
     let (observations, left_out) = observe(&analyzer, &labels, labelled, threads)?;
     let mut out = std::io::stdout().lock();
     for reason in &left_out {
