@@ -8,11 +8,13 @@
 
 mod age_gender;
 mod alignment;
+mod bars;
 mod crop;
 pub mod detection;
 mod examination;
 mod inference;
 mod landmarks;
+mod light;
 mod liveness;
 mod models;
 mod occlusion;
@@ -158,7 +160,8 @@ impl FaceAnalyzer {
     /// Analyses one picture on the calling thread. Waits for free networks when all are at work.
     pub fn analyze(&self, bytes: &[u8], wanted: Wanted) -> Result<Analysis, AnalysisError> {
         let mut examination = Examination::new(&self.rules, wanted);
-        let picture = examination.time("decode", || self.decoder.decode(bytes))?;
+        let mut picture = examination.time("decode", || self.decoder.decode(bytes))?;
+        examination.bars(&mut picture);
         let mut engine = self.engines.take();
         examination.detection(&picture, &mut engine.detector)?;
         examination.landmarks(&picture, &mut engine)?;
