@@ -29,19 +29,20 @@ def degrade(picture, rng):
     side = picture.shape[0]
     small = picture
     if rng.random() < 0.75:
-        n = int(np.exp(rng.uniform(np.log(32), np.log(side))))
+        n = int(np.exp(rng.uniform(np.log(44), np.log(side))))
         small = cv2.resize(picture, (n, n), interpolation=(cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.choice(3, p=[0.7, 0.15, 0.15])])
     if rng.random() < 0.3:
-        small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 1.6))
+        # Not so much that an eye is lost: a face that is blurred away counts as covered (coverings.anonymise).
+        small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 1.6) * min(1.0, small.shape[0] / 70))
     elif rng.random() < 0.12:
-        n = int(rng.integers(3, 9))
+        n = int(rng.integers(3, 5 if small.shape[0] < 70 else 9))
         kernel = np.zeros((n, n), np.float32)
         cv2.line(kernel, tuple(map(int, rng.integers(0, n, 2))), tuple(map(int, rng.integers(0, n, 2))), 1)
         small = cv2.filter2D(small, -1, kernel / max(kernel.sum(), 1))
     if rng.random() < 0.4:
         small = np.clip(small + rng.normal(0, rng.uniform(1, 10), small.shape), 0, 255).astype(np.uint8)
     if rng.random() < 0.75:
-        small = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(18, 96))])[1], cv2.IMREAD_COLOR)
+        small = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(18 if small.shape[0] >= 80 else 35, 96))])[1], cv2.IMREAD_COLOR)
     if small.shape[0] != side:
         small = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_CUBIC)
     return small
@@ -70,24 +71,27 @@ def relight(picture, rng):
 
 
 def augment(picture, points, rng):
-    """A random chip, uint8 BGR."""
+    """A random chip, uint8 BGR, and whether it is a mirror image."""
     if rng.random() < 0.4:
         picture = crop_edges(picture, rng)
-    if rng.random() < 0.5:
+    flipped = rng.random() < 0.5
+    if flipped:
         picture = picture[:, ::-1]
         points = (points * [-1, 1] + [CACHE - 1, 0])[SWAP]
+    # The points come from a detector today and may come from landmarks tomorrow: each is a little off, all of them together
+    # more so, and over a covering they are guesses.
     eye = float(np.hypot(*(points[1] - points[0])))
-    points = points + rng.normal(0, 0.03 * max(eye, 25), points.shape)
-    angle, scale = np.radians(rng.normal(0, 4)), np.exp(rng.normal(0, 0.045))
+    points = points + rng.normal(0, 0.035 * max(eye, 25), points.shape)
+    angle, scale = np.radians(rng.normal(0, 5)), np.exp(rng.normal(0, 0.06))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
-    target = (CHIP_POINTS - CHIP / 2) @ turn.T + CHIP / 2 + rng.normal(0, 1.2, 2)
+    target = (CHIP_POINTS - CHIP / 2) @ turn.T + CHIP / 2 + rng.normal(0, 1.8, 2)
     matrix = similarity(points, target)
     if rng.random() < 0.3:  # another aspect, as stretched pictures have
         matrix = matrix * np.array([[np.exp(rng.normal(0, 0.1))], [1.0]])
         matrix[0, 2] += CHIP / 2 - (matrix[0, :2] @ points.mean(0) + matrix[0, 2])
     chip = warp(np.ascontiguousarray(picture), matrix, CHIP)
     chip = relight(chip.astype(np.float32), rng).astype(np.uint8)
-    return degrade(chip, rng)
+    return degrade(chip, rng), flipped
 
 
 def plain(picture, points):

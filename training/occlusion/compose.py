@@ -1,7 +1,10 @@
-"""Draws things onto cached faces: coverings (the label becomes 1) and lookalikes that cover nothing (it stays 0).
+"""Draws things onto cached faces: coverings, and lookalikes that cover nothing.
 
 Everything is drawn in the face's own coordinates: the origin lies between the eyes, x = +-0.5 are the eyes of a frontal
 face, y = 1 is the mouth, so about y = 0.55 is the nose tip, y = 1.75 the chin and y = -0.35 the brows.
+
+A picture may have a fourth channel: 255 where the face is seen, 0 where something opaque lies before it. `blend` lowers
+it, and so what is covered is measured, not assumed (parts.py).
 """
 
 import cv2
@@ -70,7 +73,9 @@ def stroke(line, width, soft=0.6):
 
 def blend(picture, colour, coverage):
     coverage = np.asarray(coverage, np.float32)
-    return picture + (np.clip(np.asarray(colour, np.float32), 0, 255) - picture) * coverage
+    seen = picture[..., :3]
+    mixed = seen + (np.clip(np.asarray(colour, np.float32), 0, 255) - seen) * coverage
+    return mixed if picture.shape[2] == 3 else np.dstack([mixed, picture[..., 3:] * (1 - coverage)])
 
 
 def noise(rng, grain, strength=1.0):
@@ -89,8 +94,28 @@ CLOTHS = ((235, 235, 235), (245, 240, 235), (225, 205, 170), (230, 190, 140), (2
           (70, 65, 60), (120, 115, 110), (150, 150, 155), (90, 50, 30), (60, 20, 110), (190, 170, 240), (150, 190, 220))
 
 
+# Photographed cloth, paper and the like, filled by coverings.py.
+FABRICS = []
+
+
+def photographed(rng):
+    """A texture the size of the picture from a photographed one: turned, scaled, repeated, often in another colour."""
+    tile = FABRICS[rng.integers(len(FABRICS))]
+    angle, scale = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(np.log(0.4), np.log(1.6)))
+    a, b = np.cos(angle) * scale, np.sin(angle) * scale
+    texture = cv2.warpAffine(tile, np.array([[a, -b, rng.uniform(0, CACHE)], [b, a, rng.uniform(0, CACHE)]]), (CACHE, CACHE),
+                             borderMode=cv2.BORDER_WRAP).astype(np.float32)
+    if rng.random() < 0.5:
+        mean = texture.mean((0, 1))
+        base = np.array(CLOTHS[rng.integers(len(CLOTHS))], np.float32) if rng.random() < 0.6 else vivid(rng).astype(np.float32)
+        texture = base + (texture - mean) * np.float32(rng.uniform(0.4, 1.2))
+    return np.clip(texture, 0, 255)
+
+
 def cloth(rng, face, patterned=0.35):
     """A texture the size of the picture: plain, dotted, striped, chequered, blotched or printed."""
+    if FABRICS and patterned and rng.random() < 0.4:
+        return photographed(rng) * np.float32(face.exposure * rng.uniform(0.85, 1.2))
     base = np.array(CLOTHS[rng.integers(len(CLOTHS))], np.float64) if rng.random() < 0.65 else vivid(rng)
     if rng.random() < 0.1:
         base = face.skin * rng.uniform(0.8, 1.15)
@@ -327,28 +352,39 @@ def lens_outline(rng, centre, half_width, half_height, style):
 
 
 def glasses(picture, face, dark):
-    """Sunglasses (`dark`) or ordinary glasses with clear lenses."""
+    """Sunglasses (`dark`), from lightly tinted to opaque and mirroring, or ordinary glasses with clear lenses."""
     rng = face.rng
+    opacity = rng.uniform(0.93, 1.0) if rng.random() < 0.8 else rng.uniform(0.3, 0.93)
+    tint = np.array(((12, 12, 12), (25, 22, 20), (20, 30, 50), (60, 30, 20), (40, 25, 60), (30, 60, 90), (25, 50, 30))[rng.integers(7)],
+                    np.float64) * rng.uniform(0.5, 1.6)
+    if rng.random() < 0.2:
+        tint = vivid(rng) * rng.uniform(0.3, 1.0)
+    fade, mirror = rng.uniform(0, 45) * (rng.random() < 0.7), rng.random()
+    reflection = photographed(rng) if FABRICS and mirror < 0.12 else None
     style = int(rng.integers(3))
-    half_width, half_height = rng.uniform(0.38 if dark else 0.34, 0.5), rng.uniform(0.27 if dark else 0.24, 0.42)
+    half_width, half_height = rng.uniform(0.38 if dark else 0.34, 0.52), rng.uniform(0.24, 0.5 if dark else 0.42)
     drop = rng.uniform(0.0, 0.1)
     frame = np.array(((20, 20, 20), (30, 40, 70), (90, 130, 160), (60, 60, 60), (190, 190, 195))[rng.integers(5)], np.float64)
     if rng.random() < 0.15:
         frame = vivid(rng)
+    if dark and rng.random() < 0.5:  # of one piece with the lenses
+        frame = tint * rng.uniform(0.4, 1.2)
     frame = frame * face.exposure
     thick = 1.2 + 5.0 * rng.random() ** 2
     shift = face.lean * 0.35
     for sign in (-1, 1):
         outline = face.at(lens_outline(rng, (sign * rng.uniform(0.5, 0.54) + shift, drop), half_width, half_height, style))
         if dark:
-            tint = np.array(((12, 12, 12), (25, 22, 20), (20, 30, 50), (60, 30, 20), (40, 25, 60))[rng.integers(5)], np.float64)
-            if rng.random() < 0.1:
-                tint = vivid(rng) * 0.6
             rise = (np.arange(CACHE)[:, None, None] - face.origin[1]) / (face.unit * 0.4)
-            texture = tint + np.clip(rise, -1, 1) * rng.uniform(0, 30)
-            if rng.random() < 0.5:  # a reflection
-                texture = texture + np.clip(noise(rng, 50), 0, 2) * rng.uniform(10, 70)
-            picture = blend(picture, texture, area(outline) * rng.uniform(0.9, 1.0))
+            texture = tint + np.clip(rise, -1, 1) * fade + np.zeros((1, CACHE, 3))
+            if reflection is not None:
+                texture = texture * 0.5 + cv2.GaussianBlur(reflection, (0, 0), 4) * rng.uniform(0.4, 0.9)
+            elif mirror < 0.6:
+                texture = texture + np.clip(noise(rng, rng.uniform(20, 60)), 0, 2) * rng.uniform(10, 90)
+            cover = area(outline) * opacity
+            if opacity < 0.93 and fade:  # lighter below
+                cover = cover * np.clip(1 - np.clip(rise, -1, 1) * 0.25, 0, 1)
+            picture = blend(picture, texture, cover)
         else:
             cover = area(outline)
             picture = blend(picture, rng.choice([0.0, 255.0]), cover * rng.uniform(0, 0.1))
@@ -361,6 +397,9 @@ def glasses(picture, face, dark):
         temple = face.at([(sign * 1.0 + shift, drop - 0.1), (sign * 1.3, drop - 0.12)])
         picture = blend(picture, frame, stroke(temple, max(1.5, thick * 0.8)))
     bridge = face.at(smooth([(-0.15 + shift, drop - 0.05), (shift, drop - 0.12), (0.15 + shift, drop - 0.05)], closed=False))
+    if dark and rng.random() < 0.15:  # a visor: no gap between the lenses
+        bridge = face.at([(-0.2 + shift, drop - half_height * 0.5), (0.2 + shift, drop - half_height * 0.5)])
+        return blend(picture, frame, stroke(bridge, half_height * face.unit * rng.uniform(0.5, 0.9)))
     return blend(picture, frame, stroke(bridge, max(1.5, thick * 0.8)))
 
 
@@ -369,7 +408,7 @@ def hair(picture, face, covering):
     rng = face.rng
     top = face.at([(0, -1.05)])[0]
     x, y = np.clip(top, 2, CACHE - 3).astype(int)
-    colour = picture[y, x].copy() if picture[y, x].mean() < 90 else np.array(((18, 18, 22), (25, 35, 55), (60, 100, 140))[rng.integers(3)], float)
+    colour = picture[y, x, :3].copy() if picture[y, x, :3].mean() < 90 else np.array(((18, 18, 22), (25, 35, 55), (60, 100, 140))[rng.integers(3)], float)
     if covering:
         sides = [(-1.1, 1.1)] if rng.random() < 0.6 else [((-1.1, 0.15), (-0.15, 1.1))[rng.integers(2)]]
         count, ends, width = rng.integers(130, 260), (0.28, 0.9), (1.0, 3.0)
@@ -448,71 +487,6 @@ def make_up(picture, face):
         for sign in (-1, 1):
             lid = smooth([(sign * 0.5 - 0.2, 0.0), (sign * 0.5, -0.13), (sign * 0.5 + 0.2, 0.0), (sign * 0.5, -0.05)])
             picture = blend(picture, vivid(rng) * 0.6, area(face.at(lid), 1.5) * rng.uniform(0.3, 0.7))
-    return picture
-
-
-def cover(picture, face):
-    """One covering, chosen at random. Returns the picture and what it was."""
-    rng = face.rng
-    spots = {"mouth": (face.lean * 0.8 + rng.normal(0, 0.12), rng.uniform(0.75, 1.05)),
-             "eye": (rng.choice([-0.5, 0.5]) + rng.normal(0, 0.06), rng.normal(0.02, 0.08)),
-             "middle": (face.lean * 0.5 + rng.normal(0, 0.15), rng.uniform(0.3, 0.6))}
-    spot = spots[("mouth", "eye", "middle")[rng.choice(3, p=[0.55, 0.25, 0.2])]]
-    kind = ("mask", "low mask", "hand", "scarf", "sunglasses", "phone", "hair", "object", "microphone")[
-        rng.choice(9, p=[0.28, 0.07, 0.19, 0.10, 0.15, 0.07, 0.05, 0.08, 0.01])]
-    if kind == "mask":
-        picture = face_mask(picture, face, "on")
-    elif kind == "low mask":
-        picture = face_mask(picture, face, "low")
-    elif kind == "hand":
-        # A palm over the mouth reaches further than fingertips over an eye.
-        picture = hand(picture, face, np.asarray(spot) - [0, rng.uniform(0.0, 0.15)])
-        if rng.random() < 0.2:
-            picture = hand(picture, face, np.asarray(spots["mouth"]) + [rng.choice([-0.5, 0.5]), 0])
-    elif kind == "scarf":
-        picture = scarf(picture, face)
-    elif kind == "sunglasses":
-        picture = glasses(picture, face, dark=True)
-    elif kind == "phone":
-        picture = slab(picture, face, spot)
-    elif kind == "hair":
-        picture = hair(picture, face, covering=True)
-    elif kind == "object":
-        picture = slab(picture, face, spot, phone=False) if rng.random() < 0.5 else blob(picture, face, spot)
-    else:
-        picture = microphone(picture, face, (face.lean + rng.normal(0, 0.1), rng.uniform(0.9, 1.05)))
-    return picture, kind
-
-
-def decorate(picture, face):
-    """One or two things that are no covering."""
-    rng = face.rng
-    for _ in range(1 + int(rng.random() < 0.35)):
-        kind = rng.choice(11, p=[0.20, 0.16, 0.10, 0.08, 0.10, 0.08, 0.07, 0.05, 0.06, 0.05, 0.05])
-        if kind == 0:
-            picture = glasses(picture, face, dark=False)
-        elif kind == 1:
-            picture = beard(picture, face)
-        elif kind == 2:
-            picture = cap(picture, face)
-        elif kind == 3:
-            picture = face_mask(picture, face, "chin")
-        elif kind == 4:
-            picture = shadow(picture, face)
-        elif kind == 5:
-            picture = hair(picture, face, covering=False)
-        elif kind == 6:
-            picture = scarf(picture, face, covering=False)
-        elif kind == 7:
-            picture = microphone(picture, face, (rng.uniform(-0.5, 0.5), rng.uniform(1.75, 2.2)))
-        elif kind == 8:
-            picture = make_up(picture, face)
-        elif kind == 9:  # a hand at the cheek, the forehead or under the chin
-            spot = ((-1.25, 0.9), (1.25, 0.9), (0.0, 2.5), (-0.6, 2.4), (0.6, 2.4))[rng.integers(5)]
-            picture = hand(picture, face, spot)
-        else:  # something beside the face
-            spot = (rng.choice([-1, 1]) * rng.uniform(1.9, 2.4), rng.uniform(-0.5, 2))
-            picture = blob(picture, face, spot)
     return picture
 
 

@@ -105,9 +105,9 @@ def similar(sigs, others):
 
 
 def verdicts(path):
-    """What was seen by eye and contradicts the folder: (folder, name) to `occluded` or `skip`."""
+    """What was seen by eye and contradicts the folder: (folder, name) to `occluded` or `skip`, and why."""
     with open(path, newline="") as file:
-        return {(row["folder"], row["name"]): row["verdict"] for row in csv.DictReader(file)}
+        return {(row["folder"], row["name"]): (row["verdict"], row["reason"]) for row in csv.DictReader(file)}
 
 
 def main():
@@ -139,7 +139,7 @@ def main():
             if face is None:
                 continue
             chip = warp(picture, similarity(points(face), CACHE_POINTS), CACHE)
-            verdict = seen.get((label, path.name), "occluded" if label == "masked" else "bare")
+            verdict = seen.get((label, path.name), ("occluded" if label == "masked" else "bare", ""))[0]
             rows.append({"label": label, "name": path.name, "verdict": verdict, "score": round(float(face[14]), 4),
                          "face": round(float(np.sqrt(max(face[2] * face[3], 0))), 1),
                          "points": " ".join(f"{v:.2f}" for v in face[4:14]), "person": family(label, path.name) or ""})

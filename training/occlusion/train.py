@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Trains the occlusion classifier and writes occlusion.onnx. Fixed seeds; same machine, same library, same file.
+"""Trains the occlusion network and writes occlusion.onnx. Fixed seeds; same machine, same library, same file.
 
     python3 train.py --data FOLDER --detector face_detection_yunet_2023mar.onnx --cache FOLDER --out FOLDER
+
+`--data` holds masks/, live-hagrid/, fairface-200/, age-uk-parliament/, age-us-congress/, hands/, overlays/, device-frames/
+and textures/.
 """
 
 import argparse
 import copy
+import multiprocessing
 import subprocess
 import sys
 import time
@@ -13,83 +17,169 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import compose
+import coverings
 from augment import augment, plain
-from faces import Faces
+from faces import Faces, Others
 from geometry import CACHE
-from model import Occlusion, Product
+from model import Occlusion, Product, take_up
+from parts import BARE, UNKNOWN, mirrored
+from prepare import verdicts
+
+BATCH = 64
+# Processes that draw, and that augment while the network trains.
+DRAWERS = 3
+
+# Real masks hide nose, mouth and the lower face; some sit under the nose, and over some of them there are sunglasses.
+MASKED = np.array([1, 0.05, 0.05, 0.92, 1, 1], np.float32)
+# A finger before the lips is about a third as wide as the mouth (1.7 of 5 cm): 0.3 of the mouth's ellipse is hidden, which
+# parts.py makes 0.75 to 0.8. How much of nose and chin it hides differs from picture to picture: left open.
+FINGER = np.array([0.75, 0, 0, UNKNOWN, 0.75, UNKNOWN], np.float32)
+OTHER = np.array([1, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN], np.float32)
 
 # Drawn once and then seen under many augmentations: drawing costs ten times as much as augmenting.
-COVERED, DECORATED, MASKED_DECORATED, MASKED_MIXED, BARE_MIXED = 3600, 2600, 500, 1800, 2200
-BATCH = 64
-# Shares of an epoch: real masked, masked and decorated, masked with another head, covered by drawing, real bare, bare and
-# decorated, bare with another head.
-SHARES = (0.20, 0.03, 0.08, 0.21, 0.20, 0.17, 0.11)
+# name: how many, share of an epoch.
+DRAWN = {"cover": (4400, 0.30), "beside": (900, 0.05), "decorate": (2600, 0.15), "masked": (250, 0.02), "masked mixed": (800, 0.05),
+         "bare mixed": (800, 0.05)}
+# The second stage adds what the first learned worst, and looks at fingers on the lips more often.
+HARD = (1500, 0.16)
+HARD_KINDS = ("sunglasses", "fingers", "anonymised", "patch", "panel", "hand")
+REAL = {"masked": 0.11, "finger": 0.05, "bare": 0.08, "hagrid": 0.07, "parliament": 0.05, "fairface": 0.02}
 
 
-def draw(faces, indices, count, how, seed, heads=()):
-    """`count` drawn faces with their points; `heads` are the faces whose heads may be lent."""
-    pictures, points = np.zeros((count, CACHE, CACHE, 3), np.uint8), np.zeros((count, 5, 2))
-    weights, lent = fair(faces, indices), fair(faces, heads) if heads else ()
-    for n in range(count):
-        rng = np.random.default_rng((seed, n))
-        i = indices[rng.choice(len(indices), p=weights)]
-        picture = faces.chips[i]
-        if heads:
-            j = heads[rng.choice(len(heads), p=lent)]
-            # Sunglasses over a mask are common in the masked folder and would cover a bare face's eyes: those stay.
-            eyes_too = how == "masked mixed" and rng.random() < 0.7
-            picture = compose.other_head(picture, faces.points[i], faces.chips[j], faces.points[j], rng, eyes_too)
-        if rng.random() < 0.25:
-            picture = compose.other_skin(picture, faces.points[i], rng)
-        face = compose.Face(picture, faces.points[i], rng)
-        picture = picture.astype(np.float32)
-        if how == "cover":
-            if rng.random() < 0.2:
-                picture = compose.light_decorate(picture, face)
-            picture, _ = compose.cover(picture, face)
-        elif how == "decorate":
-            picture = compose.decorate(picture, face)
-        elif how == "masked":
-            picture = compose.light_decorate(picture, face)
-        pictures[n], points[n] = np.clip(picture, 0, 255), faces.points[i]
-    return pictures, points
-
-
-def fair(faces, indices):
-    """Weights by which a person with many pictures counts as the root of their number, and the tight crops of the one large
-    source count as much together as everything else."""
-    persons = [faces.rows[i]["person"] or i for i in indices]
-    weights = np.array([1 / np.sqrt(persons.count(p)) for p in persons])
-    tight = np.array([faces.tight(i) for i in indices])
-    for part in (tight, ~tight):
-        weights[part] /= 2 * max(weights[part].sum(), 1e-9)
+def fair(rows, key):
+    """Weights by which a person with many pictures counts as the root of their number."""
+    keys = [row.get(key) or n for n, row in enumerate(rows)]
+    count = {}
+    for k in keys:
+        count[k] = count.get(k, 0) + 1
+    weights = np.array([1 / np.sqrt(count[k]) for k in keys])
     return weights / weights.sum()
+
+
+class Pool:
+    """Faces of one kind with their targets."""
+
+    def __init__(self, pictures, points, indices, targets, weights=None):
+        self.pictures, self.points, self.indices = pictures, points, np.asarray(indices)
+        self.targets = targets if targets.ndim == 2 else np.repeat(targets[None], len(self.indices), 0)
+        self.ends = np.cumsum(np.full(len(self.indices), 1 / len(self.indices)) if weights is None else weights)
+
+    def pick(self, rng):
+        """A picture, its points, its target."""
+        n = min(int(np.searchsorted(self.ends, rng.random())), len(self.indices) - 1)
+        i = self.indices[n]
+        return self.pictures[i], self.points[i], self.targets[n]
+
+
+def draw_one(how, seed, bare, masked):
+    """One drawn face from pools of real ones, its points and its target."""
+    rng = np.random.default_rng(seed)
+    picture, at, target = (masked if how.startswith("masked") else bare[rng.choice(len(bare), p=(0.35, 0.35, 0.22, 0.08))]).pick(rng)
+    if "mixed" in how:
+        other = (bare[0] if how == "masked mixed" else masked).pick(rng)
+        # Sunglasses over a mask are common in the masked folder and would cover a bare face's eyes: those stay.
+        picture = compose.other_head(picture, at, other[0], other[1], rng, how == "masked mixed" and rng.random() < 0.7)
+    if rng.random() < 0.3:
+        picture = compose.other_skin(picture, at, rng)
+    face = compose.Face(picture, at, rng)
+    picture = picture.astype(np.float32)
+    if how in ("cover", "hard"):
+        if rng.random() < 0.25:
+            picture = coverings.decorate(picture, face)
+        picture, _, target = coverings.cover(picture, at, face, HARD_KINDS[rng.integers(len(HARD_KINDS))] if how == "hard" else None)
+    elif how == "beside":
+        picture, target = coverings.beside(picture, at, face)
+    elif how == "decorate":
+        picture = coverings.decorate(picture, face)
+    elif how == "masked":
+        picture = compose.light_decorate(picture, face)
+    return np.clip(picture, 0, 255).astype(np.uint8), at, target
+
+
+def draw_some(numbers):
+    """For a process of its own: what a face is depends on its seed only, not on who draws it."""
+    how, seed, bare, masked = draw_some.work
+    return [draw_one(how, (seed, n), bare, masked) for n in numbers]
+
+
+def draw(cache, how, count, seed, bare, masked):
+    """`count` drawn faces, their points and targets, drawn by several processes; kept in the cache."""
+    made = cache / f"drawn {how} {count} {seed}.npz"
+    if made.exists():
+        with np.load(made) as stored:
+            return tuple(stored[key] for key in ("pictures", "points", "targets"))
+    draw_some.work = how, seed, bare, masked
+    pictures, points, targets = np.zeros((count, CACHE, CACHE, 3), np.uint8), np.zeros((count, 5, 2)), np.zeros((count, 6), np.float32)
+    with multiprocessing.get_context("fork").Pool(DRAWERS) as pool:
+        numbers = [range(n, min(n + 50, count)) for n in range(0, count, 50)]
+        for some, faces in zip(numbers, pool.imap(draw_some, numbers)):
+            for n, face in zip(some, faces):
+                pictures[n], points[n], targets[n] = face
+    np.savez(made, pictures=pictures, points=points, targets=targets)
+    return pictures, points, targets
 
 
 class Epoch(Dataset):
     """The samples of one epoch; what a sample is depends on the seed, the epoch and its number only."""
 
-    def __init__(self, sources, size, seed):
-        self.sources, self.size, self.seed, self.epoch = sources, size, seed, 0
-        self.ends = np.round(np.cumsum(SHARES) * size).astype(int)
-        self.ends[-1] = size
+    def __init__(self, pools, shares, size, seed):
+        self.pools, self.size, self.seed, self.epoch = pools, size, seed, 0
+        self.ends = np.round(np.cumsum(shares) / np.sum(shares) * size).astype(int)
 
     def __len__(self):
         return self.size
 
     def __getitem__(self, n):
         rng = np.random.default_rng((self.seed, self.epoch, n))
-        kind = int(np.searchsorted(self.ends, n, side="right"))
-        pictures, points, indices, weights, label = self.sources[kind]
-        i = indices[rng.choice(len(indices), p=weights)]
-        chip = augment(pictures[i], points[i], rng)
-        return torch.from_numpy(np.ascontiguousarray(chip[..., ::-1].transpose(2, 0, 1))), np.float32(label)
+        picture, points, target = self.pools[int(np.searchsorted(self.ends, n, side="right"))].pick(rng)
+        chip, flipped = augment(picture, points, rng)
+        target = mirrored(target) if flipped else target
+        return torch.from_numpy(np.ascontiguousarray(chip[..., ::-1].transpose(2, 0, 1))), torch.from_numpy(target.copy())
+
+
+def pools_of(faces, others, split, seen):
+    """The real faces of one side of the split: bare by source, masked, otherwise covered, finger on the lips."""
+    bare = faces.select(split, "bare")
+    masked = faces.select(split, "masked")
+    weights = fair([faces.rows[i] for i in bare], "person")
+    tight = np.array([faces.tight(i) for i in bare])
+    for part in (tight, ~tight):  # the tight crops of the one large source count as much together as everything else
+        weights[part] /= 2 * max(weights[part].sum(), 1e-9)
+
+    def of(which, kinds, target):
+        mine = others.select(split, which, kinds, seen)
+        return Pool(others.chips, others.points, mine, target, fair([others.rows[i] for i in mine], "person"))
+
+    covered = masked + faces.select(split, "bare", "occluded")
+    targets = np.array([MASKED] * len(masked) + [OTHER] * (len(covered) - len(masked)))
+    return {"bare": Pool(faces.chips, faces.points, bare, BARE, weights), "hagrid": of("live-hagrid", ("call", "peace"), BARE),
+            "parliament": of("age-uk-parliament", None, BARE), "fairface": of("fairface-200", None, BARE),
+            "masked": Pool(faces.chips, faces.points, covered, targets), "finger": of("live-hagrid", ("mute",), FINGER)}
+
+
+BARE_POOLS = ("bare", "hagrid", "parliament", "fairface")
+
+
+def validation(pools, cache):
+    """Views of the validation faces: name, chips, whether covered (None: told apart by the target of each)."""
+    views = []
+    for name, pool in pools.items():
+        covered = name in ("masked", "finger")
+        faces = [(pool.pictures[i], pool.points[i]) for i in pool.indices[:120]]
+        views.append((name, [plain(*face) for face in faces], covered))
+        if name in ("bare", "masked"):
+            views.append((f"{name}, degraded", [augment(*face, np.random.default_rng((99, n, m)))[0] for n, face in enumerate(faces) for m in range(2)], covered))
+    bare = [pools[name] for name in BARE_POOLS]
+    for how, count in (("cover", 300), ("decorate", 250), ("beside", 120), ("masked mixed", 80), ("bare mixed", 80)):
+        pictures, points, targets = draw(cache, how, count, 990 + count, bare, pools["masked"])
+        sure = (targets[:, 0] >= 0.9) if how == "cover" else (targets[:, 0] <= 0.1) if how == "beside" else np.ones(count, bool)
+        views.append((how, [plain(p, at) for p, at, s in zip(pictures, points, sure) if s], how in ("cover", "masked mixed")))
+    return views
 
 
 def logits(net, chips):
@@ -99,110 +189,50 @@ def logits(net, chips):
     with torch.no_grad():
         for i in range(0, len(chips), 64):
             batch = torch.from_numpy(np.stack([c[..., ::-1].transpose(2, 0, 1) for c in chips[i:i + 64]]).astype(np.float32))
-            out.append(((net(batch) + net(batch.flip(3))) / 2)[:, 0].numpy())
+            out.append(((net(batch)[:, 0] + net(batch.flip(3))[:, 0]) / 2).numpy())
     return np.concatenate(out)
 
 
-# What a validation face is judged as: as it is, through a camera and a detector that are a little off, and with the head
-# and the skin of others. The next source of pictures differs from these in ways such as the last three.
-VIEWS = ("as it is", "degraded", "other head", "other skin")
-
-
-def validation(faces):
-    """Chips, whether covered, and the number of the view."""
-    chips, labels, views = [], [], []
-    held = {folder: faces.select("validation", folder) for folder in ("bare", "masked")}
-    for folder, heads in (("bare", held["masked"]), ("masked", held["bare"])):
-        for i in held[folder]:
-            rng = np.random.default_rng((99, i))
-            picture, points = faces.chips[i], faces.points[i]
-            mine = [(0, plain(picture, points))] + [(1, augment(picture, points, rng)) for _ in range(4)]
-            for _ in range(2):
-                j = heads[rng.integers(len(heads))]
-                mixed = compose.other_head(picture, points, faces.chips[j], faces.points[j], rng, folder == "masked")
-                mine.append((2, plain(mixed, points)))
-                mine.append((3, plain(compose.other_skin(picture, points, rng), points)))
-            for view, chip in mine:
-                chips.append(chip)
-                labels.append(folder == "masked")
-                views.append(view)
-    return chips, np.array(labels), np.array(views)
-
-
-def calibrate(scores, labels, views):
-    """The logit that becomes 0.5: where a false alarm counts twice as much as a miss, the middle of the cheapest stretch.
-
-    Every view counts the same. (A quantile of 82 bare faces would be the score of a single odd picture.)
-    """
-    edges = np.unique(scores)
-    middles = (edges[1:] + edges[:-1]) / 2
-    cost = np.mean([[2 * (scores[~labels & (views == v)] >= t).mean() + (scores[labels & (views == v)] < t).mean() for t in middles]
-                    for v in range(len(VIEWS))], 0)
-    cheap = middles[cost <= cost.min() + 0.005]  # half a point: less than the sample can tell apart
-    return float((cheap.min() + cheap.max()) / 2)
+def judge(net, views):
+    """The overall logit that becomes 0.5, and a line about the validation split there. A false alarm counts three times as
+    much as a miss, every view the same, and the middle of the cheapest stretch is taken."""
+    scores = [(name, logits(net, chips), covered) for name, chips, covered in views]
+    steps = np.linspace(-4, 4, 161)
+    cost = np.mean([(s[:, None] < steps).mean(0) if covered else 3 * (s[:, None] >= steps).mean(0) for _, s, covered in scores], 0)
+    cheap = steps[cost <= cost.min() + 0.001]
+    at = float((cheap.min() + cheap.max()) / 2)
+    return at, f"at {at:.2f}: " + "; ".join(f"{name} {(s >= at).mean():.3f}" for name, s, _ in scores)
 
 
 def export(net, shift, path):
     product = Product(copy.deepcopy(net).to(memory_format=torch.contiguous_format), -shift).eval()
-    torch.onnx.export(product, torch.zeros(1, 3, 112, 112), str(path), input_names=["input"], output_names=["occlusion"],
-                      opset_version=17, do_constant_folding=True)
-    return product
+    torch.onnx.export(product, (torch.zeros(1, 3, 112, 112),), str(path), input_names=["input"], output_names=["occlusion", "parts"],
+                      opset_version=17, do_constant_folding=True, dynamo=False)
 
 
-def take_up(net, path):
-    """Fills the network with the weights of an exported one. Its normalisation layers are part of the convolutions there, so
-    they become plain biases here and stay what they are."""
-    graph = onnx.load(path).graph
-    stored = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
-    stored |= {n.output[0]: onnx.numpy_helper.to_array(n.attribute[0].t) for n in graph.node if n.op_type == "Constant"}
-    convolutions = [n for n in graph.node if n.op_type == "Conv"]
-    layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.BatchNorm2d))]
-    last = next(n for n in graph.node if n.op_type == "Gemm")
-    with torch.no_grad():
-        for node, layer, norm in zip(convolutions, layers[::2], layers[1::2], strict=True):
-            weight, bias = (torch.tensor(stored[name]) for name in node.input[1:3])
-            layer.weight.copy_(weight * (255 if node is convolutions[0] else 1))
-            norm.running_var.fill_(1 - norm.eps)
-            norm.bias.copy_(bias)
-        net.last.weight.copy_(torch.tensor(stored[last.input[1]]))
-        net.last.bias.copy_(torch.tensor(stored[last.input[2]]))
+def cost_of(answer, target):
+    """Half for the overall answer, half for the parts that are known. Soft: a confident mistake should not cost everything."""
+    known = ~torch.isnan(target)
+    each = nn.functional.binary_cross_entropy_with_logits(answer, torch.nan_to_num(target) * 0.96 + 0.02, reduction="none")
+    return each[:, 0].mean() * 0.5 + (each[:, 1:] * known[:, 1:]).sum() / known[:, 1:].sum() * 0.5
 
 
-def judge(net, chips, labels, views):
-    """The calibrated logit and a line about the validation split there."""
-    scores = logits(net, chips)
-    at = calibrate(scores, labels, views)
-    share = lambda which: f"{(scores[which] >= at).mean():.4f}"
-    return at, f"validation at {at:.3f}: " + "; ".join(
-        f"{name}: recall {share((views == v) & labels)}, false alarms {share((views == v) & ~labels)}" for v, name in enumerate(VIEWS))
-
-
-def finish(net, faces, out):
-    at, line = judge(net, *validation(faces))
-    print(line)
-    export(net, at, out / "occlusion.onnx")
-
-
-def cycle(net, data, epochs, peak, seed, validate, fixed_norms):
+def cycle(net, data, epochs, peak, seed, validate):
     """Trains for some epochs, the rate rising to `peak` and falling to nothing. Returns the averaged network."""
     average = copy.deepcopy(net)
     decay, rest = [p for p in net.parameters() if p.ndim > 1], [p for p in net.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=peak)
     steps = len(data) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=epochs * steps, pct_start=0.1)
-    data.seed, step = seed, 0
+    step = 0
     for epoch in range(epochs):
         began, total = time.time(), 0.0
         data.epoch = epoch
         order = torch.Generator().manual_seed(seed * 1000 + epoch)
         net.train()
-        for layer in net.modules():
-            if fixed_norms and isinstance(layer, nn.BatchNorm2d):
-                layer.eval()
-        for x, y in DataLoader(data, BATCH, shuffle=True, drop_last=True, num_workers=1, generator=order):
-            target = (y * 0.96 + 0.02)[:, None]  # soft labels: a confident mistake should not cost everything
+        for x, y in DataLoader(data, BATCH, shuffle=True, drop_last=True, num_workers=4, generator=order):
             x = x.float().contiguous(memory_format=torch.channels_last)
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x), target)
+            loss = cost_of(net(x), y)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
@@ -216,7 +246,7 @@ def cycle(net, data, epochs, peak, seed, validate, fixed_norms):
                 for a, b in zip(average.state_dict().values(), net.state_dict().values()):
                     a.copy_(a * keep + b * (1 - keep) if a.is_floating_point() else b)
         line = f"epoch {epoch + 1}: loss {total / steps:.4f}, {time.time() - began:.0f} s"
-        if epoch % 4 == 3 or epoch == epochs - 1:
+        if epoch % 3 == 2 or epoch == epochs - 1:
             line += "; " + validate(average)
         print(line, flush=True)
     return average
@@ -228,10 +258,8 @@ def main():
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=56)
-    parser.add_argument("--start", type=Path, help="an exported network to go on from, gently")
-    parser.add_argument("--peak", type=float, help="largest learning rate, instead of 0.004 from nothing and 0.0008 with --start")
-    parser.add_argument("--samples", type=int, default=3072)
+    parser.add_argument("--epochs", type=int, nargs=2, default=(18, 0), help="of the two stages; the released network had the first")
+    parser.add_argument("--samples", type=int, default=2560)
     parser.add_argument("--export-only", action="store_true", help="calibrate and export the checkpoint in the cache again")
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
@@ -241,53 +269,52 @@ def main():
     torch.use_deterministic_algorithms(True)
     args.out.mkdir(parents=True, exist_ok=True)
     here = Path(__file__).parent
-    if not (args.cache / "faces.npz").exists():
-        subprocess.run([sys.executable, here / "prepare.py", "--data", args.data, "--detector", args.detector, "--cache", args.cache],
-                       check=True)
+    for made, script, data in (("faces.npz", "prepare.py", args.data / "masks"), ("others.npz", "sources.py", args.data)):
+        if not (args.cache / made).exists():
+            subprocess.run([sys.executable, here / script, "--data", data, "--detector", args.detector, "--cache", args.cache], check=True)
 
-    faces = Faces(args.cache)
+    seen = verdicts(here / "labels.csv")
+    faces, others = Faces(args.cache), Others(args.cache)
+    coverings.load(args.data)
+    held = validation(pools_of(faces, others, "validation", seen), args.cache)
+    checkpoint = args.cache / "checkpoint.pt"
+    net = Occlusion()
+    take_up(net, here / "start.onnx")
+    net = net.to(memory_format=torch.channels_last)  # half as much time again per step otherwise
     if args.export_only:
-        net = Occlusion()
-        net.load_state_dict(torch.load(args.cache / "checkpoint.pt")["weights"])
-        finish(net, faces, args.out)
-        return
-    bare, masked = faces.select("train", "bare"), faces.select("train", "masked") + faces.select("train", "bare", "occluded")
-    drawn = args.cache / "drawn.npz"
-    if not drawn.exists():
+        net.load_state_dict(torch.load(checkpoint))
+    else:
+        real = pools_of(faces, others, "train", seen)
         began = time.time()
-        parts = {}
-        for seed, (name, indices, count, heads) in enumerate((
-                ("cover", bare, COVERED, ()), ("decorate", bare, DECORATED, ()), ("masked", masked, MASKED_DECORATED, ()),
-                ("masked mixed", masked, MASKED_MIXED, bare), ("bare mixed", bare, BARE_MIXED, masked)), args.seed):
-            parts[name], parts[name + " points"] = draw(faces, indices, count, name, seed, heads)
-        np.savez(drawn, **parts)
-        print(f"drawn in {time.time() - began:.0f} s", flush=True)
-    drawn = dict(np.load(drawn).items())
+        pools, shares = [real[name] for name in REAL], list(REAL.values())
+        for seed, (how, (count, share)) in enumerate(DRAWN.items(), args.seed):
+            pictures, points, targets = draw(args.cache, how, count, seed, [real[name] for name in BARE_POOLS], real["masked"])
+            pools.append(Pool(pictures, points, np.arange(count), targets))
+            shares.append(share)
+        print(f"drawn in {time.time() - began:.0f} s;", "train:", {name: len(pool.indices) for name, pool in real.items()},
+              "validation:", {name: len(chips) for name, chips, _ in held}, flush=True)
+        print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
 
-    def real(indices, label):
-        return faces.chips, faces.points, indices, fair(faces, indices), label
+        def validate(net):
+            torch.save(net.state_dict(), checkpoint)
+            return judge(net, held)[1]
 
-    def all_of(name, label):
-        n = len(drawn[name])
-        return drawn[name], drawn[name + " points"], np.arange(n), np.full(n, 1 / n), label
-
-    sources = [real(masked, 1), all_of("masked", 1), all_of("masked mixed", 1), all_of("cover", 1),
-               real(bare, 0), all_of("decorate", 0), all_of("bare mixed", 0)]
-    data = Epoch(sources, args.samples, args.seed)
-    held = validation(faces)
-    print("train: bare", len(bare), "occluded", len(masked), "validation faces:", int((held[2] == 0).sum()))
-
-    def validate(net):
-        torch.save({"weights": net.state_dict()}, args.cache / "checkpoint.pt")
-        return judge(net, *held)[1]
-
-    net = Occlusion().to(memory_format=torch.channels_last)  # half as much time again per step otherwise
-    print("parameters", sum(p.numel() for p in net.parameters()), flush=True)
-    if args.start:
-        take_up(net, args.start)
-        print(validate(net), flush=True)
-    peak = args.peak or (8e-4 if args.start else 4e-3)
-    finish(cycle(net, data, args.epochs, peak, args.seed, validate, bool(args.start)), faces, args.out)
+        first = args.cache / "first stage.pt"
+        if first.exists():
+            net.load_state_dict(torch.load(first))
+        else:
+            net = cycle(net, Epoch(pools, shares, args.samples, args.seed), args.epochs[0], 1.5e-3, args.seed, validate)
+            torch.save(net.state_dict(), first)
+        if args.epochs[1]:
+            count, share = HARD
+            pictures, points, targets = draw(args.cache, "hard", count, args.seed + 20, [real[name] for name in BARE_POOLS], real["masked"])
+            pools.append(Pool(pictures, points, np.arange(count), targets))
+            shares[list(REAL).index("finger")] += 0.04
+            shares.append(share)
+            net = cycle(net, Epoch(pools, shares, args.samples, args.seed + 1), args.epochs[1], 1e-3, args.seed + 1, validate)
+    at, line = judge(net, held)
+    print(line)
+    export(net, at, args.out / "occlusion.onnx")
 
 
 if __name__ == "__main__":

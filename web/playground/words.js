@@ -77,6 +77,12 @@ const RULES = {
   ],
   max_yaw: ['The head is not turned sideways', (v) => `Turned by ${round(v)}°`, (t) => `at most ${round(t)}°`],
   max_pitch: ['The head is not tilted up or down', (v) => `Tilted by ${round(v)}°`, (t) => `at most ${round(t)}°`],
+  min_contrast: [
+    'Light and shade are seen in the face',
+    (v) => `${round(v)} levels of 255`,
+    (t) => `at least ${round(t)}`,
+  ],
+  min_colour: ['The picture is in colour', (v) => `Colours differ by ${round(v, 1)} levels`, (t) => `at least ${round(t, 1)}`],
   max_occlusion: [
     'Nothing covers the face',
     (v) => `${percent(v)} sure that something covers it`,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::age_gender::{AttributeEstimator, Attributes};
 use crate::alignment::FaceView;
+use crate::bars::{self, Frame};
 use crate::crop::face_jpeg;
 use crate::detection::{Detection, FaceFinder, Found};
 use crate::inference::{Clock, InferenceError};
@@ -17,7 +18,7 @@ use crate::report::{
     Rectangle, Rejection, StageTime, Verdict,
 };
 use crate::rules::{Measurements, RejectionWord, Rules};
-use crate::{AnalysisError, LivenessObservation, LivenessSample, Wanted, quality};
+use crate::{AnalysisError, LivenessObservation, LivenessSample, Wanted, light, quality};
 use picture_cell::Orientation;
 use picture_cell::Picture;
 
@@ -26,6 +27,7 @@ use picture_cell::Picture;
 pub(crate) struct Examination<'r> {
     rules: &'r Rules,
     wanted: Wanted,
+    frame: Frame,
     pub(crate) measured: Measurements,
     rejection: Option<Rejection>,
     found: Option<Found>,
@@ -43,6 +45,7 @@ impl<'r> Examination<'r> {
         Self {
             rules,
             wanted,
+            frame: Frame::default(),
             measured: Measurements::default(),
             rejection: None,
             found: None,
@@ -62,6 +65,12 @@ impl<'r> Examination<'r> {
         let result = work();
         self.timings.push(StageTime { stage, time: begin.elapsed() });
         result
+    }
+
+    /// Cuts off uniform bars at the edges. From here on the picture is what lies inside them; only what is reported
+    /// stands in coordinates of the whole.
+    pub(crate) fn bars(&mut self, picture: &mut Picture) {
+        self.frame = bars::cut(picture);
     }
 
     /// Finds faces, and measures size and place, pose and pupils of the main one.
@@ -88,6 +97,7 @@ impl<'r> Examination<'r> {
             self.measured.face_area = Some(e.width * e.height / (width * height));
             self.measured.margins = Some(margins(e, size));
             self.measured.surrounding = Some((width / e.width).min(height / e.height));
+            self.measured.light = Some(light::measure(&picture.pixels, found.upright, e));
         }
         if let Some((view, landmarks)) = found.main.take() {
             self.measured.interpupillary_distance = Some(landmarks.interpupillary_distance());
@@ -213,16 +223,16 @@ impl<'r> Examination<'r> {
             age: attributes.age.round().clamp(0.0, 100.0) as u8,
             gender: (10_000.0 * (2.0 * attributes.female - 1.0)).round() as i32,
             passive_liveness_score,
-            rectangle,
+            rectangle: self.frame.rectangle(rectangle),
             image,
         }))
     }
 
     fn details(&self, picture: &Picture) -> Details {
-        let (width, height) = picture.seen_size();
+        let (width, height) = self.frame.size(picture);
         let found = self.found.as_ref();
         let upright = found.map_or(picture.orientation, |f| f.upright);
-        let point = |p: [f32; 2]| point_as_seen(picture, upright, p);
+        let point = |p: [f32; 2]| self.frame.point(point_as_seen(picture, upright, p));
         let faces = found.map_or(&[][..], |f| &f.faces);
         let liveness = self.liveness.as_ref().map(|judged| &judged.details);
         let head = liveness.and_then(|l| l.head.as_ref()).map(|head| ModelInfo::head(&head.name));
@@ -231,6 +241,7 @@ impl<'r> Examination<'r> {
                 width: width as u32,
                 height: height as u32,
                 format: picture.format,
+                content: self.frame.content(picture),
                 exif_orientation: picture.exif_orientation,
                 upright_rotation: found.map_or(0, |f| f.rotation),
             },
@@ -243,7 +254,7 @@ impl<'r> Examination<'r> {
                     covered: face.evidence.covered,
                     disagreement: face.evidence.disagreement,
                     certainty: face.evidence.certainty(),
-                    extent: as_seen(picture, upright, face.detection.extent),
+                    extent: self.frame.extent(as_seen(picture, upright, face.detection.extent)),
                     keypoints: face.detection.keypoints.map(point),
                 })
                 .collect(),
@@ -261,8 +272,10 @@ impl<'r> Examination<'r> {
                 .first()
                 .map(|face| margins(as_seen(picture, upright, face.detection.extent), picture.seen_size())),
             rules: self.rules.judge(&self.measured),
+            warnings: self.rules.warnings(&self.measured),
             liveness: liveness.cloned(),
-            occlusion_probability: self.measured.occlusion,
+            occlusion: self.measured.occlusion,
+            occlusion_probability: self.measured.occlusion.map(|o| o.probability),
             age: self.attributes.map(|a| a.age),
             female_probability: self.attributes.map(|a| a.female),
             quality: self.quality.clone(),

@@ -8,6 +8,7 @@
 
 mod age_gender;
 mod alignment;
+mod bars;
 mod confirmation;
 mod crop;
 pub mod detection;
@@ -15,6 +16,7 @@ mod examination;
 mod face_box;
 mod inference;
 mod landmarks;
+mod light;
 mod liveness;
 mod models;
 mod occlusion;
@@ -203,7 +205,8 @@ impl FaceAnalyzer {
     /// [`Self::analyze`] does.
     pub fn liveness_sample(&self, bytes: &[u8]) -> Result<LivenessSample, AnalysisError> {
         let mut examination = Examination::new(&self.rules, Wanted { details: true, face_image: false });
-        let picture = self.decoder.decode(bytes)?;
+        let mut picture = self.decoder.decode(bytes)?;
+        examination.bars(&mut picture);
         let mut borrowed = self.engines.take();
         let engine = &mut *borrowed;
         examination.detection(&picture, &mut engine.finder, &mut engine.occlusion, &engine.geometry)?;
@@ -217,7 +220,8 @@ impl FaceAnalyzer {
     /// Analyses one picture on the calling thread. Waits for free networks when all are at work.
     pub fn analyze(&self, bytes: &[u8], wanted: Wanted) -> Result<Analysis, AnalysisError> {
         let mut examination = Examination::new(&self.rules, wanted);
-        let picture = examination.time("decode", || self.decoder.decode(bytes))?;
+        let mut picture = examination.time("decode", || self.decoder.decode(bytes))?;
+        examination.bars(&mut picture);
         let mut borrowed = self.engines.take();
         let engine = &mut *borrowed;
         examination.detection(&picture, &mut engine.finder, &mut engine.occlusion, &engine.geometry)?;

@@ -1,14 +1,19 @@
-//! Whether something covers the face: our own network (training/occlusion).
+//! Whether something covers the face, and which part of it: our own network (training/occlusion).
 
 use crate::alignment::{FaceView, Similarity};
 use crate::detection::Detection;
 use crate::inference::{InferenceError, Network};
+use crate::report::Occlusion;
 
 /// Side of the network's square input in pixels.
 const INPUT: usize = 112;
 
 /// Where the chip has the eyes, the nose and the corners of the mouth, in pixels: as in training/occlusion/geometry.py.
 const CHIP_POINTS: [[f32; 2]; 5] = [[41.84, 54.16], [70.00, 54.00], [56.00, 70.16], [44.40, 86.72], [67.76, 86.56]];
+
+/// From this probability on a part is named as covered: what the network was trained to say of a part that is hidden by a
+/// quarter, half way between not hidden and hidden (training/occlusion/parts.py).
+const COVERED: f32 = 0.5;
 
 /// The network.
 #[derive(Debug)]
@@ -22,12 +27,64 @@ impl OcclusionDetector {
         Self { network, input: Vec::new() }
     }
 
-    /// Probability of occlusion, 0 to 1.
-    pub(crate) fn run(&mut self, view: &FaceView, face: &Detection) -> Result<f32, InferenceError> {
+    /// Probabilities that something covers the face and its parts.
+    pub(crate) fn run(&mut self, view: &FaceView, face: &Detection) -> Result<Occlusion, InferenceError> {
         let from_chip = Similarity::fit(&CHIP_POINTS, &face.keypoints);
         self.input.clear();
         view.sample(&from_chip, INPUT, INPUT, &mut self.input);
         let outputs = self.network.run([1, 3, INPUT, INPUT], &self.input)?;
-        Ok(outputs.get("occlusion")?.first().copied().unwrap_or(f32::NAN))
+        let parts = outputs.get("parts")?;
+        let part = |i: usize| parts.get(i).copied().unwrap_or(f32::NAN);
+        Ok(Occlusion {
+            probability: outputs.get("occlusion")?.first().copied().unwrap_or(f32::NAN),
+            right_eye: part(0),
+            left_eye: part(1),
+            nose: part(2),
+            mouth: part(3),
+            lower_face: part(4),
+        })
+    }
+}
+
+impl Occlusion {
+    /// What is covered, as a sentence without its full stop: `the mouth is covered`.
+    pub(crate) fn finding(&self) -> String {
+        let named = [
+            (self.right_eye.min(self.left_eye), "the eyes"),
+            (if self.left_eye >= COVERED { 0.0 } else { self.right_eye }, "the right eye"),
+            (if self.right_eye >= COVERED { 0.0 } else { self.left_eye }, "the left eye"),
+            (self.nose, "the nose"),
+            (self.mouth, "the mouth"),
+            // With the mouth the lower face is said already.
+            (if self.mouth >= COVERED { 0.0 } else { self.lower_face }, "the lower part of the face"),
+        ];
+        let covered: Vec<_> = named.into_iter().filter(|(p, _)| *p >= COVERED).map(|(_, name)| name).collect();
+        match covered.as_slice() {
+            [] => "the face is covered".to_owned(),
+            ["the eyes"] => "the eyes are covered".to_owned(),
+            [one] => format!("{one} is covered"),
+            [most @ .., last] => format!("{} and {last} are covered", most.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_covered_parts_are_named() {
+        let of = |[right_eye, left_eye, nose, mouth, lower_face]: [f32; 5]| {
+            Occlusion { probability: 0.9, right_eye, left_eye, nose, mouth, lower_face }.finding()
+        };
+        assert_eq!(of([0.1, 0.1, 0.9, 0.9, 0.9]), "the nose and the mouth are covered");
+        assert_eq!(of([0.1, 0.1, 0.2, 0.5, 0.4]), "the mouth is covered");
+        assert_eq!(of([0.1, 0.1, 0.2, 0.3, 0.8]), "the lower part of the face is covered");
+        assert_eq!(of([0.9, 0.8, 0.2, 0.1, 0.1]), "the eyes are covered");
+        assert_eq!(of([0.1, 0.8, 0.2, 0.1, 0.1]), "the left eye is covered");
+        assert_eq!(of([0.9, 0.1, 0.6, 0.7, 0.9]), "the right eye, the nose and the mouth are covered");
+        assert_eq!(of([0.9, 0.9, 0.6, 0.7, 0.9]), "the eyes, the nose and the mouth are covered");
+        assert_eq!(of([0.4, 0.4, 0.4, 0.4, 0.4]), "the face is covered");
+        assert_eq!(of([f32::NAN; 5]), "the face is covered");
     }
 }

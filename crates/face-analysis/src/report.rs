@@ -127,17 +127,23 @@ pub struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub pose: Option<Pose>,
-    /// Distances of the face's extent to the picture's borders; negative where it reaches beyond them.
+    /// Distances of the face's extent to the borders of `image.content`; negative where it reaches beyond them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub margins: Option<Margins>,
     /// Each rule with its measured value, threshold and verdict, in the order in which rejections are sent.
     pub rules: Vec<RuleReport>,
+    /// What does not reject the picture and still matters to its answer, such as `picture_without_colour`.
+    pub warnings: Vec<Warning>,
     /// How the liveness score came about.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub liveness: Option<LivenessDetails>,
-    /// Probability that something covers the face.
+    /// What covers the face, and where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub occlusion: Option<Occlusion>,
+    /// Probability that something covers the face: `occlusion.probability`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub occlusion_probability: Option<f32>,
@@ -168,6 +174,9 @@ pub struct ImageDetails {
     pub width: u32,
     /// Height after EXIF orientation.
     pub height: u32,
+    /// The part that was judged: what lies inside uniform bars at the edges, the whole picture when it has none. Margins
+    /// and shares count from here; all coordinates stay those of the whole picture.
+    pub content: Rectangle,
     /// `jpeg`, `png`, `webp`, `bmp`, `gif`, `tiff`, `heic` or `avif`: told from the bytes.
     pub format: &'static str,
     /// The EXIF orientation that was applied, 1 to 8 (1 when the file has none).
@@ -203,6 +212,36 @@ pub struct DetectedFace {
     pub extent: Extent,
     /// Right eye, left eye, nose tip, right and left corner of the mouth (the person's right).
     pub keypoints: [[f32; 2]; 5],
+}
+
+/// A rule that is broken and whose action is `warn`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Warning {
+    /// A stable reason in snake_case, from the same list as `errorDetail.code`.
+    pub code: &'static str,
+    /// One sentence that says what was measured, what is required and what to do.
+    pub message: String,
+}
+
+/// Probabilities that something covers the face, and each of its parts (the person's right and left). A part counts as
+/// covered from 0.5 on, which is where about a quarter of it is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Occlusion {
+    /// Anything over an eye, the nose, the mouth or the lower face; 0.5 is the operating point.
+    pub probability: f32,
+    /// The right eye.
+    pub right_eye: f32,
+    /// The left eye.
+    pub left_eye: f32,
+    /// The nose.
+    pub nose: f32,
+    /// The mouth.
+    pub mouth: f32,
+    /// Everything below the nose; counts as covered from about a third on, since a hand at the chin is no covering.
+    pub lower_face: f32,
 }
 
 /// Head rotation in degrees; 0, 0, 0 looks straight into the camera.
@@ -335,7 +374,7 @@ pub const MODELS: [ModelInfo; 8] = [
     ModelInfo::published("age", "dlib age", "v1"),
     ModelInfo::published("gender", "dlib gender", "v1"),
     ModelInfo::published("age and gender", "face-api age-gender", "1.7.15"),
-    ModelInfo::published("occlusion", "facegate occlusion", "3"),
+    ModelInfo::published("occlusion", "facegate occlusion", "4"),
 ];
 
 /// Time spent in one stage.

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Margins, Pose, Rejection};
+use crate::light::Light;
+use crate::report::{Margins, Occlusion, Pose, Rejection, Warning};
 
 /// The contract's words for a picture that cannot be used, in the order in which they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -131,8 +132,10 @@ pub(crate) struct Measurements {
     pub(crate) surrounding: Option<f32>,
     /// Degrees.
     pub(crate) pose: Option<Pose>,
-    /// Probability.
-    pub(crate) occlusion: Option<f32>,
+    /// Light and colour in the face.
+    pub(crate) light: Option<Light>,
+    /// Probabilities.
+    pub(crate) occlusion: Option<Occlusion>,
 }
 
 /// When a measured value breaks a rule.
@@ -175,7 +178,9 @@ const REJECT: [Action; 3] = [Action::Reject; 3];
 /// the smallest faces that the networks were trained on, and a turn of the head at which both eyes are still seen. The limits of
 /// the surrounding follow from the curve in docs/accuracy.md: down to 1.05 the liveness networks still tell attacks from live
 /// faces (AUC 0.90, 0.95 from 1.3 on), and `details.liveness.reliability` says what a score is worth there.
-static RULES: [Rule; 12] = [
+///
+/// Contrast and colour are ours too, from the faces of docs/accuracy.md, "Light and colour".
+static RULES: [Rule; 14] = [
     Rule {
         word: RejectionWord::FaceNotFound,
         name: "min_faces",
@@ -187,6 +192,30 @@ static RULES: [Rule; 12] = [
         measure: |m| Some(m.faces as f32),
         subject: "the number of faces found",
         advice: "send a picture that shows one face, upright, sharp and well lit",
+    },
+    Rule {
+        word: RejectionWord::FaceNotFound,
+        name: "min_contrast",
+        code: "face_without_contrast",
+        unit: "levels",
+        broken: Broken::Under,
+        limits: [12.0, 12.0, 8.0],
+        actions: REJECT,
+        measure: |m| m.light.map(|l| l.contrast),
+        subject: "the difference between the bright and the dark parts of the face",
+        advice: "send a picture that is neither too dark nor too bright",
+    },
+    Rule {
+        word: RejectionWord::FaceNotFound,
+        name: "min_colour",
+        code: "picture_without_colour",
+        unit: "levels",
+        broken: Broken::Under,
+        limits: [2.5, 2.5, 2.5],
+        actions: [Action::Warn; 3],
+        measure: |m| m.light.map(|l| l.colour),
+        subject: "the difference of colours at the same brightness",
+        advice: "send the picture in colour, without a filter: liveness is judged by colour",
     },
     Rule {
         word: RejectionWord::TooManyFaces,
@@ -316,7 +345,7 @@ static RULES: [Rule; 12] = [
         broken: Broken::AtOrOver,
         limits: [0.5, 0.5, 0.5],
         actions: [Action::Reject, Action::Reject, Action::Warn],
-        measure: |m| m.occlusion,
+        measure: |m| m.occlusion.map(|o| o.probability),
         subject: "the probability that something covers the face",
         advice: "take off masks, dark glasses and scarves and keep hands and hair away from the face",
     },
@@ -342,7 +371,7 @@ pub struct ConfiguredRule {
     pub subject: &'static str,
     /// Where a value breaks the rule: `below`, `above` or `at or above` the limit.
     pub broken: &'static str,
-    /// `px`, `degrees`, `ratio`, `score` or `faces`.
+    /// `px`, `degrees`, `levels` (of 255), `ratio`, `score` or `faces`.
     pub unit: &'static str,
     /// The limit and the action.
     pub setting: RuleSetting,
@@ -422,7 +451,7 @@ impl RuleConfig {
                 .iter()
                 .position(|rule| rule.name == name)
                 .ok_or_else(|| RuleConfigError::UnknownRule(name.clone()))?;
-            if RULES[index].word == RejectionWord::FaceNotFound {
+            if RULES[index].unit == "faces" {
                 return Err(RuleConfigError::MinFaces);
             }
             let setting = &mut rules.settings[index];
@@ -500,8 +529,18 @@ impl Rules {
         RULES.iter().zip(&self.settings).find_map(|(rule, setting)| {
             let value = (rule.measure)(measured)?;
             let rejects = setting.action == Action::Reject && rule.breaks(value, setting.limit);
-            rejects.then(|| rule.rejection(value, setting.limit))
+            rejects.then(|| rule.finding(value, setting.limit, measured))
         })
+    }
+
+    /// What breaks a rule that only warns.
+    pub(crate) fn warnings(&self, measured: &Measurements) -> Vec<Warning> {
+        let broken = RULES.iter().zip(&self.settings).filter_map(|(rule, setting)| {
+            let value = (rule.measure)(measured)?;
+            let warns = setting.action == Action::Warn && rule.breaks(value, setting.limit);
+            warns.then(|| rule.finding(value, setting.limit, measured))
+        });
+        broken.map(|Rejection { code, message, .. }| Warning { code, message }).collect()
     }
 }
 
@@ -514,6 +553,15 @@ impl Rule {
             Broken::Over => value > limit,
             Broken::AtOrOver => value >= limit,
         }
+    }
+
+    /// The rejection, with what was found beyond the measured value.
+    fn finding(&self, value: f32, limit: f32, measured: &Measurements) -> Rejection {
+        let mut rejection = self.rejection(value, limit);
+        if let Some(occlusion) = measured.occlusion.filter(|_| self.word == RejectionWord::FaceIsOccluded) {
+            rejection.message = format!("{}: {}", occlusion.finding(), rejection.message);
+        }
+        rejection
     }
 
     fn rejection(&self, value: f32, limit: f32) -> Rejection {
@@ -548,7 +596,7 @@ pub struct RuleReport {
     pub measured: Option<f32>,
     /// The configured limit.
     pub threshold: f32,
-    /// `px`, `degrees`, `ratio`, `score` or `faces`.
+    /// `px`, `degrees`, `levels` (of 255), `ratio`, `score` or `faces`.
     pub unit: &'static str,
     /// What is configured to happen when the rule is broken.
     pub action: Action,
@@ -586,8 +634,14 @@ mod tests {
             margins: Some(Margins { left: 100.0, top: 80.0, right: 100.0, bottom: 80.0 }),
             surrounding: Some(2.0),
             pose: Some(Pose { yaw: 3.0, pitch: -4.0, roll: 20.0 }),
-            occlusion: Some(0.1),
+            light: Some(Light { contrast: 90.0, colour: 8.0 }),
+            occlusion: covered(0.1),
         }
+    }
+
+    /// The mouth is covered with this probability, nothing else.
+    fn covered(probability: f32) -> Option<Occlusion> {
+        Some(Occlusion { probability, right_eye: 0.0, left_eye: 0.0, nose: 0.0, mouth: probability, lower_face: 0.0 })
     }
 
     fn rejection(change: impl FnOnce(&mut Measurements)) -> Option<RejectionWord> {
@@ -605,7 +659,7 @@ mod tests {
     fn rejects_at_the_limits_of_the_contract() {
         use RejectionWord::*;
         type Change = fn(&mut Measurements);
-        let cases: [(Change, Option<RejectionWord>); 20] = [
+        let cases: [(Change, Option<RejectionWord>); 23] = [
             (|m| m.faces = 0, Some(FaceNotFound)),
             (|m| m.second_face = Some(0.35), Some(TooManyFaces)),
             (|m| m.second_face = Some(0.349), None),
@@ -626,8 +680,11 @@ mod tests {
             (|m| m.pose = Some(Pose { yaw: -30.1, pitch: 0.0, roll: 0.0 }), Some(FaceAngleTooLarge)),
             (|m| m.pose = Some(Pose { yaw: 0.0, pitch: 30.1, roll: 0.0 }), Some(FaceAngleTooLarge)),
             (|m| m.pose = Some(Pose { yaw: 30.0, pitch: -30.0, roll: 80.0 }), None),
-            (|m| m.occlusion = Some(0.5), Some(FaceIsOccluded)),
-            (|m| m.occlusion = Some(0.499), None),
+            (|m| m.light = Some(Light { contrast: 11.9, colour: 8.0 }), Some(FaceNotFound)),
+            (|m| m.light = Some(Light { contrast: 12.0, colour: 8.0 }), None),
+            (|m| m.light = Some(Light { contrast: 90.0, colour: 0.0 }), None),
+            (|m| m.occlusion = covered(0.5), Some(FaceIsOccluded)),
+            (|m| m.occlusion = covered(0.499), None),
             (|m| m.occlusion = None, None),
         ];
         for (index, (change, expected)) in cases.into_iter().enumerate() {
@@ -647,7 +704,8 @@ mod tests {
                 margins: Some(Margins { left: -5.0, top: -5.0, right: -5.0, bottom: -5.0 }),
                 surrounding: Some(0.9),
                 pose: Some(Pose { yaw: 80.0, pitch: 80.0, roll: 0.0 }),
-                occlusion: Some(0.99),
+                light: Some(Light { contrast: 90.0, colour: 0.0 }),
+                occlusion: covered(0.99),
             }
         };
         assert_eq!(rejection(everything_wrong), Some(RejectionWord::TooManyFaces));
@@ -689,7 +747,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_rejected() {
-        assert_eq!(rejection(|m| m.occlusion = Some(f32::NAN)), Some(RejectionWord::FaceIsOccluded));
+        assert_eq!(rejection(|m| m.occlusion = covered(f32::NAN)), Some(RejectionWord::FaceIsOccluded));
         assert_eq!(rejection(|m| m.surrounding = Some(f32::NAN)), Some(RejectionWord::FaceTooClose));
     }
 
@@ -725,6 +783,21 @@ mod tests {
         assert!(rejection.message.contains("31.3 px") && rejection.message.contains("at least 50 px"));
     }
 
+    #[test]
+    fn a_rejection_for_a_covering_names_the_part_and_a_warning_has_the_code_of_its_rule() {
+        let measured = Measurements { occlusion: covered(0.93), ..usable() };
+        let rejection = Rules::of_profile(Profile::Default).reject(&measured).expect("covered");
+        assert!(rejection.message.starts_with("the mouth is covered: "), "{}", rejection.message);
+        let warned = |measured: &Measurements, profile| {
+            Rules::of_profile(profile).warnings(measured).iter().map(|w| w.code).collect::<Vec<_>>()
+        };
+        assert!(warned(&usable(), Profile::Lenient).is_empty());
+        assert!(warned(&measured, Profile::Default).is_empty(), "what rejects does not warn");
+        let grey = Measurements { light: Some(Light { contrast: 90.0, colour: 0.1 }), ..measured };
+        assert_eq!(warned(&grey, Profile::Default), ["picture_without_colour"]);
+        assert_eq!(warned(&grey, Profile::Lenient), ["picture_without_colour", "face_covered"]);
+    }
+
     proptest! {
         #[test]
         fn no_measured_value_makes_the_rules_panic(
@@ -742,7 +815,8 @@ mod tests {
                 margins: Some(Margins { left: values[4], top: values[5], right: values[6], bottom: values[7] }),
                 surrounding: Some(values[8]),
                 pose: Some(Pose { yaw: values[9], pitch: values[10], roll: values[11] }),
-                occlusion: Some(values[12]),
+                light: Some(Light { contrast: values[0], colour: values[1] }),
+                occlusion: covered(values[12]),
             };
             for profile in Profile::ALL {
                 let rules = Rules::of_profile(profile);

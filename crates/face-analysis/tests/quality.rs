@@ -141,7 +141,13 @@ fn margin_above_falls_when_the_upper_border_comes_near() {
         // The portrait itself has 1.37 face heights above the eyes.
         let top = (faces * FACE_HEIGHT - EYES[1]).round() as i64;
         let height = (i64::from(SIDE) + top) as u32;
-        testkit::png(&testkit::on_canvas(&portrait, SIDE, height, 0, top))
+        let mut picture = testkit::on_canvas(&portrait, SIDE, height, 0, top);
+        if top > 0 {
+            // What lies above is the portrait's upper part once more, upside down: a plain bar would be cut off.
+            let above = imageops::flip_vertical(&testkit::cropped(&portrait, 0, 0, SIDE, top as u32));
+            imageops::replace(&mut picture, &above, 0, 0);
+        }
+        testkit::png(&picture)
     });
 }
 
