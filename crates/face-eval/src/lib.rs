@@ -22,6 +22,7 @@
 //! A figure without data is absent (`None`), never a NaN. Rates and shares are ratios from 0 to 1.
 
 pub mod age;
+mod basis;
 pub mod detection;
 mod evaluation;
 pub mod gender;
@@ -34,7 +35,8 @@ pub mod rules;
 pub mod statistics;
 mod word;
 
-pub use evaluation::{Evaluation, EvaluationError, Options, Sample, UnreadablePicture};
+pub use basis::{EvaluationError, Options};
+pub use evaluation::{Evaluation, Sample, UnreadablePicture};
 pub use labels::{Gender, LabelledPicture, Labels, LabelsError, Presentation};
 pub use outcomes::{DetectedFace, Outcome, OutcomeLog, OutcomesError, Pose, Unreadable};
 pub use report::{Meta, ModelUsed};
