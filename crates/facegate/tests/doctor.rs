@@ -51,7 +51,7 @@ fn a_taken_port_a_bad_setting_and_an_unreadable_users_file_are_each_named_with_w
 
     let (out, text) = doctor(&[("FACEGATE_SERVER_QUEU", "3")], &[]);
     assert_eq!(out.status.code(), Some(1));
-    assert!(line(&text, "server.queu").starts_with("WRONG"), "{text}");
+    assert!(line(&text, "FACEGATE_SERVER_QUEU").starts_with("WRONG"), "{text}");
 }
 
 #[test]
