@@ -2,6 +2,7 @@
 // tab's memory only, and every request goes to the server that this page came from.
 import { showCall } from './call.js';
 import { closeCamera, drawGuide, setUpCamera } from './camera.js';
+import { compareAnswer } from './compare.js';
 import { $, sentence } from './dom.js';
 import { jpeg, scaledCanvas } from './drawing.js';
 import { layout, present } from './picture.js';
@@ -35,6 +36,7 @@ function place(picture) {
   $('link').removeAttribute('aria-invalid');
   $('camera-note').textContent = '';
   stage('shown');
+  compareAnswer(null);
   present(picture);
   analyse(picture);
 }
@@ -88,6 +90,7 @@ async function analyse(picture) {
       return;
     }
     showAnswer(picture);
+    compareAnswer(picture);
     showCall(picture, 'response');
     loadCrop(picture);
   } catch (error) {

@@ -190,6 +190,9 @@ function showLiveness(score, liveness) {
   $('gauge-score').textContent = score.toFixed(2);
   $('live-verdict').textContent = text;
   $('live-reliability').textContent = livenessWords(liveness);
+  $('live-networks').replaceChildren(
+    ...liveness.models.map(({ model, live }) => make('li', '', make('span', '', model), scale(live, 1), percent(live))),
+  );
   return [`Liveness ${score.toFixed(2)}: ${text}`];
 }
 

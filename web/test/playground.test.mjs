@@ -765,6 +765,42 @@ describe('the camera', () => {
   });
 });
 
+describe('two pictures', () => {
+  test('a kept picture stands beside the next one, network by network', async () => {
+    const { page, close } = await openSignedIn();
+    await check(page, portrait, 'first.jpg');
+    const networks = await page.locator('#live-networks li').count();
+    const { details } = await detect(portrait);
+    assert.equal(networks, details.liveness.models.length);
+    await page.click('#keep');
+    assert.match(await page.textContent('#kept-note'), /first\.jpg/);
+    assert.equal(await page.isVisible('#compare-card'), false);
+    await check(page, group, 'second.jpg');
+    assert.match(await page.textContent('#compare-head'), /first\.jpg.*second\.jpg/s);
+    assert.equal(await page.locator('#compare-head canvas').count(), 2);
+    const row = (name) => page.locator('#compare-body tr', { hasText: name }).locator('td').allTextContents();
+    assert.deepEqual(await row('Word'), ['OK', 'TOO_MANY_FACES']);
+    assert.equal((await row('Live, says MiniFASNetV2')).length, 2);
+    assert.equal((await row('Age'))[0], `${(await detect(portrait)).face.age} years`);
+    await shot(page, 'compare');
+    await accessible(page);
+    await page.click('#compare-end');
+    assert.equal(await page.isVisible('#compare-card'), false);
+    await close();
+  });
+
+  test('the answer is saved as the service sent it', async () => {
+    const { page, close } = await openSignedIn();
+    await check(page, portrait);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+    const saved = JSON.parse(await readFile(await download.path(), 'utf8'));
+    const { face } = await detect(portrait);
+    assert.deepEqual([saved.hasError, saved.face.age, saved.face.rectangle], [false, face.age, face.rectangle]);
+    assert.equal(download.suggestedFilename(), `facegate-${saved.sessionId}.json`);
+    await close();
+  });
+});
+
 describe('for everybody', () => {
   for (const scheme of ['light', 'dark']) {
     test(`axe finds nothing to object to when it is ${scheme}`, async () => {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::evaluation::{Options, Pair};
+use crate::basis::{Options, Pair};
 use crate::labels::Gender;
 use crate::statistics::{ErrorFigures, Estimate, Proportion};
 

@@ -8,7 +8,7 @@
 
 use serde::Serialize;
 
-use crate::evaluation::{Options, Pair};
+use crate::basis::{Options, Pair};
 use crate::labels::LabelledBox;
 use crate::outcomes::DetectedFace;
 use crate::presentation_attack::thin;

@@ -5,32 +5,14 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::age::Age;
+use crate::basis::{EvaluationError, Options, Pair};
 use crate::detection::Detection;
 use crate::gender::GenderFigures;
-use crate::labels::{LabelledPicture, Labels};
-use crate::outcomes::{InvalidOutcome, Outcome, Unreadable};
+use crate::labels::Labels;
+use crate::outcomes::{Outcome, Unreadable};
 use crate::pose::PoseFigures;
 use crate::presentation_attack::PresentationAttackDetection;
 use crate::rules::Rules;
-use crate::statistics::Bootstrap;
-
-/// How the figures are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Options {
-    /// A liveness score at or above it is classified as bona fide, 0 to 1.
-    pub liveness_threshold: f64,
-    /// Intersection over union from which a detection is right, above 0 and up to 1.
-    pub iou_threshold: f64,
-    /// Resampling behind the intervals of figures that are no plain shares.
-    pub bootstrap: Bootstrap,
-}
-
-impl Default for Options {
-    /// The contract's operating point of the liveness score (0.5), and the usual overlap for detection (0.5).
-    fn default() -> Self {
-        Self { liveness_threshold: 0.5, iou_threshold: 0.5, bootstrap: Bootstrap::default() }
-    }
-}
 
 /// All figures. Those that the labels or outcomes give no data for are absent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,31 +57,6 @@ pub struct UnreadablePicture {
     pub path: String,
     /// Why, as a sentence.
     pub reason: String,
-}
-
-/// No figures can be computed.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum EvaluationError {
-    /// An outcome holds a value that no analysis can give, such as a NaN.
-    #[error(transparent)]
-    Outcome(#[from] InvalidOutcome),
-    /// An option is out of its range.
-    #[error("`{option}` is {value}, which is not {range}")]
-    Option {
-        /// The option.
-        option: &'static str,
-        /// What it was set to.
-        value: f64,
-        /// What it may be.
-        range: &'static str,
-    },
-}
-
-/// A picture with what is known and what was answered.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pair<'a> {
-    pub(crate) label: &'a LabelledPicture,
-    pub(crate) outcome: &'a Outcome,
 }
 
 impl Evaluation {
@@ -149,20 +106,6 @@ impl Evaluation {
             pose: PoseFigures::compute(&analysed, options),
             unreadable,
         })
-    }
-}
-
-impl Options {
-    fn validate(&self) -> Result<(), EvaluationError> {
-        if !(0.0..=1.0).contains(&self.liveness_threshold) {
-            let (option, value) = ("liveness_threshold", self.liveness_threshold);
-            return Err(EvaluationError::Option { option, value, range: "between 0 and 1" });
-        }
-        if !(self.iou_threshold > 0.0 && self.iou_threshold <= 1.0) {
-            let (option, value) = ("iou_threshold", self.iou_threshold);
-            return Err(EvaluationError::Option { option, value, range: "above 0 and at most 1" });
-        }
-        Ok(())
     }
 }
 

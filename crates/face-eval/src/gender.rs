@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::age::decade;
-use crate::evaluation::{Options, Pair};
+use crate::basis::{Options, Pair};
 use crate::labels::Gender;
 use crate::statistics::{ErrorFigures, Estimate, Proportion};
 

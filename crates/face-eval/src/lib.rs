@@ -23,6 +23,7 @@
 
 pub mod adaptation;
 pub mod age;
+mod basis;
 pub mod detection;
 mod evaluation;
 pub mod gender;
@@ -35,7 +36,8 @@ pub mod rules;
 pub mod statistics;
 mod word;
 
-pub use evaluation::{Evaluation, EvaluationError, Options, Sample, UnreadablePicture};
+pub use basis::{EvaluationError, Options};
+pub use evaluation::{Evaluation, Sample, UnreadablePicture};
 pub use labels::{Gender, LabelledPicture, Labels, LabelsError, Presentation};
 pub use outcomes::{DetectedFace, Outcome, OutcomeLog, OutcomesError, Pose, Unreadable};
 pub use report::{Meta, ModelUsed};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::evaluation::{Options, Pair};
+use crate::basis::{Options, Pair};
 use crate::labels::LabelledPicture;
 use crate::outcomes::Pose;
 use crate::statistics::{ErrorFigures, Estimate, Proportion};

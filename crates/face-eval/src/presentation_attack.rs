@@ -16,7 +16,7 @@
 
 use serde::Serialize;
 
-use crate::evaluation::{Options, Pair};
+use crate::basis::{Options, Pair};
 use crate::labels::Presentation;
 use crate::statistics::{Estimate, Proportion};
 use crate::word::Word;

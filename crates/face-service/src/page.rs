@@ -15,12 +15,13 @@ macro_rules! file {
     };
 }
 
-const FILES: [(&str, &str, &[u8]); 16] = [
+const FILES: [(&str, &str, &[u8]); 17] = [
     ("/", "text/html; charset=utf-8", include_bytes!("../../../web/index.html")),
     file!("favicon.svg", "image/svg+xml"),
     file!("playground/style.css", "text/css; charset=utf-8"),
     file!("playground/call.js", "text/javascript; charset=utf-8"),
     file!("playground/camera.js", "text/javascript; charset=utf-8"),
+    file!("playground/compare.js", "text/javascript; charset=utf-8"),
     file!("playground/dom.js", "text/javascript; charset=utf-8"),
     file!("playground/drawing.js", "text/javascript; charset=utf-8"),
     file!("playground/guide.js", "text/javascript; charset=utf-8"),

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod bulk;
 pub mod completions;
 pub mod config;
+pub mod doctor;
 pub mod evaluate;
 pub mod hash_password;
 pub mod man;
@@ -56,6 +57,8 @@ pub enum Command {
     HashPassword(hash_password::HashPasswordArgs),
     /// Print the configuration in force and where it comes from.
     Config(config::ConfigCommandArgs),
+    /// Say what is missing on this machine to run the service, and what to do.
+    Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
     /// Print the manual page.
@@ -74,6 +77,7 @@ pub fn run(command: &Command) -> Result<(), CommandError> {
         Command::Models(args) => models::run(args),
         Command::HashPassword(args) => hash_password::run(args),
         Command::Config(args) => config::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -10,6 +10,7 @@ mod canvas;
 #[cfg(target_os = "linux")]
 pub mod cell;
 mod decoder;
+mod failure;
 mod formats;
 mod limits;
 mod metadata;
@@ -19,7 +20,8 @@ mod sniff;
 
 #[cfg(target_os = "linux")]
 pub use cell::Cells;
-pub use decoder::{CellError, DecodeError, Decoder, Endings, decode};
+pub use decoder::{Decoder, decode};
+pub use failure::{CellError, DecodeError, Endings};
 pub use limits::DecodeLimits;
 pub use picture::{Cost, Picture, PictureError};
 pub use pixels::{Area, Orientation, Pixels, Upright};

@@ -2,6 +2,8 @@
 //!
 //! Coordinates are continuous: a picture of width `w` spans 0 to `w`, and the centre of its first pixel is 0.5.
 
+#[cfg(target_os = "linux")]
+use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
 
 /// Interleaved 8-bit RGB, rows from the top, no padding.
@@ -39,9 +41,9 @@ impl Pixels {
         &self.data
     }
 
-    /// The pixels of a cell, which has written `width * height * 3` bytes.
+    /// Pixels in somebody else's memory, which holds `width * height * 3` bytes.
     #[cfg(target_os = "linux")]
-    pub(crate) fn lent(width: usize, height: usize, lease: crate::cell::Lease) -> Option<Self> {
+    pub(crate) fn lent(width: usize, height: usize, lease: impl Lease + 'static) -> Option<Self> {
         let wanted = width.checked_mul(height)?.checked_mul(3)?;
         (wanted > 0 && lease.len() == wanted).then_some(Self { width, height, data: Samples::Lent(Box::new(lease)) })
     }
@@ -90,13 +92,17 @@ impl Pixels {
     }
 }
 
+/// Memory that is lent until it is dropped.
+#[cfg(target_os = "linux")]
+pub(crate) trait Lease: DerefMut<Target = [u8]> + Debug + Send + Sync {}
+
 /// Whose memory the samples are in.
 #[derive(Debug)]
 enum Samples {
     Own(Vec<u8>),
     /// A cell's, which decodes nothing else until they are dropped.
     #[cfg(target_os = "linux")]
-    Lent(Box<crate::cell::Lease>),
+    Lent(Box<dyn Lease>),
 }
 
 impl Deref for Samples {

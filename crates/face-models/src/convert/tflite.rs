@@ -10,9 +10,8 @@ mod graph;
 use super::onnx::Extent;
 use super::onnx_graph::{GraphBuilder, batch};
 use super::{ConvertError, task};
+use flatbuffer::FORMAT;
 use graph::{Features, Translation};
-
-const FORMAT: &str = "TensorFlow Lite";
 
 /// Side of the square input in pixels.
 const SIDE: usize = 256;

@@ -11,6 +11,5 @@ mod pool;
 mod protocol;
 
 pub use child::run;
-pub use pool::{Cells, Program};
-
-pub(crate) use pool::Lease;
+pub use parent::Program;
+pub use pool::Cells;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use shared_memory::{Frozen, Peer};
 
 use super::child::{NO_ORDERS, NOT_CONFINED, Orders};
-use super::pool::Program;
 use super::protocol::{Answer, Request};
-use crate::decoder::CellError;
+use crate::failure::CellError;
 
 /// How long a cell may take to start; about 10 ms where nothing else runs.
 const START: Duration = Duration::from_secs(20);
@@ -27,6 +27,15 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Pictures in the life of a cell: what somebody may have made of it ends with it.
 const LIFE: u32 = 1_000;
+
+/// The program that becomes a cell by calling [`run`](super::run) first thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Its file.
+    pub path: PathBuf,
+    /// Words that tell it to.
+    pub words: Vec<String>,
+}
 
 /// A cell that runs and waits for a picture.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! The cells of a program: some wait for pictures, a thread starts new ones for those that ended.
 
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,13 +8,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::child::Orders;
-use super::parent::{Cell, Ending, Stopped};
+use super::parent::{Cell, Ending, Program, Stopped};
 use super::protocol::Answer;
-use crate::decoder::{CellError, DecodeError, Endings};
+use crate::failure::{CellError, DecodeError, Endings};
 use crate::formats::Found;
 use crate::limits::DecodeLimits;
 use crate::picture::{Cost, Picture, PictureError};
-use crate::pixels::{Orientation, Pixels};
+use crate::pixels::{Lease, Orientation, Pixels};
 use crate::sniff::sniff;
 
 /// How long a picture waits for a cell. Cells that work end within the time of one picture; longer means that none start.
@@ -29,15 +28,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Pixels begin at a page, whatever its size.
 const PAGE: usize = 1 << 16;
-
-/// The program that becomes a cell by calling [`run`](super::run) first thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    /// Its file.
-    pub path: PathBuf,
-    /// Words that tell it to.
-    pub words: Vec<String>,
-}
 
 /// Processes that decode pictures, one picture at a time each.
 #[derive(Debug)]
@@ -224,7 +214,7 @@ impl Shared {
     fn lend(self: &Arc<Self>, stopped: Stopped, format: &'static str, found: Found) -> Result<Picture, PictureError> {
         let (width, height) = (found.width as usize, found.height as usize);
         let pixels = self.orders.input_room..self.orders.input_room + width * height * 3;
-        let lease = Lease { pixels, stopped: Some(stopped), shared: Arc::clone(self) };
+        let lease = Loan { pixels, stopped: Some(stopped), shared: Arc::clone(self) };
         let pixels = Pixels::lent(width, height, lease)
             .ok_or_else(|| PictureError::malformed(format, "its data does not fill its size"))?;
         let exif_orientation = found.exif_orientation;
@@ -240,14 +230,16 @@ fn failed(bytes: &[u8]) -> PictureError {
 
 /// Pixels in a cell's memory, which hold still. When they are dropped the cell takes the next picture.
 #[derive(Debug)]
-pub(crate) struct Lease {
+struct Loan {
     pixels: std::ops::Range<usize>,
     /// `None` once it is dropped.
     stopped: Option<Stopped>,
     shared: Arc<Shared>,
 }
 
-impl Deref for Lease {
+impl Lease for Loan {}
+
+impl Deref for Loan {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -255,7 +247,7 @@ impl Deref for Lease {
     }
 }
 
-impl DerefMut for Lease {
+impl DerefMut for Loan {
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.stopped {
             Some(stopped) => stopped.memory.bytes_mut(self.pixels.clone()),
@@ -264,7 +256,7 @@ impl DerefMut for Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Loan {
     fn drop(&mut self) {
         let Some(stopped) = self.stopped.take() else { return };
         let fit = stopped.is_fit();

@@ -3,7 +3,7 @@
 use re_rav1d::dav1d;
 
 use super::heif_boxes::Container;
-use super::planes16::Planes;
+use super::planes16::{Colour, Planes};
 use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -82,12 +82,6 @@ fn orientation(container: &Container<'_>) -> Result<u8, PictureError> {
         });
     }
     Ok((1..=8).find(|&number| Orientation::from_exif(number) == turn).unwrap_or(1))
-}
-
-/// What the numbers of a pixel mean (ITU-T H.273), from the container; `None` leaves it to the coded picture.
-pub(super) struct Colour {
-    /// Matrix coefficients and whether the range is full.
-    pub(super) named: Option<(u8, bool)>,
 }
 
 impl Colour {

@@ -2,7 +2,11 @@
 
 use re_rav1d::dav1d::{Picture, PixelLayout, PlanarImageComponent};
 
-use super::avif::Colour;
+/// What the numbers of a pixel mean (ITU-T H.273), from the container; `None` leaves it to the coded picture.
+pub(super) struct Colour {
+    /// Matrix coefficients and whether the range is full.
+    pub(super) named: Option<(u8, bool)>,
+}
 
 /// The planes of one coded picture.
 pub(super) struct Planes {

@@ -3,17 +3,14 @@
 
 use std::borrow::Cow;
 
-use super::tiff_chunks::{Chunks, Compression};
+use super::tiff_chunks::{Chunks, Compression, NAME, malformed};
 use super::{Format, Found, tiff_layout};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
 use crate::picture::PictureError;
 
-pub(super) const FORMAT: Format = Format {
-    name: "tiff",
-    recognises: |bytes| bytes.starts_with(b"II\x2a\0") || bytes.starts_with(b"MM\0\x2a"),
-    decode,
-};
+pub(super) const FORMAT: Format =
+    Format { name: NAME, recognises: |bytes| bytes.starts_with(b"II\x2a\0") || bytes.starts_with(b"MM\0\x2a"), decode };
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
     tiff_layout::check(bytes, limits)?;
@@ -24,10 +21,6 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
     let orientation = directory.number(tag::ORIENTATION).and_then(|number| u8::try_from(number).ok());
     let exif_orientation = orientation.filter(|number| (1..=8).contains(number)).unwrap_or(1);
     Ok(Found { width: picture.width as u32, height: picture.height as u32, exif_orientation })
-}
-
-pub(super) fn malformed(reason: impl ToString) -> PictureError {
-    PictureError::malformed(FORMAT.name, reason)
 }
 
 fn unsupported(kind: impl Into<Cow<'static, str>>) -> PictureError {

@@ -4,9 +4,15 @@ use flate2::{Decompress, FlushDecompress, Status};
 use weezl::BitOrder;
 use weezl::decode::Configuration;
 
-use super::tiff::malformed;
 use crate::limits::DecodeLimits;
 use crate::picture::PictureError;
+
+/// What the format is called in answers.
+pub(super) const NAME: &str = "tiff";
+
+pub(super) fn malformed(reason: impl ToString) -> PictureError {
+    PictureError::malformed(NAME, reason)
+}
 
 /// Bytes of a pixel of 16-bit ink with transparency: no chunk needs more for the part of it that is shown.
 const LARGEST_PIXEL: u64 = 10;

@@ -4,7 +4,10 @@
 //! per field: where the field lies in the table, or 0 for the default. Vectors and tables in fields are reached by an
 //! unsigned distance from the field, a vector starts with its length. Everything is little-endian.
 
-use super::{ConvertError, FORMAT};
+use crate::convert::ConvertError;
+
+/// What errors call these files.
+pub(super) const FORMAT: &str = "TensorFlow Lite";
 
 fn malformed() -> ConvertError {
     ConvertError::malformed(FORMAT, "a reference in the flatbuffer leads outside of the file")

@@ -1,7 +1,7 @@
 //! The operators of a TensorFlow Lite graph as ONNX nodes.
 
-use super::flatbuffer::{Table, Vector};
-use super::{ConvertError, FORMAT};
+use super::flatbuffer::{FORMAT, Table, Vector};
+use crate::convert::ConvertError;
 use crate::convert::array::{element_count, permuted};
 use crate::convert::onnx_graph::{Convolution, GraphBuilder, MaxPool, Value};
 use std::collections::BTreeMap;

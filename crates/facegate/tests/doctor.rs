@@ -1,0 +1,89 @@
+//! `facegate doctor`: what it finds on a machine that is made to lack something.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// With nothing in the environment but the way to programs, a home and what is given.
+fn doctor(environment: &[(&str, &str)], settings: &[String]) -> (Output, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_facegate"));
+    command.arg("doctor").args(settings.iter().flat_map(|setting| ["--set", setting]));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FACEGATE_") && name != "FACEGATE_MODELS_DIR")
+    {
+        command.env_remove(name);
+    }
+    let out = command.envs(environment.iter().copied()).output().expect("runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    (out, text)
+}
+
+/// Any free port, for both listeners.
+fn free() -> Vec<String> {
+    vec!["server.listen=127.0.0.1:0".into(), "metrics.listen=127.0.0.1:0".into()]
+}
+
+fn line<'t>(text: &'t str, words: &str) -> &'t str {
+    text.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("nothing says {words:?} in\n{text}"))
+}
+
+#[test]
+fn a_machine_that_can_run_facegate_is_told_so() {
+    testkit::models();
+    let (out, text) = doctor(&[], &free());
+    assert!(out.status.success(), "{text}");
+    assert!(line(&text, "load and run").starts_with("ok"), "{text}");
+    assert!(line(&text, "made up and printed").starts_with("advice"), "{text}");
+    assert!(text.ends_with("facegate can run here\n"), "{text}");
+}
+
+#[test]
+fn a_taken_port_a_bad_setting_and_an_unreadable_users_file_are_each_named_with_what_to_do() {
+    testkit::models();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let mut settings = free();
+    settings.extend([format!("server.listen={address}"), "auth.users_file=/nowhere/users".to_owned()]);
+    let (out, text) = doctor(&[], &settings);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(line(&text, &address).starts_with("WRONG"), "{text}");
+    assert!(line(&text, "/nowhere/users").starts_with("WRONG"), "{text}");
+    assert!(String::from_utf8_lossy(&out.stderr).contains("2 things are in the way"));
+
+    let (out, text) = doctor(&[("FACEGATE_SERVER_QUEU", "3")], &[]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(line(&text, "FACEGATE_SERVER_QUEU").starts_with("WRONG"), "{text}");
+}
+
+#[test]
+fn an_empty_model_folder_and_missing_clients_are_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let models = folder.path().join("models");
+    let models = models.to_str().expect("text");
+    let bare = [("FACEGATE_MODELS_DIR", models), ("PATH", "/nowhere")];
+    let (out, text) = doctor(&bare, &free());
+    assert_eq!(out.status.code(), Some(1));
+    assert!(line(&text, "missing or damaged").starts_with("WRONG"), "{text}");
+    assert!(line(&text, "no pip").contains("fetch networks"), "{text}");
+    assert!(line(&text, "no npm").starts_with("WRONG"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn secrets_and_networks_that_everybody_may_touch_are_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let open_to_all = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permits");
+    };
+    let users = folder.path().join("users");
+    std::fs::write(&users, "").expect("writes");
+    open_to_all(&users, 0o666);
+    let models = folder.path().join("models");
+    std::fs::create_dir(&models).expect("a folder");
+    open_to_all(&models, 0o777);
+    let mut settings = free();
+    settings.push(format!("auth.users_file={}", users.display()));
+    let (_, text) = doctor(&[("FACEGATE_MODELS_DIR", models.to_str().expect("text"))], &settings);
+    assert!(line(&text, "everybody may read or write").starts_with("advice"), "{text}");
+    assert!(line(&text, "a library is loaded from there").starts_with("WRONG"), "{text}");
+}
