@@ -11,7 +11,7 @@ use crate::digest::Sha256;
 use crate::progress::{Event, Progress};
 
 /// The record, inside the folder.
-const RECORD: &str = "installed.json";
+pub(super) const RECORD: &str = "installed.json";
 
 /// Held locked while a process fetches into the folder.
 const LOCK: &str = ".lock";

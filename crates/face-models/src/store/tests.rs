@@ -1,11 +1,16 @@
 //! The folder's promises, with shell scripts in the place of pip and npm: no network.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use super::record::RECORD;
 use super::*;
 use crate::archive::tests::{write_npm_package, write_wheel};
+use crate::progress::Event;
 
 /// What the fake packages hold, by package.
 const ALPHA: &[(&str, &[u8])] = &[("m/one.bin", b"one"), ("m/two.bin", b"two, longer")];
