@@ -2,7 +2,7 @@
 
 use std::io;
 
-use heic_decoder::HeifError;
+use heic_decoder::{ColorInfo, HeifError, RgbOptions};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::common::{self, Transparency};
@@ -21,6 +21,10 @@ pub(super) const FORMAT: Format = Format {
 const HEIC: [&[u8; 4]; 6] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"];
 /// Codings of the same container that are named before.
 const OTHERS: [&[u8; 4]; 6] = [b"avif", b"avis", b"avci", b"vvic", b"jpeg", b"j2ki"];
+
+/// Matrix coefficients of ITU-T H.273.
+const UNSPECIFIED: u16 = 2;
+const BT_601: u16 = 6;
 
 thread_local! {
     /// The decoder works on a pool of threads. A confined process must not start any, and a picture is one request's work:
@@ -59,12 +63,16 @@ enum Colours {
 
 fn colours(bytes: &[u8]) -> Result<(usize, usize, Colours), PictureError> {
     let picture = heic_decoder::decode(bytes).map_err(refused)?;
+    // Colours that are described without their matrix are BT.601's, as libheif and libavif have it.
+    let color = picture.color_info.filter(|info| info.matrix_coefficients == UNSPECIFIED);
+    let color = color.map(|info| ColorInfo { matrix_coefficients: BT_601, ..info });
+    let options = RgbOptions { color, ..RgbOptions::default() };
     let colours = if picture.alpha.is_some() {
-        let seen = picture.to_rgba8().map_err(refused)?;
+        let seen = picture.to_rgba8_with_options(&options).map_err(refused)?;
         let transparency = if seen.premultiplied { Transparency::Premultiplied } else { Transparency::Plain };
         Colours::Rgba(seen.data, transparency)
     } else {
-        Colours::Rgb(picture.to_rgb8().map_err(refused)?.data)
+        Colours::Rgb(picture.to_rgb8_with_options(&options).map_err(refused)?.data)
     };
     Ok((picture.width, picture.height, colours))
 }
