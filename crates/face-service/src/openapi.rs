@@ -107,7 +107,7 @@ const PROBLEMS: [Problems; 11] = [
             ("image_empty", "the picture is empty: it has no bytes"),
             (
                 "image_format_unknown",
-                "the bytes are no picture that can be read: send JPEG, PNG, WebP, HEIC, BMP, GIF or TIFF",
+                "the bytes are no picture that can be read: send JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF",
             ),
             ("image_format_unsupported", "pictures of this kind are not read (JPEG XL): convert to JPEG, PNG or WebP"),
             ("image_malformed", "the JPEG picture is damaged or incomplete: it ends too early"),

@@ -32,7 +32,7 @@ pub enum PictureError {
     #[error("the picture is empty: it has no bytes")]
     Empty,
     /// The first bytes belong to no format that we know.
-    #[error("the bytes are no picture that can be read: send JPEG, PNG, WebP, HEIC, BMP, GIF or TIFF")]
+    #[error("the bytes are no picture that can be read: send JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF")]
     UnknownFormat,
     /// A format that we know and do not read, or a kind of one that we read.
     #[error("pictures of this kind are not read ({0}): convert to JPEG, PNG or WebP")]

@@ -26,7 +26,7 @@ pub struct DetectRequest<'b> {
         pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff]+$"
     )]
     pub session_id: Cow<'b, str>,
-    /// The picture: JPEG, PNG, WebP, HEIC, BMP, GIF or TIFF, told from its bytes.
+    /// The picture: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF, told from its bytes.
     #[schema(schema_with = face_image_schema)]
     pub face_image_base: Cow<'b, str>,
     /// Whether the cropped face is wanted; `null` is `false`.
@@ -52,7 +52,7 @@ fn face_image_schema() -> Schema {
     };
     AnyOfBuilder::new()
         .schema_type(SchemaType::AnyValue)
-        .description(Some("The picture: JPEG, PNG, WebP, HEIC, BMP, GIF or TIFF, told from its bytes."))
+        .description(Some("The picture: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF, told from its bytes."))
         .item(
             form(
                 "Base64",
