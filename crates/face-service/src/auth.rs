@@ -95,13 +95,13 @@ impl Authenticator {
             key,
             checks: Arc::new(Semaphore::new(CONCURRENT_CHECKS)),
             waiting: Shares::new(WAITING_CHECKS),
-            waiting_share: AtomicUsize::new(WAITING_CHECKS),
+            waiting_share: AtomicUsize::new(WAITING_CHECKS / 2),
         };
         let pool = Pool::new("login", CONCURRENT_CHECKS).map_err(AuthError::Thread)?;
         Ok(Self { known: Arc::new(known), pool })
     }
 
-    /// From now on no address has more than this share (0 to 1) of the logins that wait.
+    /// From now on no address has more than this share (0 to 1) of the logins that wait; until then it is a half.
     pub fn share_logins(&self, share: f64) {
         self.known.waiting_share.store(share_of(WAITING_CHECKS, share), Ordering::Relaxed);
     }
