@@ -24,8 +24,9 @@ use crate::confirmation::{Evidence, SURE};
 use crate::inference::{InferenceError, Network};
 use crate::landmarks::{Landmarker, Landmarks};
 use crate::occlusion::OcclusionDetector;
-use crate::report::Extent;
 use picture_cell::{Orientation, Picture};
+
+pub use crate::face::Detection;
 
 /// How faces are looked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,17 +66,6 @@ impl Default for DetectionSettings {
             try_rotations: true,
         }
     }
-}
-
-/// What the detector takes for a face, in upright picture coordinates.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Detection {
-    /// 0 to 1.
-    pub score: f32,
-    /// The whole face, which may reach beyond the picture.
-    pub extent: Extent,
-    /// Right eye, left eye, nose tip, right and left corner of the mouth (the person's right).
-    pub keypoints: [[f32; 2]; 5],
 }
 
 /// A confirmed face.

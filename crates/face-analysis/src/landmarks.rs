@@ -1,7 +1,7 @@
 //! Dense landmarks: MediaPipe's face landmarker, 478 points with depth.
 
 use crate::alignment::{FaceView, Similarity};
-use crate::detection::Detection;
+use crate::face::Detection;
 use crate::inference::{InferenceError, Network};
 
 /// Side of the network's square input in pixels.

@@ -13,6 +13,7 @@ mod confirmation;
 mod crop;
 pub mod detection;
 mod examination;
+mod face;
 mod face_box;
 mod inference;
 mod landmarks;
@@ -25,6 +26,7 @@ mod quality;
 pub mod report;
 pub mod rules;
 pub mod stages;
+mod words;
 
 use serde::{Deserialize, Serialize};
 

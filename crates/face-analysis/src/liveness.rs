@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::calibration::reliability;
 pub(crate) use self::heads::HeadPlace;
-pub use self::heads::{FEATURES_REVISION, HeadError, HeadName};
+pub use self::heads::{FEATURES_REVISION, HeadError};
 use self::surroundings::Surroundings;
 use crate::inference::{InferenceError, Network};
+pub use crate::report::HeadName;
 use crate::report::{Extent, HeadUse, LivenessDetails, LivenessModelScore};
 
 /// Side of the networks' square input in pixels.

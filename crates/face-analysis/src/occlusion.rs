@@ -1,7 +1,7 @@
 //! Whether something covers the face, and which part of it: our own network (training/occlusion).
 
 use crate::alignment::{FaceView, Similarity};
-use crate::detection::Detection;
+use crate::face::Detection;
 use crate::inference::{InferenceError, Network};
 use crate::report::Occlusion;
 

@@ -10,8 +10,7 @@ use std::time::Duration;
 use picture_cell::Orientation;
 use serde::Serialize;
 
-use crate::liveness::HeadName;
-use crate::rules::{RejectionWord, RuleReport};
+use crate::words::{RejectionWord, RuleReport};
 
 /// The answer for one picture.
 #[derive(Debug, Clone)]
@@ -363,6 +362,16 @@ impl ModelInfo {
     pub fn head(head: &HeadName) -> Self {
         Self { job: "liveness head", name: Cow::Owned(head.name.clone()), version: Cow::Owned(head.version.clone()) }
     }
+}
+
+/// The name of a head in answers, logs and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeadName {
+    /// The file's name without its ending.
+    pub name: String,
+    /// The first twelve digits of its checksum.
+    pub version: String,
 }
 
 /// The networks behind an answer.

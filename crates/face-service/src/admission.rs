@@ -4,16 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
-
 use super::buffer::Buffer;
-use super::contract::Problem;
+use super::contract::{Problem, overloaded};
 use super::settings::ServiceSettings;
 use super::shares::{NoMore, Part, Shares, share_of};
 use super::turns::{InUse, Place, Turn, Turns, User};
-
-/// Seconds after which a shed caller may try again.
-const RETRY_AFTER_S: u64 = 1;
 
 /// The limits.
 #[derive(Debug, Clone)]
@@ -143,26 +138,13 @@ fn full(no_more: NoMore) -> Problem {
     )
 }
 
-/// The answer to what would need memory that there is not.
-pub(crate) fn no_memory(no_more: NoMore) -> Problem {
-    overloaded(
-        "memory_exhausted",
-        match no_more {
-            NoMore::Whole => "the service holds as many pictures as it may: try again in a moment",
-            NoMore::Share => "the service holds as many of your pictures as it may: try again in a moment",
-        },
-    )
-}
-
-fn overloaded(code: &'static str, message: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
-        .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S))
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
     use crate::buffer::Overflow;
+    use crate::buffer::no_memory;
 
     fn admission(workers: usize, queue: usize, memory: usize) -> Admission {
         let mut settings = ServiceSettings::default();

@@ -19,11 +19,11 @@ use http_body_util::BodyExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::admission::{Admission, no_memory};
+use super::admission::Admission;
 use super::analysts::{Analysts, fault};
 use super::audit::{Audit, Entry};
 use super::auth::Authenticator;
-use super::buffer::{Buffer, Overflow};
+use super::buffer::{Buffer, Overflow, no_memory};
 use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome};
 use super::envelope::{finish, not_allowed, read_only};
 use super::link::LinkFetcher;

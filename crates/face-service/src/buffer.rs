@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::contract::{Problem, overloaded};
 use super::shares::{NoMore, Part, Shares};
 use super::turns::User;
 
@@ -79,6 +80,17 @@ impl Deref for Buffer {
     fn deref(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// The answer to what would need memory that there is not.
+pub(crate) fn no_memory(no_more: NoMore) -> Problem {
+    overloaded(
+        "memory_exhausted",
+        match no_more {
+            NoMore::Whole => "the service holds as many pictures as it may: try again in a moment",
+            NoMore::Share => "the service holds as many of your pictures as it may: try again in a moment",
+        },
+    )
 }
 
 #[cfg(test)]

@@ -241,7 +241,14 @@ fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response<Body> {
     response
 }
 
+/// Seconds after which a shed caller may try again.
+const RETRY_AFTER_S: u64 = 1;
+
 /// All words that can stand in `error`.
 pub fn error_words() -> impl Iterator<Item = &'static str> {
     RejectionWord::ALL.into_iter().map(RejectionWord::as_str).chain(["INTERNAL_ERROR"])
+}
+pub(crate) fn overloaded(code: &'static str, message: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S))
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::report::HeadName;
 use liveness_head::{Head, HeadFileError, InvalidHead, NetworkId};
-use serde::Serialize;
 
 /// How crops are cut and features averaged. Raised with every change that moves features by more than noise, so that heads
 /// of before are refused.
@@ -27,16 +27,6 @@ pub enum HeadError {
         /// Why.
         source: InvalidHead,
     },
-}
-
-/// The name of a head in answers, logs and metrics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct HeadName {
-    /// The file's name without its ending.
-    pub name: String,
-    /// The first twelve digits of its checksum.
-    pub version: String,
 }
 
 impl HeadName {
