@@ -175,6 +175,8 @@ def validation(pools, cache):
         if name in ("bare", "masked"):
             views.append((f"{name}, degraded", [augment(*face, np.random.default_rng((99, n, m)))[0] for n, face in enumerate(faces) for m in range(2)], covered))
     bare = [pools[name] for name in BARE_POOLS]
+    skins = [(n, bare[n % len(bare)].pick(np.random.default_rng((98, n)))) for n in range(200)]
+    views.append(("other skin", [plain(compose.other_skin(p, at, np.random.default_rng((97, n))), at) for n, (p, at, _) in skins], False))
     for how, count in (("cover", 300), ("decorate", 250), ("beside", 120), ("masked mixed", 80), ("bare mixed", 80)):
         pictures, points, targets = draw(cache, how, count, 990 + count, bare, pools["masked"])
         sure = (targets[:, 0] >= 0.9) if how == "cover" else (targets[:, 0] <= 0.1) if how == "beside" else np.ones(count, bool)
@@ -194,11 +196,12 @@ def logits(net, chips):
 
 
 def judge(net, views):
-    """The overall logit that becomes 0.5, and a line about the validation split there. A false alarm counts three times as
-    much as a miss, every view the same, and the middle of the cheapest stretch is taken."""
+    """The overall logit that becomes 0.5, and a line about the validation split there. A false alarm counts as much as four
+    misses (the targets are 1 % of bare faces against 3 % of masks, 8 % of sunglasses and 15 % of hands), every view the
+    same, and the middle of the cheapest stretch is taken."""
     scores = [(name, logits(net, chips), covered) for name, chips, covered in views]
     steps = np.linspace(-4, 4, 161)
-    cost = np.mean([(s[:, None] < steps).mean(0) if covered else 3 * (s[:, None] >= steps).mean(0) for _, s, covered in scores], 0)
+    cost = np.mean([(s[:, None] < steps).mean(0) if covered else 4 * (s[:, None] >= steps).mean(0) for _, s, covered in scores], 0)
     cheap = steps[cost <= cost.min() + 0.001]
     at = float((cheap.min() + cheap.max()) / 2)
     return at, f"at {at:.2f}: " + "; ".join(f"{name} {(s >= at).mean():.3f}" for name, s, _ in scores)
@@ -258,7 +261,7 @@ def main():
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, nargs=2, default=(18, 0), help="of the two stages; the released network had the first")
+    parser.add_argument("--epochs", type=int, nargs=2, default=(18, 28), help="of the two stages")
     parser.add_argument("--samples", type=int, default=2560)
     parser.add_argument("--export-only", action="store_true", help="calibrate and export the checkpoint in the cache again")
     parser.add_argument("--seed", type=int, default=7)

