@@ -5,6 +5,9 @@ use image::imageops;
 use image::{Rgb, RgbImage};
 use testkit::{analyze, cropped, jpeg, picture, png, portrait, resized, word};
 
+/// A change to a face whose points are known.
+type Drawn = fn(&Marked) -> RgbImage;
+
 /// A face in a picture, marked by hand: pupils, tip of the nose, middle of the mouth.
 struct Marked {
     name: &'static str,
@@ -160,7 +163,7 @@ fn a_face_that_was_blurred_away_is_covered_or_none() {
 
 #[test]
 fn what_merely_looks_like_a_covering_is_none() {
-    let cases: [(&str, fn(&Marked) -> RgbImage); 6] = [
+    let cases: [(&str, Drawn); 6] = [
         ("nothing", |f| f.picture.clone()),
         ("the rims of clear glasses", |f| {
             f.painted([25, 22, 20], |x, y| {
