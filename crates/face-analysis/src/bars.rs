@@ -246,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_bar_with_noise_is_cut_and_one_with_a_caption_is_not() {
-        let noise = |x: usize, y: usize| ((x * 7919 + y * 104_729) % 13) as u8;
+        let noise = |x: usize, y: usize| ((x * 7919 + y * 104_729) % 26) as u8;
         let boxed = drawn(320, 240, |x, y| if (30..200).contains(&y) { scene(x, y) } else { [noise(x, y); 3] });
-        assert_eq!(content(&boxed).height, 240, "13 levels are no noise of a bar");
-        let boxed = drawn(320, 240, |x, y| if (30..200).contains(&y) { scene(x, y) } else { [noise(x, y) / 2; 3] });
+        assert_eq!(content(&boxed).height, 240, "26 levels are no noise of a bar");
+        let boxed = drawn(320, 240, |x, y| if (30..200).contains(&y) { scene(x, y) } else { [noise(x, y) / 4; 3] });
         assert_eq!(content(&boxed), area(0, 30, 320, 170));
         let caption = |x: usize, y: usize| (8..22).contains(&y) && (40..120).contains(&x) && x % 5 < 2;
         let boxed =

@@ -81,6 +81,7 @@ fn a_picture_that_is_also_something_else_is_only_a_picture() {
     }
     for head in [&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], b"PK\x03\x04", b"%PDF-1.7\n", b"MZ"] {
         let both = [head.to_vec(), jpeg(&small, 85)].concat();
-        assert_eq!(decoded("a JPEG with a head", &both), Err("image_format_unknown"));
+        let refused = decoded("a JPEG with a head", &both);
+        assert!(matches!(refused, Err("image_format_unknown" | "image_format_unsupported")), "{refused:?}");
     }
 }

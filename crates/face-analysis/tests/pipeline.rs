@@ -86,7 +86,8 @@ fn the_sample_pictures_give_their_reference_scores() {
     for (name, reference, live) in samples {
         let Some(bytes) = shared_sample(name) else { continue };
         let analysis = analyze(&bytes);
-        assert!(overlap(main_face(&analysis).extent, reference) > 0.85, "{name}: {:?}", main_face(&analysis));
+        // F1 is turned away, where the box of the landmarks is narrower than the detector's.
+        assert!(overlap(main_face(&analysis).extent, reference) > 0.8, "{name}: {:?}", main_face(&analysis));
         let liveness = details(&analysis).liveness.as_ref().expect("judged");
         for (model, expected) in liveness.models.iter().zip(live) {
             // A doubtful answer turns on per cents of the box: `liveness.rs` tests it with the reference's own box.
@@ -166,7 +167,7 @@ fn a_face_beyond_the_border_is_cropped_on_every_side() {
 #[test]
 fn a_face_that_fills_the_picture_is_too_close() {
     let face = marked(4.0, 0.0, 0.0);
-    let tight = cropped(&portrait(4.0), face.left as u32 - 50, face.top as u32 - 50, 460, 572);
+    let tight = cropped(&portrait(4.0), face.left as u32 - 15, face.top as u32 - 50, 392, 572);
     let analysis = analyze(&png(&tight));
     assert_eq!(word(&analysis), "FACE_TOO_CLOSE", "{:?}", main_face(&analysis).extent);
     // Share of the picture's height: 82 %.

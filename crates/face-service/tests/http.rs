@@ -374,7 +374,7 @@ fn details_come_on_request_also_with_a_rejection() {
     for bytes in [usable(), picture("t1.jpg"), picture("coffee.png")] {
         let body = json!({ "sessionId": "s", "faceImageBase": base64(&bytes), "returnDetails": true });
         let details = &service.detect(&body).envelope()["details"];
-        assert_eq!(details["rules"].as_array().map(Vec::len), Some(12), "{details}");
+        assert_eq!(details["rules"].as_array().map(Vec::len), Some(14), "{details}");
         assert!(details["image"]["width"].is_u64() && details["models"].is_array() && details["timings"].is_object());
         if details["faces"].as_array().is_some_and(|faces| !faces.is_empty()) {
             assert_eq!(details["landmarks"].as_array().map(Vec::len), Some(478));

@@ -169,7 +169,7 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("writes");
         let mut all = String::new();
         stream.read_to_string(&mut all).expect("reads");
-        all.lines().filter(|line| line.contains("liveness head")).map(str::to_owned).collect::<Vec<_>>()
+        all.lines().filter(|line| line.contains("\"liveness head\"")).map(str::to_owned).collect::<Vec<_>>()
     };
     let first = named();
     assert!(first.len() == 1 && first[0].contains("office"), "{first:?}");
