@@ -167,7 +167,7 @@ fn a_face_beyond_the_border_is_cropped_on_every_side() {
 #[test]
 fn a_face_that_fills_the_picture_is_too_close() {
     let face = marked(4.0, 0.0, 0.0);
-    let tight = cropped(&portrait(4.0), face.left as u32 - 15, face.top as u32 - 50, 392, 572);
+    let tight = cropped(&portrait(4.0), face.left as u32 - 8, face.top as u32 - 50, 377, 572);
     let analysis = analyze(&png(&tight));
     assert_eq!(word(&analysis), "FACE_TOO_CLOSE", "{:?}", main_face(&analysis).extent);
     // Share of the picture's height: 82 %.
