@@ -88,15 +88,15 @@ fn ellipse(x: f32, y: f32, [cx, cy]: [f32; 2], [rx, ry]: [f32; 2]) -> bool {
 type Case = (&'static str, fn(&Marked) -> RgbImage, [bool; 3]);
 
 /// Told on both faces.
-const PLAIN: [Case; 4] = [
+const PLAIN: [Case; 3] = [
     ("a mask", |f| f.painted([190, 215, 235], |x, y| ellipse(x, y, [0.0, 1.15], [0.95, 0.8])), [false, false, true]),
     ("tape", |f| f.painted([60, 60, 60], |x, y| x.abs() < 0.65 && (y - 1.0).abs() < 0.25), [false, false, true]),
     ("a sheet of paper", |f| f.painted([240, 238, 230], |x, y| x.abs() < 1.6 && y > 0.35), [false, false, true]),
-    ("an eye patch", |f| f.painted([15; 3], |x, y| ellipse(x, y, [0.5, 0.0], [0.45, 0.4])), [false, true, false]),
 ];
 
 /// Told on the portrait; on the man, who looks aside, not surely.
-const HARDER: [Case; 4] = [
+const HARDER: [Case; 5] = [
+    ("an eye patch", |f| f.painted([15; 3], |x, y| ellipse(x, y, [0.5, 0.0], [0.45, 0.4])), [false, true, false]),
     (
         "sunglasses",
         |f| {
