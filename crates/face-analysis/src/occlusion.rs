@@ -47,16 +47,6 @@ impl OcclusionDetector {
 }
 
 impl Occlusion {
-    /// How much this speaks for a face that wears something: a mask (mouth and lower face covered, an eye free) or dark
-    /// glasses (both eyes covered, the mouth free). That anything is covered speaks for no face: of 63 detections on hands,
-    /// phones and masks without a face 78 % are told as covered, 57 % so as a mask covers.
-    pub(crate) fn as_worn(&self) -> f32 {
-        let eyes = self.right_eye.min(self.left_eye);
-        let mask = self.mouth.min(self.lower_face).min(1.0 - eyes);
-        let glasses = eyes.min(1.0 - self.mouth);
-        mask.max(glasses)
-    }
-
     /// What is covered, as a sentence without its full stop: `the mouth is covered`.
     pub(crate) fn finding(&self) -> String {
         let named = [

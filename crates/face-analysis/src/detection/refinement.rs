@@ -66,7 +66,7 @@ impl FaceFinder {
         }
         if candidate.face.evidence.presence < TRUSTED_PRESENCE {
             let covered = search.occlusion.run(&candidate.view, &candidate.face.detection)?;
-            candidate.face.evidence.covered = Some(covered.as_worn());
+            candidate.face.evidence.covered = Some(covered.probability);
         } else {
             candidate.take_box_of_mesh(size);
         }
