@@ -48,7 +48,7 @@ mod tests {
             assert!(curve.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1), "{curve:?}");
         }
         assert!(RELIABILITY.iter().all(|&(_, y)| (0.0..=1.0).contains(&y)));
-        assert!(TEMPER > 0.0 && TEMPER <= 1.0);
+        const { assert!(TEMPER > 0.0 && TEMPER <= 1.0) };
     }
 
     #[test]
