@@ -36,8 +36,26 @@ pub(crate) struct Examination<'r> {
     liveness: Option<Judged>,
     attributes: Option<Attributes>,
     quality: Option<BTreeMap<&'static str, QualityComponent>>,
-    timings: Vec<StageTime>,
+    timings: Timings,
     inference: Duration,
+}
+
+/// How long each stage took. Apart from the rest, so that a stage can borrow what earlier ones have measured.
+#[derive(Debug)]
+struct Timings(Vec<StageTime>);
+
+impl Timings {
+    /// Runs one stage and notes how long it took.
+    fn time<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = work();
+        self.note(stage, begin.elapsed());
+        result
+    }
+
+    fn note(&mut self, stage: &'static str, time: Duration) {
+        self.0.push(StageTime { stage, time });
+    }
 }
 
 impl<'r> Examination<'r> {
@@ -54,17 +72,14 @@ impl<'r> Examination<'r> {
             liveness: None,
             attributes: None,
             quality: None,
-            timings: Vec::with_capacity(8),
+            timings: Timings(Vec::with_capacity(8)),
             inference: Duration::ZERO,
         }
     }
 
     /// Runs one stage and notes how long it took.
     pub(crate) fn time<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
-        let begin = Instant::now();
-        let result = work();
-        self.timings.push(StageTime { stage, time: begin.elapsed() });
-        result
+        self.timings.time(stage, work)
     }
 
     /// Cuts off uniform bars at the edges. From here on the picture is what lies inside them; only what is reported
@@ -83,9 +98,9 @@ impl<'r> Examination<'r> {
     ) -> Result<(), InferenceError> {
         let begin = Instant::now();
         let mut found = finder.find(picture, occlusion)?;
-        self.timings.push(StageTime { stage: "detect", time: begin.elapsed().saturating_sub(found.mesh_time) });
+        self.timings.note("detect", begin.elapsed().saturating_sub(found.mesh_time));
         if !found.mesh_time.is_zero() {
-            self.timings.push(StageTime { stage: "landmarks", time: found.mesh_time });
+            self.timings.note("landmarks", found.mesh_time);
         }
         self.measured.faces = found.faces.len();
         if let Some(main) = found.faces.first() {
@@ -114,10 +129,10 @@ impl<'r> Examination<'r> {
         if self.decided() || !self.rules.wants(RejectionWord::FaceIsOccluded) {
             return Ok(());
         }
-        let Some((_, face)) = self.main_face() else { return Ok(()) };
-        let Some(view) = self.view.take() else { return Ok(()) };
-        self.measured.occlusion = Some(self.time("occlusion", || detector.run(&view, &face))?);
-        self.view = Some(view);
+        let (Some((_, face)), Some(view)) = (self.main_face(), &self.view) else {
+            return Ok(());
+        };
+        self.measured.occlusion = Some(self.timings.time("occlusion", || detector.run(view, &face))?);
         self.judge();
         Ok(())
     }
@@ -141,12 +156,10 @@ impl<'r> Examination<'r> {
         if self.decided() {
             return Ok(());
         }
-        let (Some(view), Some(landmarks)) = (self.view.take(), self.landmarks.take()) else {
+        let (Some(view), Some(landmarks)) = (&self.view, &self.landmarks) else {
             return Ok(());
         };
-        self.attributes = Some(self.time("attributes", || estimator.run(&view, &landmarks))?);
-        self.view = Some(view);
-        self.landmarks = Some(landmarks);
+        self.attributes = Some(self.timings.time("attributes", || estimator.run(view, landmarks))?);
         Ok(())
     }
 
@@ -160,13 +173,11 @@ impl<'r> Examination<'r> {
         if !self.wanted.details {
             return;
         }
-        let (Some(found), Some(view), Some(landmarks)) = (self.found.take(), self.view.take(), self.landmarks.take())
-        else {
+        let (Some(found), Some(view), Some(landmarks)) = (&self.found, &self.view, &self.landmarks) else {
             return;
         };
         let pose = self.measured.pose;
-        self.quality = Some(self.time("quality", || quality::measure(picture, &found, &view, &landmarks, pose)));
-        (self.found, self.view, self.landmarks) = (Some(found), Some(view), Some(landmarks));
+        self.quality = Some(self.timings.time("quality", || quality::measure(picture, found, view, landmarks, pose)));
     }
 
     /// What a liveness head can be fitted on.
@@ -186,7 +197,7 @@ impl<'r> Examination<'r> {
     pub(crate) fn finish(mut self, picture: &Picture) -> Result<Analysis, AnalysisError> {
         let verdict = self.verdict(picture)?;
         let details = self.wanted.details.then(|| Box::new(self.details(picture)));
-        Ok(Analysis { verdict, details, timings: self.timings, inference: self.inference })
+        Ok(Analysis { verdict, details, timings: self.timings.0, inference: self.inference })
     }
 
     fn judge(&mut self) {
@@ -280,7 +291,7 @@ impl<'r> Examination<'r> {
             female_probability: self.attributes.map(|a| a.female),
             quality: self.quality.clone(),
             models: MODELS.into_iter().chain(head).collect(),
-            timings: self.timings.iter().fold(BTreeMap::new(), |mut stages, stage| {
+            timings: self.timings.0.iter().fold(BTreeMap::new(), |mut stages, stage| {
                 *stages.entry(stage.stage).or_insert(0.0) += stage.time.as_secs_f64() * 1e3;
                 stages
             }),

@@ -206,35 +206,42 @@ impl FaceAnalyzer {
     /// What a liveness head can be fitted on, whatever the rules say of the picture. Waits for free networks as
     /// [`Self::analyze`] does.
     pub fn liveness_sample(&self, bytes: &[u8]) -> Result<LivenessSample, AnalysisError> {
-        let mut examination = Examination::new(&self.rules, Wanted { details: true, face_image: false });
-        let mut picture = self.decoder.decode(bytes)?;
-        examination.bars(&mut picture);
-        let mut borrowed = self.engines.take();
-        let engine = &mut *borrowed;
-        examination.detection(&picture, &mut engine.finder, &mut engine.occlusion, &engine.geometry)?;
-        examination.occlusion(&mut engine.occlusion)?;
-        examination.liveness(&picture, &mut engine.liveness)?;
-        drop(borrowed);
+        let (mut examination, picture) = self.open(bytes, Wanted { details: true, face_image: false })?;
+        examine_face(&mut examination, &picture, &mut self.engines.take())?;
         self.decoder.recycle(picture);
         Ok(examination.liveness_sample())
     }
 
     /// Analyses one picture on the calling thread. Waits for free networks when all are at work.
     pub fn analyze(&self, bytes: &[u8], wanted: Wanted) -> Result<Analysis, AnalysisError> {
-        let mut examination = Examination::new(&self.rules, wanted);
-        let mut picture = examination.time("decode", || self.decoder.decode(bytes))?;
-        examination.bars(&mut picture);
-        let mut borrowed = self.engines.take();
-        let engine = &mut *borrowed;
-        examination.detection(&picture, &mut engine.finder, &mut engine.occlusion, &engine.geometry)?;
-        examination.occlusion(&mut engine.occlusion)?;
-        examination.liveness(&picture, &mut engine.liveness)?;
+        let (mut examination, picture) = self.open(bytes, wanted)?;
+        let mut engine = self.engines.take();
+        examine_face(&mut examination, &picture, &mut engine)?;
         examination.attributes(&mut engine.attributes)?;
         examination.inference(&engine.clock);
-        drop(borrowed);
+        drop(engine);
         examination.quality(&picture);
         let analysis = examination.finish(&picture);
         self.decoder.recycle(picture);
         analysis
     }
+
+    /// The pixels of a picture without bars at its edges, before any network sees them.
+    fn open(&self, bytes: &[u8], wanted: Wanted) -> Result<(Examination<'_>, Picture), AnalysisError> {
+        let mut examination = Examination::new(&self.rules, wanted);
+        let mut picture = examination.time("decode", || self.decoder.decode(bytes))?;
+        examination.bars(&mut picture);
+        Ok((examination, picture))
+    }
+}
+
+/// Where the face is, whether something covers it, and whether it is live.
+fn examine_face(
+    examination: &mut Examination<'_>,
+    picture: &Picture,
+    engine: &mut Engine,
+) -> Result<(), InferenceError> {
+    examination.detection(picture, &mut engine.finder, &mut engine.occlusion, &engine.geometry)?;
+    examination.occlusion(&mut engine.occlusion)?;
+    examination.liveness(picture, &mut engine.liveness)
 }
