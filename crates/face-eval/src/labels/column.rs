@@ -1,0 +1,90 @@
+//! The columns that a list of labels may have.
+
+use std::fmt;
+
+/// A column of `LABELS.csv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Column {
+    /// `path`
+    Path,
+    /// `liveness`
+    Liveness,
+    /// `age`
+    Age,
+    /// `gender`
+    Gender,
+    /// `expected`
+    Expected,
+    /// `x`
+    X,
+    /// `y`
+    Y,
+    /// `w`
+    W,
+    /// `h`
+    H,
+    /// `yaw`
+    Yaw,
+    /// `pitch`
+    Pitch,
+    /// `roll`
+    Roll,
+    /// `group`
+    Group,
+}
+
+impl Column {
+    /// Every column.
+    pub const ALL: [Self; 13] = [
+        Self::Path,
+        Self::Liveness,
+        Self::Age,
+        Self::Gender,
+        Self::Expected,
+        Self::X,
+        Self::Y,
+        Self::W,
+        Self::H,
+        Self::Yaw,
+        Self::Pitch,
+        Self::Roll,
+        Self::Group,
+    ];
+
+    pub(super) const BOX: [Self; 4] = [Self::X, Self::Y, Self::W, Self::H];
+
+    /// The name in the first line of the CSV.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Liveness => "liveness",
+            Self::Age => "age",
+            Self::Gender => "gender",
+            Self::Expected => "expected",
+            Self::X => "x",
+            Self::Y => "y",
+            Self::W => "w",
+            Self::H => "h",
+            Self::Yaw => "yaw",
+            Self::Pitch => "pitch",
+            Self::Roll => "roll",
+            Self::Group => "group",
+        }
+    }
+
+    /// The column with that name, or with the other name that data sets give to it.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let name = if name == "series" { Self::Group.name() } else { name };
+        Self::ALL.into_iter().find(|column| column.name() == name)
+    }
+
+    pub(super) fn nearest(name: &str) -> Self {
+        Self::ALL.into_iter().min_by_key(|column| strsim::osa_distance(column.name(), name)).unwrap_or(Self::Path)
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}

@@ -1,0 +1,152 @@
+//! The body of a request: how large it may be, how it is read, and what becomes of one that nobody reads.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
+use tokio::time::Instant;
+
+use super::App;
+use crate::buffer::{Buffer, Overflow, no_memory};
+use crate::contract::Problem;
+use crate::pace::Pace;
+use crate::standing::Standing;
+
+/// Pieces of a body that are taken before other requests get their turn on the thread.
+const PIECES_AT_ONCE: usize = 512;
+
+/// Bytes that a piece has on average from anybody who wants to be fast, and the pause for who has smaller ones after each
+/// [`PIECES_AT_ONCE`]: a piece costs about a microsecond, so that a third of a core is the most that he takes.
+const CRUMB: usize = 64;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What is read of the body of a request that is refused, and in which time, before the answer.
+const MOST_READ_AT_ONCE: usize = 1 << 20;
+const READ_AT_ONCE: Duration = Duration::from_millis(50);
+
+/// How many times the largest body is read and thrown away, so that a caller who sent too much gets to see the answer.
+const MOST_DRAINED: usize = 4;
+
+impl App {
+    /// The bytes that the body may have: its declared length, or the limit when it has none.
+    pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<usize, Problem> {
+        let media = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let media = media.split(';').next().unwrap_or_default().trim();
+        if !media.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "content_type_unsupported",
+                "send the request with Content-Type: application/json",
+            ));
+        }
+        if headers.get(header::CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "content_encoding_unsupported",
+                "send the body uncompressed, without Content-Encoding",
+            ));
+        }
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        match length {
+            Some(length) if length > self.max_body => Err(self.body_too_large()),
+            Some(length) => Ok(length),
+            None => Ok(self.max_body),
+        }
+    }
+
+    fn body_too_large(&self) -> Problem {
+        let message = format!("the body is larger than {} bytes: scale the picture down or send a link", self.max_body);
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    pub(super) async fn read(
+        &self,
+        mut body: Body,
+        mut buffer: Buffer,
+        standing: Option<&Arc<Standing>>,
+    ) -> Result<Buffer, Problem> {
+        let mut pace = Pace::new(self.min_body_rate, self.body_timeout, Instant::now());
+        let mut pieces = 0_usize;
+        loop {
+            let closed = async {
+                match standing {
+                    Some(standing) => standing.nothing_more().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let frame = tokio::select! {
+                biased;
+                frame = body.frame() => frame,
+                () = closed => Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::UnexpectedEof)))),
+                () = tokio::time::sleep_until(pace.until()) => return Err(self.body_late(pace.is_over(Instant::now()))),
+            };
+            let frame = match frame {
+                Some(Ok(frame)) => frame,
+                None => return Ok(buffer),
+                Some(Err(_)) => {
+                    let message = "the body ended before its announced length";
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
+                }
+            };
+            let Some(piece) = frame.data_ref() else { continue };
+            buffer.push(piece).map_err(|overflow| match overflow {
+                Overflow::TooLarge => self.body_too_large(),
+                Overflow::NoMemory(no_more) => no_memory(no_more),
+            })?;
+            pace.note(piece.len(), Instant::now());
+            pieces += 1;
+            // Thousands of small pieces may be there at once, and others wait for this thread; a sender of crumbs also for
+            // the time that they cost.
+            if pieces.is_multiple_of(PIECES_AT_ONCE) {
+                if buffer.len() < pieces * CRUMB {
+                    tokio::time::sleep(PAUSE).await
+                } else {
+                    tokio::task::yield_now().await
+                }
+            }
+        }
+    }
+
+    fn body_late(&self, over: bool) -> Problem {
+        let message = if over {
+            format!("the body did not arrive within {} ms", self.body_timeout.as_millis())
+        } else {
+            format!("the body came more slowly than {} bytes a second, or stopped", self.min_body_rate)
+        };
+        Problem::new(StatusCode::BAD_REQUEST, "body_timeout", message)
+    }
+
+    /// Sees to it that a caller who is refused before the body was read gets to see the answer. What is there already is
+    /// read, so that the connection can go on; the rest comes after the answer (see `caller.rs`). Who has announced to
+    /// wait for our word before the body is not given it.
+    pub(super) async fn leave_unread(&self, parts: &Parts, mut body: Body) {
+        let waits = parts.headers.get(header::EXPECT).is_some();
+        let whole = !waits && {
+            let mut left = MOST_READ_AT_ONCE;
+            let reading = async {
+                while let Some(Ok(frame)) = body.frame().await {
+                    left = left.saturating_sub(frame.data_ref().map_or(1, |data| data.len().max(1)));
+                    if left == 0 {
+                        return false;
+                    }
+                }
+                true
+            };
+            tokio::time::timeout(READ_AT_ONCE, reading).await.unwrap_or(false)
+        };
+        if !whole {
+            unread(&parts.extensions, self.max_body);
+        }
+    }
+}
+
+/// The rest of a request is to be read after its answer.
+pub(super) fn unread(extensions: &Extensions, max_body: usize) {
+    if let Some(standing) = extensions.get::<Arc<Standing>>() {
+        standing.leave_unread(max_body.saturating_mul(MOST_DRAINED));
+    }
+}

@@ -1,0 +1,101 @@
+//! Where a value comes from, and why a configuration cannot be used.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use face_analysis::Profile;
+use face_analysis::rules::RuleConfigError;
+
+use super::names::{names, nearest};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag,
+    /// A rule's limit or action that nothing but the profile sets.
+    Profile(Profile),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag => f.write_str("flag"),
+            Self::Profile(profile) => write!(f, "profile {}", profile.as_str()),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML.
+    #[error("the configuration {path} is no TOML: {message}")]
+    Syntax {
+        /// Its path.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// No setting has that name.
+    #[error("{origin}: there is no setting {name}{}", hint(.nearest.as_deref()))]
+    Unknown {
+        /// Where it was found.
+        origin: Origin,
+        /// What was written.
+        name: String,
+        /// The most similar setting.
+        nearest: Option<String>,
+    },
+    /// A flag without `=`.
+    #[error("--set takes NAME=VALUE, not {0}")]
+    Flag(String),
+    /// A value of the wrong kind.
+    #[error("{origin}: {name} cannot be {value}: {reason}")]
+    Value {
+        /// Where it was found.
+        origin: Origin,
+        /// The setting.
+        name: String,
+        /// What was written.
+        value: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// The values in force cannot be shown.
+    #[error("the configuration cannot be written: {0}")]
+    Write(#[from] toml::ser::Error),
+    /// A rule that cannot be judged as configured.
+    #[error(transparent)]
+    Rules(#[from] RuleConfigError),
+}
+
+impl ConfigError {
+    /// No setting and no group of settings has that name.
+    pub fn unknown(origin: Origin, name: &str) -> Self {
+        let groups = names().iter().filter_map(|name| name.rsplit_once('.')).map(|(group, _)| group);
+        let nearest = nearest(name, names().iter().map(String::as_str).chain(groups));
+        Self::Unknown { origin, name: name.to_owned(), nearest }
+    }
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+}

@@ -1,0 +1,226 @@
+//! Reads the file, the environment and flags, and refuses what cannot be meant.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::effective::Loaded;
+use super::error::{ConfigError, Origin};
+use super::names::{NOT_SETTINGS, SHORT, names, nearest, variable};
+use super::settings::Config;
+use super::values::{display, get, insert, leaves, parse, table_of};
+
+impl Config {
+    /// Reads the file, the environment and `NAME=VALUE` flags, in rising precedence.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[String],
+    ) -> Result<Loaded, ConfigError> {
+        let names = names();
+        let mut table = table_of(&Self::default())?;
+        let mut origins = BTreeMap::new();
+        let mut put = |table: &mut Table, name: &str, value: Value, origin: Origin| -> Result<(), ConfigError> {
+            if !names.iter().any(|known| known == name) {
+                return Err(ConfigError::unknown(origin, name));
+            }
+            if let Some(reason) = fault(name, &value) {
+                return Err(ConfigError::Value { origin, name: name.to_owned(), value: display(&value), reason });
+            }
+            insert(table, name, value);
+            // Now, since later nobody would know where the value came from.
+            if let Err(error) = table.clone().try_into::<Self>() {
+                // A password is not for the log of whoever started us.
+                let (value, reason) = match get(table, name) {
+                    Some(_) if name == "auth.password" => ("what it is".to_owned(), "expected a string".to_owned()),
+                    value => (value.map(display).unwrap_or_default(), reason(error.message())),
+                };
+                return Err(ConfigError::Value { origin, name: name.to_owned(), value, reason });
+            }
+            origins.insert(name.to_owned(), origin);
+            Ok(())
+        };
+        if let Some(path) = file {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            let read: Table = text
+                .parse()
+                .map_err(|e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
+            let mut values = Vec::new();
+            leaves("", &read, &mut |name, value| values.push((name, value.clone())));
+            for (name, value) in values {
+                if value.is_table()
+                    && names.iter().any(|known| known.strip_prefix(&name).is_some_and(|r| r.starts_with('.')))
+                {
+                    // The heading of a section with nothing below it.
+                    continue;
+                }
+                put(&mut table, &name, value, Origin::File(path.to_owned()))?;
+            }
+        }
+        for (variable_name, text) in environment {
+            if !variable_name.starts_with("FACEGATE_") || NOT_SETTINGS.contains(&variable_name.as_str()) {
+                continue;
+            }
+            let origin = Origin::Environment(variable_name.clone());
+            let short = SHORT.iter().find(|(short, _)| *short == variable_name).map(|(_, name)| (*name).to_owned());
+            let Some(name) = short.or_else(|| names.iter().find(|n| variable(n) == variable_name).cloned()) else {
+                let variables: Vec<String> = names.iter().map(|n| variable(n)).collect();
+                let nearest = nearest(&variable_name, variables.iter().map(String::as_str));
+                return Err(ConfigError::Unknown { origin, name: variable_name, nearest });
+            };
+            let value = parse(&table, &name, &text);
+            put(&mut table, &name, value, origin)?;
+        }
+        for flag in flags {
+            let (name, text) = flag.split_once('=').ok_or_else(|| ConfigError::Flag(flag.clone()))?;
+            let value = parse(&table, name, text);
+            put(&mut table, name, value, Origin::Flag)?;
+        }
+        let config: Self = table.try_into().map_err(|error| ConfigError::Syntax {
+            path: file.unwrap_or(Path::new("")).to_owned(),
+            message: error.to_string(),
+        })?;
+        config.analysis.rules.resolve()?;
+        Ok(Loaded { config, origins })
+    }
+}
+
+/// The settings for which 0 means something.
+const MAY_BE_ZERO: [&str; 6] = [
+    "server.workers",
+    "server.queue",
+    "server.shutdown_timeout_s",
+    "auth.requests_per_minute",
+    "audit.keep",
+    "links.max_redirects",
+];
+
+/// Why a value of the right kind cannot be meant: a limit of nothing, and a share that is none.
+fn fault(name: &str, value: &Value) -> Option<String> {
+    let nothing = matches!(value, Value::Integer(0)) || matches!(value, Value::Float(number) if *number == 0.0);
+    // Sizes, times and numbers; of the rest of the analysis, zeros are values like others.
+    let is_limit =
+        ["server.", "audit.", "links.", "shares.", "analysis.limits."].iter().any(|group| name.starts_with(group));
+    if nothing && is_limit && !MAY_BE_ZERO.contains(&name) {
+        return Some("with it nothing would be answered; leave it out for the built-in value".to_owned());
+    }
+    let number = match value {
+        Value::Integer(number) => *number as f64,
+        Value::Float(number) => *number,
+        _ => return None,
+    };
+    let is_share = name.starts_with("shares.") && name != "shares.window_ms";
+    (is_share && !(number > 0.0 && number <= 1.0)).then(|| "a share is more than 0 and at most 1".to_owned())
+}
+
+/// serde's reason in words for people who do not write Rust.
+fn reason(message: &str) -> String {
+    let words =
+        [("usize", WHOLE), ("u64", WHOLE), ("u32", WHOLE), ("u16", WHOLE), ("f32", "a number"), ("f64", "a number")];
+    words.into_iter().fold(message.trim_end().to_owned(), |text, (rust, words)| {
+        text.replace(&format!("expected {rust}"), &format!("expected {words}"))
+    })
+}
+
+const WHOLE: &str = "a whole number, not negative";
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use face_analysis::Profile;
+    use face_analysis::rules::Action;
+
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("facegate.toml");
+        std::fs::write(&path, text).expect("writes");
+        (folder, path)
+    }
+
+    #[test]
+    fn nothing_configured_is_the_default() {
+        let loaded = Config::load(None, environment(&[("PATH", "/bin")]), &[]).expect("loads");
+        assert_eq!(loaded.config, Config::default());
+        assert!(loaded.origins.is_empty());
+    }
+
+    #[test]
+    fn flags_go_before_the_environment_and_the_environment_before_the_file() {
+        let (_folder, path) = file("[server]\nlisten = \"127.0.0.1:1\"\nqueue = 5\nworkers = 3\n");
+        let variables = environment(&[("FACEGATE_LISTEN", "127.0.0.1:2"), ("FACEGATE_SERVER_QUEUE", "6")]);
+        let loaded = Config::load(Some(&path), variables, &["server.listen=127.0.0.1:3".into()]).expect("loads");
+        assert_eq!(loaded.config.server.listen.port(), 3);
+        assert_eq!((loaded.config.server.queue, loaded.config.server.workers), (6, 3));
+        assert_eq!(loaded.origins["server.listen"], Origin::Flag);
+        assert_eq!(loaded.origins["server.queue"], Origin::Environment("FACEGATE_SERVER_QUEUE".into()));
+        assert_eq!(loaded.origins["server.workers"], Origin::File(path));
+    }
+
+    #[test]
+    fn rules_can_be_changed_everywhere() {
+        let (_folder, path) = file("[analysis.rules]\nprofile = \"strict\"\nmin_margin = { limit = 20 }\n");
+        let variables = environment(&[("FACEGATE_ANALYSIS_RULES_MAX_YAW_ACTION", "warn")]);
+        let flags = ["analysis.rules.max_pitch.limit=12.5".into()];
+        let rules = Config::load(Some(&path), variables, &flags).expect("loads").config.analysis.rules;
+        assert_eq!(rules.profile, Profile::Strict);
+        assert_eq!(rules.overrides["min_margin"].limit, Some(20.0));
+        assert_eq!(rules.overrides["max_yaw"].action, Some(Action::Warn));
+        assert_eq!(rules.overrides["max_pitch"].limit, Some(12.5));
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_nearest_one() {
+        let (_folder, path) = file("[server]\nlissen = \"127.0.0.1:1\"\n");
+        let text = Config::load(Some(&path), [], &[]).expect_err("unknown").to_string();
+        assert!(text.contains("server.lissen") && text.contains("did you mean server.listen?"), "{text}");
+        let (_folder, path) = file("[servr]\n");
+        let text = Config::load(Some(&path), [], &[]).expect_err("unknown").to_string();
+        assert!(text.contains("did you mean server?"), "{text}");
+        let text = Config::load(None, environment(&[("FACEGATE_LISTN", "x")]), &[]).expect_err("unknown").to_string();
+        assert!(text.contains("FACEGATE_LISTN"), "{text}");
+        let text = Config::load(None, [], &["analysis.rules.max_jaw.limit=3".into()]).expect_err("unknown").to_string();
+        assert!(text.contains("did you mean analysis.rules.max_yaw.limit?"), "{text}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_refused() {
+        for flag in ["server.listen=nowhere", "server.queue=-1", "server.queue=many", "analysis.rules.profile=soft"] {
+            let error = Config::load(None, [], &[flag.into()]).expect_err(flag);
+            assert!(matches!(error, ConfigError::Value { .. }), "{flag}");
+            let (name, value) = flag.split_once('=').expect("a flag");
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains(value) && !text.contains("usize"), "{text}");
+        }
+        assert!(matches!(Config::load(None, [], &["server".into()]), Err(ConfigError::Flag(_))));
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused_and_a_zero_that_means_something_is_not() {
+        let load = |flag: &str| Config::load(None, [], &[flag.to_owned()]);
+        let defaults = table_of(&Config::default()).expect("a table");
+        for name in names().iter().filter(|name| ["server.", "links.", "audit."].iter().any(|g| name.starts_with(g))) {
+            if !matches!(get(&defaults, name), Some(Value::Integer(_))) {
+                continue;
+            }
+            let error = load(&format!("{name}=0")).err().map(|error| error.to_string());
+            assert_eq!(error.is_none(), MAY_BE_ZERO.contains(&name.as_str()), "{name}: {error:?}");
+        }
+        for flag in
+            ["shares.memory=0", "shares.memory=1.5", "shares.links=-0.5", "shares.window_ms=0", "shares.logins=nan"]
+        {
+            assert!(matches!(load(flag), Err(ConfigError::Value { .. })), "{flag}");
+        }
+        for flag in ["shares.memory=1", "shares.connections=0.001", "analysis.rules.max_yaw.limit=0"] {
+            assert!(load(flag).is_ok(), "{flag}");
+        }
+    }
+}
