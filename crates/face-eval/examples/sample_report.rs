@@ -5,13 +5,23 @@ use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use face_eval::{DetectedFace, Evaluation, Labels, Meta, ModelUsed, Options, Outcome, Pose, Unreadable, Word};
+use face_eval::{
+    DetectedFace, Evaluation, Labels, LivenessReasons, Meta, ModelUsed, Options, Outcome, Pose, Unreadable, Word,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// About normal with standard deviation 1: the sum of twelve uniform numbers.
 fn normal(generator: &mut ChaCha8Rng) -> f64 {
     (0..12).map(|_| f64::from(generator.next_u32()) / f64::from(u32::MAX)).sum::<f64>() - 6.0
+}
+
+/// Two networks that say about what the score says, the second less surely.
+fn reasons(score: f64, generator: &mut ChaCha8Rng) -> LivenessReasons {
+    let mut about = |spread: f64| (score + spread * normal(generator)).clamp(0.0, 1.0);
+    let networks = [("broad".to_owned(), about(0.1)), ("narrow".to_owned(), about(0.25))].into();
+    let surrounding = 2.0 + normal(generator).abs();
+    LivenessReasons { networks, surrounding, reliability: (surrounding / 3.0).min(1.0) }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -60,6 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         outcomes.push(Outcome {
             faces: Some(faces),
             liveness_score: (word == Word::Ok).then_some(score),
+            liveness_reasons: (word == Word::Ok).then(|| reasons(score, &mut generator)),
             age: (word == Word::Ok).then_some(estimate.clamp(0.0, 100.0).round()),
             gender: (word == Word::Ok).then_some(female),
             pose: Some(Pose {

@@ -39,6 +39,6 @@ mod word;
 pub use basis::{EvaluationError, Options};
 pub use evaluation::{Evaluation, Sample, UnreadablePicture};
 pub use labels::{Gender, LabelledPicture, Labels, LabelsError, Presentation};
-pub use outcomes::{DetectedFace, Outcome, OutcomeLog, OutcomesError, Pose, Unreadable};
+pub use outcomes::{DetectedFace, LivenessReasons, Outcome, OutcomeLog, OutcomesError, Pose, Unreadable};
 pub use report::{Meta, ModelUsed};
 pub use word::{UnknownWord, Word};

@@ -1,5 +1,6 @@
 //! What the service answered for each picture, and the log that lets an interrupted run go on.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::word::Word;
 
 /// Version of the log's lines.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What became of one picture. One JSON line in the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Outcome {
     /// 0 to 1, higher is more alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness_score: Option<f64>,
+    /// What the score is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness_reasons: Option<LivenessReasons>,
     /// Estimated age in years, 0 to 150.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<f64>,
@@ -37,6 +41,18 @@ pub struct Outcome {
     /// Rotation of the head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pose: Option<Pose>,
+}
+
+/// What a liveness score is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LivenessReasons {
+    /// Each network's own probability of a live face, 0 to 1, by the network's name.
+    pub networks: BTreeMap<String, f64>,
+    /// The smaller of picture width / face width and picture height / face height, above 0.
+    pub surrounding: f64,
+    /// 0 (with so little surrounding the score says nothing) to 1 (as sure as it gets).
+    pub reliability: f64,
 }
 
 /// Why a picture could not be analysed.
@@ -110,6 +126,7 @@ impl Outcome {
             unreadable: None,
             faces: None,
             liveness_score: None,
+            liveness_reasons: None,
             age: None,
             gender: None,
             pose: None,
@@ -158,6 +175,19 @@ impl Outcome {
                 return refuse("gender", &gender, "between -10000 and 10000");
             }
             _ => {}
+        }
+        if let Some(reasons) = &self.liveness_reasons {
+            for (network, score) in &reasons.networks {
+                if !(0.0..=1.0).contains(score) {
+                    return refuse("networks", &format!("{network}: {score}"), "between 0 and 1");
+                }
+            }
+            if !(reasons.surrounding.is_finite() && reasons.surrounding > 0.0) {
+                return refuse("surrounding", &reasons.surrounding, "a finite number above 0");
+            }
+            if !(0.0..=1.0).contains(&reasons.reliability) {
+                return refuse("reliability", &reasons.reliability, "between 0 and 1");
+            }
         }
         if let Some(pose) = self.pose {
             for (field, value) in [("yaw", pose.yaw), ("pitch", pose.pitch), ("roll", pose.roll)] {
@@ -314,10 +344,15 @@ fn parse(path: &Path, bytes: &[u8], wanted: &Header) -> Result<Vec<Outcome>, Out
 mod tests {
     use super::*;
 
+    fn reasons() -> LivenessReasons {
+        LivenessReasons { networks: [("first".to_owned(), 0.25)].into(), surrounding: 2.5, reliability: 1.0 }
+    }
+
     fn full_outcome() -> Outcome {
         Outcome {
             faces: Some(vec![DetectedFace { x: -3.5, y: 2.0, w: 100.0, h: 120.25, score: 0.875 }]),
             liveness_score: Some(0.5),
+            liveness_reasons: Some(reasons()),
             age: Some(31.0),
             gender: Some(-9874),
             pose: Some(Pose { yaw: 1.5, pitch: -2.0, roll: 0.0 }),
@@ -397,12 +432,16 @@ mod tests {
         let good = full_outcome();
         assert_eq!(good.validate(), Ok(()));
         let face = |face: DetectedFace| Outcome { faces: Some(vec![face]), ..full_outcome() };
+        let reasoned = |reasons| Outcome { liveness_reasons: Some(reasons), ..full_outcome() };
         let found = good.faces.as_ref().expect("a face")[0];
         let pose = good.pose.expect("a pose");
         for (field, bad) in [
             ("path", Outcome { path: String::new(), ..full_outcome() }),
             ("liveness_score", Outcome { liveness_score: Some(f64::NAN), ..full_outcome() }),
             ("liveness_score", Outcome { liveness_score: Some(1.01), ..full_outcome() }),
+            ("networks", reasoned(LivenessReasons { networks: [("first".to_owned(), f64::NAN)].into(), ..reasons() })),
+            ("surrounding", reasoned(LivenessReasons { surrounding: 0.0, ..reasons() })),
+            ("reliability", reasoned(LivenessReasons { reliability: -0.1, ..reasons() })),
             ("age", Outcome { age: Some(f64::INFINITY), ..full_outcome() }),
             ("gender", Outcome { gender: Some(10_001), ..full_outcome() }),
             ("pitch", Outcome { pose: Some(Pose { pitch: f64::NAN, ..pose }), ..full_outcome() }),

@@ -16,13 +16,15 @@
 
 mod curves;
 mod figures;
+mod reasons;
 mod sample;
 
 pub(crate) use self::curves::thin;
 pub use self::figures::{
-    BonaFide, BpcerAtApcer, DetCurve, DetPoint, EqualErrorRate, PresentationAttackDetection, ScoreHistogram, Species,
-    WorstSpecies,
+    BonaFide, BpcerAtApcer, DetCurve, DetPoint, EqualErrorRate, Misclassified, NetworkAlone,
+    PresentationAttackDetection, ScoreHistogram, Species, WorstSpecies,
 };
+use self::reasons::{Scored, misclassified, networks};
 use self::sample::{Response, Sample};
 use crate::basis::{Options, Pair};
 use crate::labels::Presentation;
@@ -35,19 +37,14 @@ const APCER_LIMITS: [f64; 3] = [0.01, 0.05, 0.10];
 impl PresentationAttackDetection {
     /// `None` when no analysed picture has a liveness label.
     pub(crate) fn compute(pairs: &[Pair<'_>], options: &Options) -> Option<Self> {
-        let labelled: Vec<(&Presentation, Option<f64>)> = pairs
-            .iter()
-            .filter_map(|pair| {
-                let responds = pair.outcome.word == Word::Ok;
-                Some((pair.label.liveness.as_ref()?, pair.outcome.liveness_score.filter(|_| responds)))
-            })
-            .collect();
+        let labelled: Vec<(Pair<'_>, &Presentation)> =
+            pairs.iter().filter_map(|pair| Some((*pair, pair.label.liveness.as_ref()?))).collect();
         if labelled.is_empty() {
             return None;
         }
         let mut names: Vec<&str> = labelled
             .iter()
-            .filter_map(|(presentation, _)| match presentation {
+            .filter_map(|(_, presentation)| match presentation {
                 Presentation::BonaFide => None,
                 Presentation::Attack(species) => Some(species.as_str()),
             })
@@ -56,18 +53,19 @@ impl PresentationAttackDetection {
         names.dedup();
 
         let mut presentations = vec![0_u64; names.len() + 1];
-        let mut responses = Vec::new();
-        for (presentation, score) in labelled {
+        let mut scored = Vec::new();
+        for (pair, presentation) in labelled {
             let class = match presentation {
                 Presentation::BonaFide => 0,
                 Presentation::Attack(species) => 1 + names.binary_search(&species.as_str()).ok()?,
             };
             presentations[class] += 1;
-            responses.extend(score.map(|score| Response { score, class }));
+            let score = pair.outcome.liveness_score.filter(|_| pair.outcome.word == Word::Ok);
+            scored.extend(score.map(|score| Scored { pair, class, score }));
         }
-        responses.sort_by(|a, b| a.score.total_cmp(&b.score));
+        let responses = scored.iter().map(|scored| Response { score: scored.score, class: scored.class }).collect();
+        let sample = Sample::new(responses, presentations.len());
         let threshold = options.liveness_threshold;
-        let sample = Sample { responses, classes: presentations.len() };
         let classes = sample.class_sizes(&sample.ones());
         let passed = sample.at_or_above(threshold, &sample.ones());
 
@@ -118,6 +116,8 @@ impl PresentationAttackDetection {
             bpcer_at_apcer,
             det_curves: sample.det_curves(&names),
             score_histogram: sample.histogram(),
+            networks: networks(&scored, presentations.len(), options),
+            misclassified: misclassified(&scored, threshold),
             species,
         })
     }

@@ -96,7 +96,7 @@ fn page(title: &str, summary: &str, sections: &[(&str, &str, String)], program: 
 mod tests {
     use super::*;
     use crate::labels::Labels;
-    use crate::outcomes::{Outcome, Unreadable};
+    use crate::outcomes::{LivenessReasons, Outcome, Unreadable};
     use crate::word::Word;
     use crate::{DetectedFace, Options, Pose};
 
@@ -109,10 +109,15 @@ mod tests {
                    <script>d,live,40,m,OK,0,0,10,10,5,5,5\n";
         let mut outcomes: Vec<Outcome> = ["a", "b", "c"]
             .into_iter()
-            .zip([0.9, 0.2, 0.4])
+            .zip([0.9, 0.2, 0.6])
             .map(|(path, score)| Outcome {
                 faces: Some(vec![DetectedFace { x: 0.0, y: 0.0, w: 10.0, h: 10.0, score: 0.9 }]),
                 liveness_score: Some(score),
+                liveness_reasons: Some(LivenessReasons {
+                    networks: [("first".to_owned(), score), ("<second>".to_owned(), 1.0 - score)].into(),
+                    surrounding: 2.5,
+                    reliability: 0.75,
+                }),
                 age: Some(33.0),
                 gender: Some(5000),
                 pose: Some(Pose { yaw: 1.0, pitch: 1.0, roll: 1.0 }),
@@ -140,7 +145,7 @@ mod tests {
     fn every_plot_has_a_text_alternative_and_a_table() {
         let page = complete().to_html(&Meta::default());
         let plots = occurrences(&page, "role=\"img\"");
-        assert_eq!(plots, 11);
+        assert_eq!(plots, 12);
         assert_eq!(occurrences(&page, "<title id="), plots);
         assert_eq!(occurrences(&page, "<desc id="), plots);
         assert!(!page.contains("></desc>"), "an alternative is empty");
@@ -156,6 +161,16 @@ mod tests {
         for target in targets {
             assert_eq!(occurrences(&page, &format!("<section id=\"{target}\"")), 1, "{target}");
         }
+    }
+
+    #[test]
+    fn a_wrongly_classified_picture_is_listed_with_what_each_network_said() {
+        let page = complete().to_html(&Meta::default());
+        let networks = "<th scope=\"col\">&lt;second&gt;</th><th scope=\"col\">first</th>";
+        assert!(page.contains(networks), "both networks have a column");
+        // The replay c scored 0.6, above the threshold of 0.5.
+        let cells = ["replay", "0.60", "0.40", "0.60", "2.50", "0.75"].map(|cell| format!("<td>{cell}</td>")).concat();
+        assert_eq!(occurrences(&page, &format!("<th scope=\"row\">c</th>{cells}")), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use face_eval::statistics::{Bootstrap, Estimate, Interval};
-use face_eval::{DetectedFace, Evaluation, Labels, Meta, Options, Outcome, Pose, Unreadable, Word};
+use face_eval::{DetectedFace, Evaluation, Labels, LivenessReasons, Meta, Options, Outcome, Pose, Unreadable, Word};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -32,18 +32,28 @@ fn picture() -> impl Strategy<Value = (String, Outcome)> {
         .prop_map(|(x, y, w, h, score)| DetectedFace { x, y, w, h, score });
     let angle = || -180.0..=180.0_f64;
     let pose = (angle(), angle(), angle()).prop_map(|(yaw, pitch, roll)| Pose { yaw, pitch, roll });
+    let reasons = (
+        prop::collection::btree_map(select(vec!["a".to_owned(), "<b>".to_owned()]), score.clone(), 0..3),
+        0.1..50.0_f64,
+        score.clone(),
+    )
+        .prop_map(|(networks, surrounding, reliability)| LivenessReasons { networks, surrounding, reliability });
     let outcome = (
         select(Word::ALL.to_vec()),
         of(prop::collection::vec(face, 0..4)),
-        of(score),
+        (of(score), of(reasons)),
         of(0.0..=150.0_f64),
         of(-10_000..=10_000_i32),
         of(pose),
         of(prop_oneof![Just(Unreadable::File("<i>".into())), Just(Unreadable::Picture("&".into()))]),
     )
-        .prop_map(|(word, faces, liveness_score, age, gender, pose, unreadable)| match unreadable {
-            Some(why) => Outcome::unreadable("", why),
-            None => Outcome { faces, liveness_score, age, gender, pose, ..Outcome::new("", word) },
+        .prop_map(|(word, faces, (liveness_score, liveness_reasons), age, gender, pose, unreadable)| {
+            match unreadable {
+                Some(why) => Outcome::unreadable("", why),
+                None => {
+                    Outcome { faces, liveness_score, liveness_reasons, age, gender, pose, ..Outcome::new("", word) }
+                }
+            }
         });
     (labels, outcome)
 }

@@ -81,23 +81,42 @@ impl Original {
             }
             Verdict::Rejected(rejection) => rejection.word.as_str().to_owned(),
         };
-        captioned_tile(&small.0, name, &text, color)
+        captioned_tile(&small.0, name, [&text, &liveness_text(analysis)], color)
     }
+}
+
+/// What each liveness network says alone, and how many faces wide or high the picture is, on which the score depends.
+fn liveness_text(analysis: &Analysis) -> String {
+    let Some(liveness) = analysis.details.as_ref().and_then(|details| details.liveness.as_ref()) else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for network in &liveness.models {
+        // Both are of one family, whose name would fill the line.
+        let name = network.model.strip_prefix("MiniFASNet").unwrap_or(network.model);
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{name} {:.2}, ", network.live);
+    }
+    let _ = write!(text, "{:.1} faces", liveness.surrounding);
+    text
 }
 
 /// The tile of what is no picture.
 pub fn tile_without_picture(name: &str, code: &str) -> RgbImage {
     let blank = RgbImage::from_pixel(TILE_SIDE, TILE_SIDE, Rgb([45, 45, 50]));
-    captioned_tile(&blank, name, code, REJECTED)
+    captioned_tile(&blank, name, [code, ""], REJECTED)
 }
 
 /// Letters under a tile.
 const TILE_FONT: MonoFont<'static> = FONT_8X13;
 
-/// A tile's picture in the middle, two lines of text under it. All tiles are of one size.
-fn captioned_tile(picture: &RgbImage, name: &str, text: &str, color: Rgb888) -> RgbImage {
+/// Lines of text under a tile.
+const TILE_LINES: u32 = 3;
+
+/// A tile's picture in the middle, under it its name, its outcome and the reasons of that. All tiles are of one size.
+fn captioned_tile(picture: &RgbImage, name: &str, [outcome, reasons]: [&str; 2], color: Rgb888) -> RgbImage {
     let line_height = TILE_FONT.character_size.height as i32 + 2;
-    let mut canvas = Canvas(RgbImage::from_pixel(TILE_SIDE, TILE_SIDE + 2 * line_height as u32, BAND));
+    let mut canvas = Canvas(RgbImage::from_pixel(TILE_SIDE, TILE_SIDE + TILE_LINES * line_height as u32, BAND));
     let (left, top) = ((TILE_SIDE - picture.width()) / 2, (TILE_SIDE - picture.height()) / 2);
     image::imageops::replace(&mut canvas.0, picture, left.into(), top.into());
     let columns = (TILE_SIDE / TILE_FONT.character_size.width) as usize;
@@ -106,7 +125,8 @@ fn captioned_tile(picture: &RgbImage, name: &str, text: &str, color: Rgb888) -> 
         None | Some(0) => name.to_owned(),
         Some(over) => [".."].into_iter().flat_map(str::chars).chain(name.chars().skip(over + 2)).collect(),
     };
-    for (number, (line, color)) in [(name.as_str(), Rgb888::WHITE), (text, color)].into_iter().enumerate() {
+    let lines = [(name.as_str(), Rgb888::WHITE), (outcome, color), (reasons, Rgb888::CSS_SILVER)];
+    for (number, (line, color)) in lines.into_iter().enumerate() {
         let place = Point::new(0, TILE_SIDE as i32 + 2 + number as i32 * line_height);
         let style = MonoTextStyle::new(&TILE_FONT, color);
         let Ok(_) = Text::with_baseline(line, place, style, Baseline::Top).draw(&mut canvas);

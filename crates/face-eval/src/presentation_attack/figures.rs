@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::outcomes::LivenessReasons;
 use crate::statistics::{Estimate, Proportion};
 
 /// All figures of presentation attack detection.
@@ -29,6 +30,38 @@ pub struct PresentationAttackDetection {
     pub det_curves: Vec<DetCurve>,
     /// Distribution of scores.
     pub score_histogram: ScoreHistogram,
+    /// What each liveness network says alone, by name.
+    pub networks: Vec<NetworkAlone>,
+    /// The pictures furthest on the wrong side of the threshold, the furthest first; 20 at most.
+    pub misclassified: Vec<Misclassified>,
+}
+
+/// What one liveness network says alone of the pictures that responded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NetworkAlone {
+    /// The network's name.
+    pub name: String,
+    /// Pictures that it has judged.
+    pub pictures: u64,
+    /// Equal error rate of all attacks pooled.
+    pub eer: Option<Estimate>,
+    /// Area under the curve of pooled attacks.
+    pub auc: Option<Estimate>,
+    /// Area under the curve of each species, in the order of the species.
+    pub species: Vec<Option<Estimate>>,
+}
+
+/// A picture that was classified wrongly, and what speaks for the score that it got.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Misclassified {
+    /// As in the labels.
+    pub path: String,
+    /// The species; absent for a bona fide presentation.
+    pub species: Option<String>,
+    /// The liveness score that was answered, 0 to 1.
+    pub score: f64,
+    /// What it is made of.
+    pub reasons: Option<LivenessReasons>,
 }
 
 /// Figures of the bona fide presentations.

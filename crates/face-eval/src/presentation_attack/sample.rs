@@ -28,6 +28,12 @@ pub(super) struct Operating<'a> {
 }
 
 impl Sample {
+    /// Responses in any order.
+    pub(super) fn new(mut responses: Vec<Response>, classes: usize) -> Self {
+        responses.sort_by(|a, b| a.score.total_cmp(&b.score));
+        Self { responses, classes }
+    }
+
     pub(super) fn ones(&self) -> Vec<u32> {
         vec![1; self.responses.len()]
     }

@@ -3,6 +3,7 @@
 mod age;
 mod detection;
 mod gender;
+mod liveness_reasons;
 mod pose;
 mod presentation_attack;
 mod rules;

@@ -9,8 +9,8 @@ use clap::Args;
 use face_analysis::report::{Details, MODELS, ModelInfo};
 use face_analysis::{Analysis, FaceAnalyzer, HeadName, Verdict, Wanted};
 use face_eval::{
-    DetectedFace, Evaluation, LabelledPicture, Labels, Meta, ModelUsed, Options, Outcome, OutcomeLog, Pose, Unreadable,
-    Word,
+    DetectedFace, Evaluation, LabelledPicture, Labels, LivenessReasons, Meta, ModelUsed, Options, Outcome, OutcomeLog,
+    Pose, Unreadable, Word,
 };
 use face_models::Group;
 use face_service::contract::outcome;
@@ -106,6 +106,11 @@ fn measured(path: &str, analysis: &Analysis) -> Result<Outcome, CommandError> {
     let Some(details) = &analysis.details else { return Ok(outcome) };
     outcome.faces = Some(faces(details));
     outcome.liveness_score = details.liveness.as_ref().map(|l| f64::from(l.score));
+    outcome.liveness_reasons = details.liveness.as_ref().map(|l| LivenessReasons {
+        networks: l.models.iter().map(|network| (network.model.to_owned(), network.live.into())).collect(),
+        surrounding: l.surrounding.into(),
+        reliability: l.reliability.into(),
+    });
     outcome.age = details.age.map(f64::from);
     outcome.gender = outcome.gender.or(details.female_probability.map(|p| (10_000.0 * (2.0 * p - 1.0)).round() as i32));
     outcome.pose = details.pose.map(|p| Pose { yaw: p.yaw.into(), pitch: p.pitch.into(), roll: p.roll.into() });

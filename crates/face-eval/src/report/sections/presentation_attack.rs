@@ -5,7 +5,7 @@ use crate::statistics::Estimate;
 
 use super::super::html::{Table, Unit, count, estimate_cells, share_cells, side_by_side, stacked};
 use super::super::plots::{Anchored, Axis, HistogramRow, PlotText, Series, curve_plot, histogram_plot, interval_plot};
-use super::share_row;
+use super::{liveness_reasons, share_row};
 
 pub(super) fn section(figures: &PresentationAttackDetection) -> String {
     let threshold = figures.liveness_threshold;
@@ -85,6 +85,8 @@ pub(super) fn section(figures: &PresentationAttackDetection) -> String {
 
     html += "<h3>Scores</h3>";
     html += &histogram(figures);
+    html += &liveness_reasons::networks(figures);
+    html += &liveness_reasons::misclassified(figures);
 
     html += "<h3>Non-responses</h3>";
     let mut rows = vec![share_row("live (BPNRR)", figures.bona_fide.bpnrr, 0)];
