@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Writes the bill of materials of what runs to standard output: CycloneDX 1.6, JSON. Needs Python 3.11 and Cargo.
 
-    scripts/sbom.py > facegate.cdx.json
+    scripts/sbom.py [--features LIST] > facegate.cdx.json
 
-The crates are those that `cargo build` links or runs for this machine, with the hashes of Cargo.lock; tests' crates are left
-out. The networks and ONNX Runtime are those of crates/face-models/manifest.toml that this machine would fetch, each with the
-hashes of the files it is made from.
+--features are those that the program is built with beside the default ones (`cloud`). The crates are those that `cargo
+build` links or runs for this machine, with the hashes of Cargo.lock; tests' crates are left out. The networks and ONNX
+Runtime are those of crates/face-models/manifest.toml that this machine would fetch, each with the hashes of the files it is
+made from; weights that are compiled in come with theirs.
 """
 
+import argparse
+import hashlib
 import json
 import pathlib
 import platform
@@ -22,10 +25,11 @@ def output(*command):
     return subprocess.run(command, cwd=TOP, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def crates():
+def crates(features):
     """The components of facegate's dependency graph, and who depends on whom."""
     host = next(line.split()[1] for line in output("rustc", "-vV").splitlines() if line.startswith("host:"))
-    metadata = json.loads(output("cargo", "metadata", "--locked", "--format-version=1", "--filter-platform", host))
+    enabled = [flag for feature in features for flag in ("--features", f"facegate/{feature}")]
+    metadata = json.loads(output("cargo", "metadata", "--locked", "--format-version=1", "--filter-platform", host, *enabled))
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     checksums = {(package["name"], package["version"]): package.get("checksum")
@@ -77,9 +81,24 @@ def networks():
         yield component
 
 
+def compiled_in(version):
+    """Weights of our own that are part of a crate's source, beside those of the manifest."""
+    for path in sorted(TOP.glob("crates/*/src/**/*.bin")):
+        name = path.relative_to(TOP).as_posix()
+        yield {
+            "type": "machine-learning-model", "bom-ref": f"{path.stem}@{version}", "name": path.stem, "version": version,
+            "copyright": "Copyright the facegate authors", "licenses": [{"expression": "Apache-2.0"}],
+            "components": [{"type": "file", "name": name,
+                            "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}]}],
+        }
+
+
 def main():
-    root, reference, components, depends = crates()
-    models = list(networks())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--features", default="", metavar="LIST", help="features beside the default ones, with commas")
+    features = [feature for feature in parser.parse_args().features.split(",") if feature]
+    root, reference, components, depends = crates(features)
+    models = [*networks(), *compiled_in(root["version"])]
     for entry in depends:
         if entry["ref"] == reference:
             entry["dependsOn"] += [model["bom-ref"] for model in models]
