@@ -16,11 +16,11 @@ use crate::report::Extent;
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AttributeSettings {
-    /// `fast` looks once, `accurate` also at the mirror image, for twice the time.
+    /// `fast` runs each network once, `accurate` also on the mirror image, for twice the time.
     pub effort: Effort,
 }
 
-/// How often the attribute networks look.
+/// How often the attribute networks run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

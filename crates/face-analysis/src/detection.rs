@@ -1,7 +1,7 @@
 //! Face detection: YuNet 2023mar (OpenCV Zoo) proposes, the landmark network confirms.
 //!
 //! [`FaceFinder::find`] is the plan. Its steps are the files of this module: `scales` reduces the picture to what the
-//! detector sees, `proposals` runs it, `suppression` leaves one proposal a face, `refinement` looks at one of them alone,
+//! detector sees, `proposals` runs it, `suppression` leaves one proposal a face, `refinement` weighs one of them alone,
 //! `orientation` turns a picture in which nobody is upright. What makes a proposal a face stands in `confirmation`.
 
 mod orientation;
@@ -35,21 +35,21 @@ pub use crate::face::Detection;
 pub struct DetectionSettings {
     /// Detections below this score are no faces, 0 to 1.
     pub min_score: f32,
-    /// From this score on a detection that is too weak to count is looked at once more, closely. Masks and hands lower
-    /// the score of a face; things that merely look like one from afar seldom gain by a closer look.
+    /// From this score on a proposal that is too weak to count is refined: the detector runs once more on it alone. Masks and
+    /// hands lower the score of a face; things that merely resemble one at a small scale seldom gain at a larger.
     pub weak_score: f32,
     /// What is a face with less than this probability, by detector and landmark network together, is none, 0 to 1.
     pub min_certainty: f32,
     /// Longer side in pixels of what the detector sees first. Smaller is faster, and misses small second faces.
     pub coarse_size: u32,
-    /// Longer side in pixels, at most, of a further look for small faces.
+    /// Longer side in pixels, at most, of the finer scale for small faces.
     pub fine_size: u32,
-    /// Width of the border round the picture in the look for faces that leave it, as a share of the picture's longer
+    /// Width of the border round the picture at the scale for faces that leave it, as a share of the picture's longer
     /// side. A face that leaves the picture is measured up to there.
     pub border: f32,
     /// Faces lower than this share of the picture's shorter side do not matter.
     pub min_face_share: f32,
-    /// Look for faces that lie on their side or upside down when the upright picture has no sure one.
+    /// Search for faces that lie on their side or upside down when the upright picture has no sure one.
     pub try_rotations: bool,
 }
 
@@ -90,33 +90,33 @@ pub(crate) struct Found {
     pub(crate) mesh_time: Duration,
 }
 
-/// Longer side of the picture in the wide look, with the border of the settings on both sides: for faces that fill the
+/// Longer side of the picture at the wide scale, with the border of the settings on both sides: for faces that fill the
 /// picture or leave it.
 const WIDE_SIZE: f32 = 320.0;
 
-/// The other looks serve faces that lie inside the picture.
+/// The other scales serve faces that lie inside the picture.
 const NARROW_BORDER: f32 = 0.05;
 
-/// A main face lower than this in the first look (in pixels of the network's input) asks for a finer one: others that
+/// A main face lower than this at the first scale (in pixels of the network's input) asks for a finer one: others that
 /// are just large enough to count would be too small to be found.
 const SMALL_FACE: f32 = 40.0;
 
-/// The finer look is as large as makes the main face this high, and at most `fine_size`.
+/// The finer scale is what makes the main face this high, and at most `fine_size`.
 const FINE_FACE: f32 = 96.0;
 
 /// A plain face that scores this much is upright. Of heads on their side or upside down that were taken for upright ones, with
 /// all that speaks for a face, the surest had 0.896 (42 of 450 turned pictures); 96 % of upright ones score more.
 const UPRIGHT: f32 = 0.9;
 
-/// Beside a main face, what scores at least this much is looked at closely: of second faces two fifths as high as a main one
-/// of 0.16 of the picture's longer side 97 % do, and one ordinary picture of four has such a hint.
-const HINT_SCORE: f32 = 0.07;
+/// Beside a main face, a proposal that scores at least this much is refined: of second faces two fifths as high as a main one
+/// of 0.16 of the picture's longer side 97 % do, and one ordinary picture of four has such a proposal.
+const FURTHER_SCORE: f32 = 0.07;
 
 /// What is lower than this share of the main face would be one face too many by no profile.
-const HINT_SHARE: f32 = 0.25;
+const FURTHER_SHARE: f32 = 0.25;
 
 /// In a crowd there is nothing left to find out.
-const MOST_HINTS: usize = 4;
+const MOST_FURTHER: usize = 4;
 const MOST_FACES: usize = 8;
 
 /// A picture that is full of things like faces must not cost without end: so often the landmark network runs at most.
@@ -146,7 +146,7 @@ impl FaceFinder {
         Self { network: ProposalNetwork::new(network), landmarker, settings }
     }
 
-    /// Finds the faces of a picture. An ordinary portrait costs one look of the detector and one mesh.
+    /// Finds the faces of a picture. An ordinary portrait costs one run of the detector and one mesh.
     pub(crate) fn find(
         &mut self,
         picture: &Picture,
@@ -168,26 +168,26 @@ impl FaceFinder {
         self.landmarker.run(view, face)
     }
 
-    /// The faces of the picture as it is: those of the first look, and where that shows none those of further ones.
+    /// The faces of the picture as it is: those of the first scale, and where that shows none those of further ones.
     fn upright(&mut self, search: &mut Search<'_>) -> Result<Facing, InferenceError> {
         let picture = search.picture;
         let upright = picture.orientation;
         let first = self.reduce(picture);
-        let proposals = self.look(picture, &first, upright)?;
+        let proposals = self.propose(picture, &first, upright)?;
         let mut faces = self.confirm(search, upright, &proposals)?;
         if let Some(main) = main_of(&faces) {
             let height = faces[main].face.detection.extent.height;
-            let mut hints = proposals;
+            let mut further = proposals;
             if height * first.scale(picture) < SMALL_FACE {
                 let long = picture.pixels.width().max(picture.pixels.height()) as f32 * (1.0 + 2.0 * NARROW_BORDER);
                 let fine = self.reduce_fine(picture, long * FINE_FACE / height);
-                hints = self.look(picture, &fine, upright)?;
+                further = self.propose(picture, &fine, upright)?;
             }
-            self.follow_hints(search, upright, &mut faces, height, hints)?;
+            self.add_further(search, upright, &mut faces, height, further)?;
             return Ok(Facing { rotation: 0, upright, faces });
         }
-        for further in [Self::reduce_wide, Self::reduce_finest] {
-            let proposals = self.look(picture, &further(self, picture), upright)?;
+        for reduce in [Self::reduce_wide, Self::reduce_finest] {
+            let proposals = self.propose(picture, &reduce(self, picture), upright)?;
             faces = self.confirm(search, upright, &proposals)?;
             if !faces.is_empty() {
                 break;
@@ -196,7 +196,7 @@ impl FaceFinder {
         Ok(Facing { rotation: 0, upright, faces })
     }
 
-    /// The picture as the first look sees it.
+    /// The picture at the first scale.
     pub(crate) fn reduce(&self, picture: &Picture) -> Reduced {
         Reduced::new(picture, self.settings.coarse_size as f32, NARROW_BORDER)
     }
@@ -215,15 +215,15 @@ impl FaceFinder {
         self.reduce_fine(picture, f32::MAX)
     }
 
-    /// One look at the whole picture: proposals that matter, down to hints, the surest first.
-    fn look(
+    /// Proposals in the whole picture at one scale that matter, down to those of further faces, the surest first.
+    fn propose(
         &mut self,
         picture: &Picture,
         reduced: &Reduced,
         upright: Orientation,
     ) -> Result<Vec<Detection>, InferenceError> {
         let (width, height) = upright.size((picture.pixels.width(), picture.pixels.height()));
-        let least = self.settings.weak_score.min(self.settings.min_score).min(HINT_SCORE);
+        let least = self.settings.weak_score.min(self.settings.min_score).min(FURTHER_SCORE);
         let mut proposals = self.network.run(&Window::whole(picture, reduced, upright), least)?;
         let smallest = self.settings.min_face_share * width.min(height) as f32;
         proposals.retain(|face| face.extent.height >= smallest && face.reaches_into(width, height));
@@ -253,26 +253,26 @@ impl FaceFinder {
         candidate.face.evidence.certainty() >= self.settings.min_certainty
     }
 
-    /// Looks closely at what might be further faces beside a main one of this height, and adds those that are.
-    fn follow_hints(
+    /// Refines the proposals of further faces beside a main one of this height, and adds those that are faces.
+    fn add_further(
         &mut self,
         search: &mut Search<'_>,
         upright: Orientation,
         faces: &mut Vec<Candidate>,
         height: f32,
-        hints: Vec<Detection>,
+        proposals: Vec<Detection>,
     ) -> Result<(), InferenceError> {
-        let lowest = HINT_SHARE * height;
+        let lowest = FURTHER_SHARE * height;
         let is_new = |faces: &[Candidate], other: &Detection| {
             other.extent.height >= lowest
                 && faces.iter().all(|known| is_apart(&known.face.detection.extent, &other.extent))
         };
-        let hints: Vec<_> = hints.into_iter().filter(|hint| is_new(faces, hint)).take(MOST_HINTS).collect();
-        for hint in hints {
-            let closer = self.follow(search.picture, upright, &hint)?;
+        let new: Vec<_> = proposals.into_iter().filter(|other| is_new(faces, other)).take(MOST_FURTHER).collect();
+        for proposal in new {
+            let refined = self.refine_further(search.picture, upright, &proposal)?;
             let counts = |face: &Detection| face.score >= self.settings.min_score && is_new(faces, face);
-            if let Some(closer) = closer.filter(counts) {
-                faces.extend(self.weigh(search, upright, closer)?.filter(|c| self.is_face(c)));
+            if let Some(refined) = refined.filter(counts) {
+                faces.extend(self.weigh(search, upright, refined)?.filter(|c| self.is_face(c)));
             }
         }
         Ok(())

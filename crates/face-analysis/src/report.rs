@@ -189,9 +189,9 @@ pub struct ImageDetails {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DetectedFace {
-    /// Detection score, the best of all looks at it.
+    /// Detection score, the best of all scales.
     pub score: f32,
-    /// Detection score in closer looks, their mean, which only a doubtful face or one at the border gets; 0 for a look that
+    /// Mean detection score of its refinement, which only a doubtful face or one at the border gets; 0 for a scale that
     /// saw nothing there.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]

@@ -20,7 +20,7 @@ pub enum Stage {
     Decode,
     /// The picture reduced to what the detector sees first.
     Resize,
-    /// All looks of the detector and the landmark network, with their resizing.
+    /// All runs of the detector and the landmark network, with their resizing.
     Detect,
     /// The face's surroundings cut out and reduced.
     Align,

@@ -20,7 +20,7 @@ const TURNS: [(u16, Orientation); 3] =
     [(90, Orientation::QUARTER), (270, Orientation::THREE_QUARTERS), (180, Orientation::HALF)];
 
 impl FaceFinder {
-    /// Looks for faces that lie on their side or upside down, and takes the turn whose surest face beats the upright one's,
+    /// Searches for faces that lie on their side or upside down, and takes the turn whose surest face beats the upright one's,
     /// which has these log-odds.
     pub(super) fn turned(&mut self, search: &mut Search<'_>, upright: f32) -> Result<Option<Facing>, InferenceError> {
         let mut best = None;
@@ -29,7 +29,7 @@ impl FaceFinder {
             let reduced = reduce(self, search.picture);
             for (rotation, turn) in TURNS {
                 let upright = search.picture.orientation.then(turn);
-                let mut proposals = self.look(search.picture, &reduced, upright)?;
+                let mut proposals = self.propose(search.picture, &reduced, upright)?;
                 proposals.retain(|proposal| proposal.score >= self.settings.weak_score);
                 proposals.truncate(MOST_WEIGHED);
                 let faces = self.confirm(search, upright, &proposals)?;

@@ -1,4 +1,4 @@
-//! Refinement: one candidate looked at alone, by the landmark network and where that leaves doubt by the detector again.
+//! Refinement: one proposal alone, by the landmark network and where that leaves doubt by the detector at a larger scale.
 
 use std::time::Instant;
 
@@ -13,14 +13,14 @@ use crate::landmarks::Landmarks;
 use crate::report::Extent;
 use picture_cell::{Orientation, Picture};
 
-/// A doubtful detection is looked at with the face this high in pixels: YuNet is surest on faces of up to about 300
+/// A doubtful proposal is refined at scales that make the face this high in pixels: YuNet is surest on faces of up to about 300
 /// pixels, and which size suits a covered face is not known beforehand.
-const CLOSER_FACES: [f32; 2] = [256.0, 128.0];
+const REFINED_HEIGHTS: [f32; 2] = [256.0, 128.0];
 
-/// A hint is looked at with the face this high: it may be a face that is too small to be sure of.
-const HINT_FACE: f32 = 96.0;
+/// The proposal of a further face is refined with the face this high: it may be one that is too small to be sure of.
+const FURTHER_HEIGHT: f32 = 96.0;
 
-/// The mesh is fitted again when the closer look's box overlaps the first one by less (intersection over union).
+/// The mesh is fitted again when the refined box overlaps the first one by less (intersection over union).
 const MOVED: f32 = 0.85;
 
 /// A face that is this near to the border of the picture, as a share of its longer side, may be cut by it. There the mesh is
@@ -53,8 +53,8 @@ impl FaceFinder {
             return Ok(Some(candidate));
         }
         let trusted = candidate.face.evidence.presence >= TRUSTED_PRESENCE;
-        let sizes = if trusted { &CLOSER_FACES[..1] } else { &CLOSER_FACES[..] };
-        let (score, surest) = self.look_from_near(search.picture, upright, &proposal, sizes)?;
+        let sizes = if trusted { &REFINED_HEIGHTS[..1] } else { &REFINED_HEIGHTS[..] };
+        let (score, surest) = self.refine(search.picture, upright, &proposal, sizes)?;
         candidate.face.evidence.closer = Some(score);
         if let Some(seen) = surest {
             let moved = overlap(&seen.extent, &proposal.extent) < MOVED;
@@ -73,8 +73,8 @@ impl FaceFinder {
         Ok(Some(candidate))
     }
 
-    /// Closer looks at a detection, one for each size of the face: the mean of their scores, and the surest.
-    fn look_from_near(
+    /// The detector on one proposal alone, once for each height of the face: the mean of the scores, and the surest answer.
+    fn refine(
         &mut self,
         picture: &Picture,
         upright: Orientation,
@@ -83,7 +83,7 @@ impl FaceFinder {
     ) -> Result<(f32, Option<Detection>), InferenceError> {
         let (mut sum, mut surest) = (0.0, None::<Detection>);
         for height in sizes {
-            let Some(seen) = self.look_closer(picture, upright, proposal, *height)? else { continue };
+            let Some(seen) = self.refine_at(picture, upright, proposal, *height)? else { continue };
             sum += seen.score;
             if surest.is_none_or(|before| seen.score > before.score) {
                 surest = Some(seen);
@@ -92,14 +92,14 @@ impl FaceFinder {
         Ok((sum / sizes.len() as f32, surest))
     }
 
-    /// A hint looked at closely: what the detector then sees there.
-    pub(super) fn follow(
+    /// The proposal of a further face, refined.
+    pub(super) fn refine_further(
         &mut self,
         picture: &Picture,
         upright: Orientation,
-        hint: &Detection,
+        proposal: &Detection,
     ) -> Result<Option<Detection>, InferenceError> {
-        self.look_closer(picture, upright, hint, HINT_FACE)
+        self.refine_at(picture, upright, proposal, FURTHER_HEIGHT)
     }
 
     /// One run of the landmark network.
@@ -131,7 +131,7 @@ impl FaceFinder {
     }
 
     /// The detector once more at one face alone, with the face `height` pixels high.
-    fn look_closer(
+    fn refine_at(
         &mut self,
         picture: &Picture,
         upright: Orientation,
@@ -140,7 +140,7 @@ impl FaceFinder {
     ) -> Result<Option<Detection>, InferenceError> {
         let scale = (height / face.longer_side()).min(MAX_ENLARGEMENT);
         let window = Window::closer(picture, upright, &face.extent, scale);
-        // Hints are good for looking closer, not for moving a face.
+        // Proposals with less are worth refining, and no reason to move a face.
         let least = self.settings.weak_score.min(self.settings.min_score);
         let e = &face.extent;
         let same = self.network.run(&window, least)?.into_iter().filter(|other| overlap(&other.extent, e) > SAME_FACE);

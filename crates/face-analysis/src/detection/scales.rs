@@ -11,7 +11,7 @@ const STRIDE: usize = 32;
 /// Small pictures are enlarged by at most this factor.
 pub(super) const MAX_ENLARGEMENT: f32 = 3.0;
 
-/// A closer look sees this many times the longer side of a face.
+/// Refinement sees this many times the longer side of a face.
 const CLOSER_SPAN: f32 = 2.0;
 
 /// Brightness of the border. On portraits cut through the face, grey leaves the detector surer than black does (a

@@ -51,13 +51,13 @@ pub(super) fn drawn(colour: impl Fn(usize, usize) -> u8) -> Pixels {
     Pixels::new(width, height, data).expect("sizes fit")
 }
 
-/// Looks at an upright picture that is stored in one of the eight orientations.
+/// Measures in an upright picture that is stored in one of the eight orientations.
 pub(super) fn with<T>(
     seen: &Pixels,
     exif: u8,
     landmarks: &Landmarks,
     pose: Option<Pose>,
-    look: impl Fn(&Capture<'_>) -> T,
+    measure: impl Fn(&Capture<'_>) -> T,
 ) -> T {
     let upright = Orientation::from_exif(exif);
     let pixels = upright.inverse().apply(seen.clone());
@@ -66,7 +66,7 @@ pub(super) fn with<T>(
     let second = Extent { left: 0.0, top: 0.0, width: 90.0, height: 105.0 };
     let faces = vec![face(FACE), face(second)];
     let found = Found { upright, rotation: 0, faces, main: None, mesh_time: Duration::ZERO };
-    look(&Capture::new(&picture, &found, &view, landmarks, pose))
+    measure(&Capture::new(&picture, &found, &view, landmarks, pose))
 }
 
 pub(super) fn all(c: &Capture<'_>) -> BTreeMap<&'static str, QualityComponent> {
