@@ -10,19 +10,19 @@ use super::settings::Config;
 
 /// One setting, but for the limits and actions of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub(super) struct Setting {
     /// Its full name.
-    pub name: String,
+    pub(super) name: String,
     /// Its doc comment in one line.
-    pub meaning: String,
+    pub(super) meaning: String,
     /// The name of the table that it stands in.
-    pub section: String,
+    pub(super) section: String,
     /// The doc comment of that table's type in one line.
-    pub section_meaning: String,
+    pub(super) section_meaning: String,
 }
 
 /// Every setting in the order of declaration.
-pub fn settings() -> Vec<Setting> {
+pub(super) fn settings() -> Vec<Setting> {
     let mut parts = Vec::new();
     Config::schemas(&mut parts);
     let parts: BTreeMap<String, RefOr<Schema>> = parts.into_iter().collect();
