@@ -382,7 +382,7 @@ mod tests {
         let line = r#"{"path":"a.jpg","word":"OK"}"#;
         // Longer than the line that is appended next, which must not leave a part of it standing.
         let torn = r#"{"path":"b.jpg","word":"FACE_TOO_CLOSE","age":31.0,"gender":-9874,"pose":{"yaw":1.5,"pit"#;
-        std::fs::write(&path, format!("{{\"format\":1,\"settings\":\"v1\"}}\n{line}\n{torn}")).expect("written");
+        std::fs::write(&path, format!("{{\"format\":2,\"settings\":\"v1\"}}\n{line}\n{torn}")).expect("written");
         {
             let (mut log, outcomes) = OutcomeLog::resume(&path, "v1").expect("the log");
             assert_eq!(outcomes, [Outcome::new("a.jpg", Word::Ok)]);
@@ -399,7 +399,7 @@ mod tests {
         std::fs::write(&path, "{\"form").expect("written");
         let (_, outcomes) = OutcomeLog::resume(&path, "v1").expect("a new log");
         assert!(outcomes.is_empty());
-        assert_eq!(std::fs::read_to_string(&path).expect("text"), "{\"format\":1,\"settings\":\"v1\"}\n");
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), "{\"format\":2,\"settings\":\"v1\"}\n");
     }
 
     #[test]
@@ -422,7 +422,7 @@ mod tests {
     fn a_damaged_line_in_the_middle_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("outcomes.jsonl");
-        std::fs::write(&path, "{\"format\":1,\"settings\":\"v1\"}\nnot json\n{\"path\":\"a\",\"word\":\"OK\"}\n")
+        std::fs::write(&path, "{\"format\":2,\"settings\":\"v1\"}\nnot json\n{\"path\":\"a\",\"word\":\"OK\"}\n")
             .expect("written");
         assert!(matches!(OutcomeLog::resume(&path, "v1"), Err(OutcomesError::Line { line: 2, .. })));
     }
