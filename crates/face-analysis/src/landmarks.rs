@@ -13,9 +13,10 @@ const SPAN: f32 = 1.5;
 /// Points per face: 468 of the mesh, then five for each iris.
 pub(crate) const POINTS: usize = 478;
 
-/// Where the network's input shows the upper face, from the eyebrows to the tip of the nose, and the side of a cell in which
-/// shading is looked for, in pixels. The lower face may be behind a mask of one colour.
-const UPPER_FACE: [std::ops::Range<usize>; 2] = [74..182, 69..141];
+/// Where the network's input shows the face, from the eyebrows to the mouth: columns and rows of the right eye with its side of
+/// the nose, of the left one, and of the cheeks and the mouth. And the side of a cell in which shading is looked for, in
+/// pixels.
+const ZONES: [[std::ops::Range<usize>; 2]; 3] = [[74..128, 69..141], [128..182, 69..141], [74..182, 141..189]];
 const CELL: usize = 12;
 
 /// A cell whose brightness spans less than this, of 255, has no shading. Cells that are black or white show nothing.
@@ -82,9 +83,13 @@ impl Landmarker {
         Ok(Landmarks { points, presence })
     }
 
-    /// The share of the upper face without any shading, 0 to 1, in what the last run saw: skin has some, a drawing has none.
+    /// The share of the face without any shading, 0 to 1, in what the last run saw: that of the zone that has least of it. Skin
+    /// has some shading and a drawing has none anywhere, while a mask, a bar or dark glasses are flat in their own place.
     pub(crate) fn flat_share(&self) -> f32 {
-        let [columns, rows] = UPPER_FACE;
+        ZONES.map(|zone| self.flat_share_of(zone)).into_iter().fold(1.0, f32::min)
+    }
+
+    fn flat_share_of(&self, [columns, rows]: [std::ops::Range<usize>; 2]) -> f32 {
         let luma = |at: usize| {
             let channel = |i: usize| self.input.get(i * INPUT * INPUT + at).copied().unwrap_or(0.0);
             255.0 * (0.299 * channel(0) + 0.587 * channel(1) + 0.114 * channel(2))

@@ -88,15 +88,10 @@ fn ellipse(x: f32, y: f32, [cx, cy]: [f32; 2], [rx, ry]: [f32; 2]) -> bool {
 type Case = (&'static str, fn(&Marked) -> RgbImage, [bool; 3]);
 
 /// Told on both faces.
-const PLAIN: [Case; 3] = [
+const PLAIN: [Case; 5] = [
     ("a mask", |f| f.painted([190, 215, 235], |x, y| ellipse(x, y, [0.0, 1.15], [0.95, 0.8])), [false, false, true]),
     ("tape", |f| f.painted([60, 60, 60], |x, y| x.abs() < 0.65 && (y - 1.0).abs() < 0.25), [false, false, true]),
     ("a sheet of paper", |f| f.painted([240, 238, 230], |x, y| x.abs() < 1.6 && y > 0.35), [false, false, true]),
-];
-
-/// Told on the portrait; on the man, who looks aside, not surely.
-const HARDER: [Case; 5] = [
-    ("an eye patch", |f| f.painted([15; 3], |x, y| ellipse(x, y, [0.5, 0.0], [0.45, 0.4])), [false, true, false]),
     (
         "sunglasses",
         |f| {
@@ -106,6 +101,11 @@ const HARDER: [Case; 5] = [
         },
         [true, true, false],
     ),
+    ("an eye patch", |f| f.painted([15; 3], |x, y| ellipse(x, y, [0.5, 0.0], [0.45, 0.4])), [false, true, false]),
+];
+
+/// Told on the portrait; on the man, who looks aside, not surely.
+const HARDER: [Case; 3] = [
     ("a bar over the eyes", |f| f.painted([0; 3], |x, y| x.abs() < 1.1 && y.abs() < 0.25), [true, true, false]),
     (
         "fingers over the eyes",
@@ -124,10 +124,6 @@ fn every_kind_of_covering_is_told_and_its_part_named() {
     let cases = PLAIN.iter().map(|case| (&man, case)).chain(PLAIN.iter().chain(&HARDER).map(|case| (&portrait, case)));
     for (face, (name, draw, [right, left, mouth])) in cases {
         let analysis = analyze(&jpeg(&draw(face), 92));
-        // What hides an eye may leave the two opinions short of a face: refused all the same.
-        if details(&analysis).faces.is_empty() && HARDER.iter().any(|case| case.0 == *name) {
-            continue;
-        }
         assert!(!details(&analysis).faces.is_empty(), "{name} on {}: no face", face.name);
         let found = occlusion(&analysis);
         assert!(found.probability >= 0.5, "{name} on {}: {found:?}", face.name);
