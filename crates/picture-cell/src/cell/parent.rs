@@ -22,6 +22,10 @@ const START: Duration = Duration::from_secs(20);
 /// that the decoder has taken goes back to the system.
 const COSTLY: Duration = Duration::from_millis(500);
 
+/// Bytes of pixels beyond which a cell that rests is replaced: its decoder's own memory is about as much, and only the
+/// end of a process gives all of that back. Two megapixels and a half.
+const SWOLLEN: usize = 8 << 20;
+
 /// How long a cell that has closed its end may take to be gone. It takes milliseconds, unless the machine is very busy.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -92,10 +96,9 @@ impl Cell {
         let mut command = Command::new(&program.path);
         command.args(&program.words).args(orders.words());
         // Nothing of ours goes in: the environment may hold a password. mimalloc, when it is the program's allocator,
-        // would reserve a gigabyte of addresses, which the limit counts, keep what a picture took, and look for NUMA nodes
-        // among files that a cell cannot read.
-        let allocator =
-            [("MIMALLOC_ARENA_RESERVE", "0"), ("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_USE_NUMA_NODES", "1")];
+        // would reserve a gigabyte of addresses, which the limit counts, and look for NUMA nodes among files that a cell
+        // cannot read.
+        let allocator = [("MIMALLOC_ARENA_RESERVE", "0"), ("MIMALLOC_USE_NUMA_NODES", "1")];
         command.env_clear().envs(allocator);
         // A group of its own: what a terminal sends to ours must not let a stopped cell run.
         command.current_dir("/").process_group(0).stdin(theirs).stderr(Stdio::null());
@@ -151,6 +154,11 @@ impl Cell {
     /// Whether it can be given another picture.
     pub(super) fn is_fit(&self) -> bool {
         !self.spent && self.decoded < LIFE
+    }
+
+    /// Whether a picture was so large that what its decoder took is worth a new cell.
+    pub(super) fn is_swollen(&self, orders: &Orders) -> bool {
+        self.written.saturating_sub(orders.input_room) > SWOLLEN
     }
 
     /// Gives the memory of earlier pictures back to the system.

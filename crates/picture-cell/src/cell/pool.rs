@@ -324,6 +324,10 @@ fn rest(shared: &Shared) {
         let Some(at) = state.idle.iter().position(rested) else { return };
         let (mut cell, _) = state.idle.remove(at);
         drop(state);
+        if cell.is_swollen(&shared.orders) {
+            shared.replace(Some(cell));
+            continue;
+        }
         cell.forget();
         let mut state = shared.lock();
         // The one that has waited longest is taken last.
