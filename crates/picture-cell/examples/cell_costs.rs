@@ -8,14 +8,19 @@
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     use std::hint::black_box;
-    use std::time::Instant;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
 
     use picture_cell::cell::{Cells, Program};
     use picture_cell::{DecodeLimits, Decoder};
 
-    /// Pictures decoded each way before the other way has its turn, and how often both have it.
-    const TURN: u32 = 20;
-    const TURNS: u32 = 10;
+    /// How long pictures are decoded one way before the other way has its turn, and how often both have it: so short that
+    /// no cell rests for long meanwhile and gives its memory back. What that costs is a line of its own.
+    const TURN: Duration = Duration::from_millis(200);
+    const TURNS: u32 = 20;
+    /// Pictures after a rest, and how long that is.
+    const RESTS: u32 = 10;
+    const REST: Duration = Duration::from_secs(4);
 
     /// Processor time of a process in ms.
     fn processor(id: u32) -> Result<f64, Box<dyn std::error::Error>> {
@@ -48,17 +53,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for picture in words {
         let bytes = std::fs::read(&picture)?;
         let (mut inside, mut outside, mut counted) = (0.0, 0.0, 0);
+        let begin = Instant::now();
+        drop(there.decode(&bytes)?);
+        let number = (TURN.as_secs_f64() / begin.elapsed().as_secs_f64()).clamp(2.0, 100.0) as u32;
         for turn in 0..=TURNS {
             let Some(cell) = cell() else { continue };
             let spent = |decoder: &Decoder| -> Result<f64, Box<dyn std::error::Error>> {
                 let begin = processor(own)? + processor(cell)?;
-                for _ in 0..TURN {
+                for _ in 0..number {
                     let picture = decoder.decode(&bytes)?;
                     // As an analysis does: all of it is read.
                     black_box(picture.pixels.data().iter().map(|&v| u64::from(v)).sum::<u64>());
                     decoder.recycle(picture);
                 }
-                Ok((processor(own)? + processor(cell)? - begin) / f64::from(TURN))
+                Ok((processor(own)? + processor(cell)? - begin) / f64::from(number))
             };
             // On a busy machine a cell may be replaced, and its figures are gone: such a turn does not count.
             let (Ok(a), Ok(b)) = (spent(&here), spent(&there)) else { continue };
@@ -71,6 +79,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let (inside, outside) = (inside / f64::from(counted), outside / f64::from(counted));
         println!("{picture}: {inside:.2} ms in the thread, {outside:.2} ms in a cell, {:+.2} ms", outside - inside);
+        // After a rest a cell has given its memory back, or another one has taken its place.
+        let mut rested = 0.0;
+        for _ in 0..RESTS {
+            sleep(REST);
+            let Some(cell) = cell() else { continue };
+            let begin = processor(own)? + processor(cell)?;
+            let picture = there.decode(&bytes)?;
+            black_box(picture.pixels.data().iter().map(|&v| u64::from(v)).sum::<u64>());
+            there.recycle(picture);
+            rested += processor(own)? + processor(cell)? - begin;
+        }
+        println!("{picture}: {:.2} ms in a cell that has rested", rested / f64::from(RESTS));
     }
     Ok(())
 }

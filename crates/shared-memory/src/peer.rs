@@ -50,6 +50,14 @@ impl Peer {
         self.child.kill()
     }
 
+    /// Bytes of memory that the child has to itself.
+    pub fn own_memory(&self) -> io::Result<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB"));
+        let number = kilobytes.and_then(|number| number.trim().parse::<usize>().ok());
+        number.map(|number| number << 10).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
     /// How the child has ended, if it has.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
@@ -144,6 +152,14 @@ mod tests {
         let frozen = peer.freeze().expect("is dead");
         assert_eq!(frozen.bytes(0..4), b"abc\0");
         assert!(frozen.thaw().is_err());
+    }
+
+    #[test]
+    fn a_child_s_own_memory_is_known_without_what_it_shares() {
+        let mut peer = Peer::spawn(Command::new("sleep").arg("9"), 64 << 20).expect("a program");
+        peer.write(&vec![7; 64 << 20]);
+        let own = peer.own_memory().expect("a process");
+        assert!((1 << 12..16 << 20).contains(&own), "{own}");
     }
 
     #[test]

@@ -109,4 +109,8 @@ impl Canvas for Room<'_> {
         pixels.fill(0);
         pixels
     }
+
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        &mut self.pixels[..length]
+    }
 }

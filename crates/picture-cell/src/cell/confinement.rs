@@ -55,7 +55,8 @@ pub(super) fn confine(memory: u64) -> Result<(), ConfinementError> {
     limit(Resource::Cpu, LIFE_CPU_S)?;
     let (addresses, data) = in_use()?;
     limit(Resource::As, addresses.saturating_add(memory))?;
-    // Counts what is private and writable only: the address space alone could be kept full with what is never used.
+    // Counts what is private and writable only: the address space alone could be kept full with what is never used. An
+    // allocator may have set addresses aside that hold nothing yet: those are part of what a picture may take.
     limit(Resource::Data, data.saturating_add(memory))?;
     no_files()?;
     limit(Resource::Nofile, 0)?;
@@ -63,7 +64,7 @@ pub(super) fn confine(memory: u64) -> Result<(), ConfinementError> {
     Ok(())
 }
 
-/// Bytes of address space and of private writable memory of this process.
+/// Bytes of address space and of private memory that is filled of this process.
 fn in_use() -> io::Result<(u64, u64)> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let kilobytes = |field: &str| {
@@ -71,7 +72,7 @@ fn in_use() -> io::Result<(u64, u64)> {
         let number = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
         number.map(|number| number * 1024).ok_or_else(|| io::Error::other("/proc/self/status lacks a size"))
     };
-    Ok((kilobytes("VmSize:")?, kilobytes("VmData:")?))
+    Ok((kilobytes("VmSize:")?, kilobytes("RssAnon:")?))
 }
 
 /// No file and no port, where the kernel has Landlock (5.13, for ports 6.7); elsewhere the system call filter stands alone.

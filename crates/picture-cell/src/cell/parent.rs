@@ -22,9 +22,12 @@ const START: Duration = Duration::from_secs(20);
 /// that the decoder has taken goes back to the system.
 const COSTLY: Duration = Duration::from_millis(500);
 
-/// Bytes of pixels beyond which a cell that rests is replaced: its decoder's own memory is about as much, and only the
-/// end of a process gives all of that back. Two megapixels and a half.
+/// Bytes that a cell may keep to itself while it rests. What its decoders took beyond goes back to the system by the end of
+/// the process, which alone gives back all of it.
 const SWOLLEN: usize = 8 << 20;
+
+/// Bytes that a decode must be allowed for a cell's allocator to keep a place for it.
+const KEPT: u64 = 64 << 20;
 
 /// How long a cell that has closed its end may take to be gone. It takes milliseconds, unless the machine is very busy.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -95,10 +98,13 @@ impl Cell {
             .map_err(|error| start(error.into()))?;
         let mut command = Command::new(&program.path);
         command.args(&program.words).args(orders.words());
-        // Nothing of ours goes in: the environment may hold a password. mimalloc, when it is the program's allocator,
-        // would reserve a gigabyte of addresses, which the limit counts, and look for NUMA nodes among files that a cell
-        // cannot read.
-        let allocator = [("MIMALLOC_ARENA_RESERVE", "0"), ("MIMALLOC_USE_NUMA_NODES", "1")];
+        // Nothing of ours goes in: the environment may hold a password. mimalloc, when it is the program's allocator, gets
+        // a place for the planes of 25 megapixels, which it keeps from picture to picture: taking them anew costs 8 ms at
+        // 12 megapixels. What lies free in it for a second goes back. It would look for NUMA nodes among files that a
+        // cell cannot read.
+        let place = if orders.limits.max_decode_bytes < KEPT { "0" } else { "64M" };
+        let allocator =
+            [("MIMALLOC_ARENA_RESERVE", place), ("MIMALLOC_PURGE_DELAY", "100"), ("MIMALLOC_USE_NUMA_NODES", "1")];
         command.env_clear().envs(allocator);
         // A group of its own: what a terminal sends to ours must not let a stopped cell run.
         command.current_dir("/").process_group(0).stdin(theirs).stderr(Stdio::null());
@@ -156,9 +162,11 @@ impl Cell {
         !self.spent && self.decoded < LIFE
     }
 
-    /// Whether a picture was so large that what its decoder took is worth a new cell.
+    /// Whether it keeps so much that another one should take its place.
     pub(super) fn is_swollen(&self, orders: &Orders) -> bool {
-        self.written.saturating_sub(orders.input_room) > SWOLLEN
+        // Where the system does not tell, the pixels do: a decoder needs about as much for itself.
+        let kept = self.peer.own_memory().unwrap_or_else(|_| self.written.saturating_sub(orders.input_room));
+        kept > SWOLLEN
     }
 
     /// Gives the memory of earlier pictures back to the system.

@@ -21,7 +21,7 @@ use crate::sniff::sniff;
 const WAIT: Duration = Duration::from_secs(30);
 
 /// After so long without a picture a cell's memory goes back to the system.
-const REST: Duration = Duration::from_millis(500);
+const REST: Duration = Duration::from_secs(2);
 
 /// Before a start is tried again that failed.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@
 //! it, damaged ones have it. So the blocks themselves are counted: each interval between two restart markers must hold
 //! its number of blocks, no less, and nothing after them.
 
-use super::codes::{Codes, Coefficient, STANDARD_AC, STANDARD_DC, Step, Steps};
+use super::codes::{Codes, Coefficient, QUICK, STANDARD_AC, STANDARD_DC, Step, Steps};
 use super::markers::{Coded, Frame, Layout, Scan};
 
 /// Whole bytes that may be left over after the last block of an interval: encoders that write words pad to one.
@@ -237,7 +237,7 @@ impl Sequential {
         window <<= used;
         let mut next = 1;
         loop {
-            while used <= WINDOW - LONGEST {
+            while used <= WINDOW - QUICK {
                 let step = self.steps.find(window);
                 let reached = next + u32::from(step.places);
                 if step.bits > 0 && reached < 64 {
@@ -249,6 +249,9 @@ impl Sequential {
                 // The block ends in the reach of the look-up, or the next coefficient is larger than that.
                 if step.bits > 0 && (ENDED..ENDED + 64).contains(&reached) {
                     return Ok(at + (used + u32::from(step.bits)) as usize);
+                }
+                if used > WINDOW - LONGEST {
+                    break;
                 }
                 let (length, symbol) = self.ac.find(window).ok_or(NO_CODE)?;
                 let coefficient = Coefficient::new(symbol);
@@ -295,6 +298,7 @@ impl Bits {
     /// Takes the data up to the next restart marker, whose number (0 to 7) it returns, and moves `data` past it.
     fn fill(&mut self, data: &mut &[u8]) -> Option<u8> {
         self.bytes.clear();
+        self.bytes.reserve(data.len() + LARGEST_BLOCK);
         self.at = 0;
         self.empty_blocks = 0;
         let mut restart = None;

@@ -1,7 +1,7 @@
 //! Huffman tables of a JPEG, arranged for being walked over: lengths count, values do not.
 
 /// Bits of a code that a look-up covers. Longer codes are rare.
-const QUICK: u32 = 12;
+pub(super) const QUICK: u32 = 12;
 
 /// The tables that the standard prints (K.3 to K.6), which webcams leave out: luminance and chrominance.
 pub(super) const STANDARD_DC: [&[u8]; 2] = [

@@ -47,7 +47,10 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
         }
         _ => {
             decoder.set_output_format(PixelFormat::Rgb);
-            decoder.decode_image_into(canvas.zeros(pixels * 3))?;
+            let canvas = canvas.room(pixels * 3);
+            let written = decoder.decode_image_into(canvas)?.bytes_written;
+            // Nothing of an earlier picture shows through, whatever the decoder left out.
+            canvas.get_mut(written..).unwrap_or_default().fill(0);
         }
     }
     Ok(found)
