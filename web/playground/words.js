@@ -82,7 +82,11 @@ const RULES = {
     (v) => `${round(v)} levels of 255`,
     (t) => `at least ${round(t)}`,
   ],
-  min_colour: ['The picture is in colour', (v) => `Colours differ by ${round(v, 1)} levels`, (t) => `at least ${round(t, 1)}`],
+  min_colour: [
+    'The picture is in colour',
+    (v) => `Colours differ by ${round(v, 1)} levels`,
+    (t) => `at least ${round(t, 1)}`,
+  ],
   max_occlusion: [
     'Nothing covers the face',
     (v) => `${percent(v)} sure that something covers it`,
