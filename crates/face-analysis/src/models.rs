@@ -1,7 +1,7 @@
 //! The networks of one analysis, and the pool that hands them out.
 
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use liveness_head::NetworkId;
@@ -44,6 +44,25 @@ pub struct ModelFiles {
     pub face_geometry: PathBuf,
     /// Our own occlusion network.
     pub occlusion: PathBuf,
+}
+
+impl ModelFiles {
+    /// In a folder that `facegate models fetch` has filled, under the names that it gives them.
+    pub fn in_folder(folder: impl AsRef<Path>) -> Self {
+        let file = |name| folder.as_ref().join(name);
+        Self {
+            onnx_runtime: file(if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" }),
+            detector: file("detector.onnx"),
+            liveness_v2: file("liveness_v2.onnx"),
+            liveness_v1se: file("liveness_v1se.onnx"),
+            age: file("age.onnx"),
+            gender: file("gender.onnx"),
+            age_gender: file("age_gender.onnx"),
+            landmarks: file("landmarks.onnx"),
+            face_geometry: file("face_geometry.json"),
+            occlusion: file("occlusion.onnx"),
+        }
+    }
 }
 
 /// The networks could not be loaded.

@@ -4,29 +4,10 @@ use face_analysis::report::{Details, Extent};
 use face_analysis::{DetectionSettings, FaceAnalyzer, Settings, Wanted};
 use image::imageops::{FilterType, blur, replace, resize};
 use image::{Rgb, RgbImage};
-use testkit::{analyze, jpeg, models, on_canvas, picture, png, portrait, word};
-
-/// The portrait's face in its original 512x512 pixels, marked by hand.
-const FACE: Extent = Extent { left: 180.0, top: 62.0, width: 90.0, height: 118.0 };
+use testkit::{analyze, jpeg, marked, models, on_canvas, overlap, picture, png, portrait, word};
 
 fn details(bytes: &[u8]) -> Details {
     *analyze(bytes).details.expect("details were asked for")
-}
-
-fn overlap(a: Extent, b: Extent) -> f32 {
-    let width = (a.left + a.width).min(b.left + b.width) - a.left.max(b.left);
-    let height = (a.top + a.height).min(b.top + b.height) - a.top.max(b.top);
-    let both = width.max(0.0) * height.max(0.0);
-    both / (a.width * a.height + b.width * b.height - both)
-}
-
-fn marked(scale: f32, left: f32, top: f32) -> Extent {
-    Extent {
-        left: FACE.left * scale + left,
-        top: FACE.top * scale + top,
-        width: FACE.width * scale,
-        height: FACE.height * scale,
-    }
 }
 
 /// A face of plain ellipses, as children's books have them.

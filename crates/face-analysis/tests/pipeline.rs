@@ -5,12 +5,9 @@ use face_analysis::{AnalysisError, Wanted};
 use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 use image::{ImageFormat, RgbImage};
 use testkit::{
-    analyze, analyzer, cropped, encoded, jpeg, jpeg_with_orientation, on_canvas, picture, png, portrait, resized,
-    shared_sample, word,
+    analyze, analyzer, cropped, encoded, jpeg, jpeg_with_orientation, marked, on_canvas, overlap, picture, png,
+    portrait, resized, shared_sample, word,
 };
-
-/// The portrait's face in its original 512x512 pixels, from hairline to chin and from cheek to cheek, marked by hand.
-const FACE: Extent = Extent { left: 180.0, top: 62.0, width: 90.0, height: 118.0 };
 
 /// The portrait's pupils, marked by hand: 202, 102 and 246, 103.
 const PUPIL_DISTANCE: f32 = 44.0;
@@ -37,26 +34,8 @@ fn rejected_with_code(analysis: &Analysis) -> (&'static str, &'static str) {
     }
 }
 
-/// Intersection over union.
-fn overlap(a: Extent, b: Extent) -> f32 {
-    let width = (a.left + a.width).min(b.left + b.width) - a.left.max(b.left);
-    let height = (a.top + a.height).min(b.top + b.height) - a.top.max(b.top);
-    let both = width.max(0.0) * height.max(0.0);
-    both / (a.width * a.height + b.width * b.height - both)
-}
-
 fn extent(r: Rectangle) -> Extent {
     Extent { left: r.left as f32, top: r.top as f32, width: r.width as f32, height: r.height as f32 }
-}
-
-/// The hand-marked face after enlarging by `scale` and moving by `left`, `top`.
-fn marked(scale: f32, left: f32, top: f32) -> Extent {
-    Extent {
-        left: FACE.left * scale + left,
-        top: FACE.top * scale + top,
-        width: FACE.width * scale,
-        height: FACE.height * scale,
-    }
 }
 
 #[test]
@@ -210,7 +189,7 @@ fn a_turned_head_has_too_large_an_angle() {
 fn the_first_rejection_in_the_contracts_order_is_sent() {
     let whole = portrait(1.0);
     // Too small and cropped: too small goes first.
-    let small_and_cropped = cropped(&whole, FACE.left as u32 + 18, 0, 300, 400);
+    let small_and_cropped = cropped(&whole, marked(1.0, 18.0, 0.0).left as u32, 0, 300, 400);
     // Cropped on the left and without surroundings below: cropped goes first.
     let large = portrait(4.0);
     let face = marked(4.0, 0.0, 0.0);

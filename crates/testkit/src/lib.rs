@@ -8,6 +8,7 @@
 pub mod fuzz;
 pub mod hostile;
 pub mod http;
+mod marks;
 
 use std::io::Cursor;
 use std::path::Path;
@@ -18,6 +19,8 @@ use face_models::{Group, ModelStore};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+
+pub use marks::{marked, overlap};
 
 /// Where the networks lie, fetched when they are missing.
 pub fn models() -> ModelFiles {
