@@ -19,7 +19,9 @@ pub struct ManArgs {
 
 /// Prints one page (for `man -l -`) or writes all.
 pub fn run(args: &ManArgs) -> Result<(), CommandError> {
-    let mut top = Arguments::command();
+    // `facegate help COMMAND` prints what its page says.
+    let without_help = |command: clap::Command| command.disable_help_subcommand(true);
+    let mut top = without_help(Arguments::command()).mut_subcommands(without_help);
     // Gives the subcommands their full names.
     top.build();
     if let Some(folder) = &args.out {
