@@ -13,6 +13,7 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import heic
 import numpy as np
 from PIL import Image
 
@@ -331,6 +332,9 @@ def heifs(picture, folder, small):
         even.save(source)
         run("avifenc", "-s", 8, "-g", "2x1", source, folder / "avif_grid.avif")
     source.unlink()
+    # Large enough for several tiles.
+    for name, data in heic.as_phones_send(drawn(150, 100) if small else picture, small):
+        (folder / name).write_bytes(data)
 
 
 def write(folder, small=False):

@@ -189,6 +189,25 @@ fn what_takes_too_long_or_too_much_memory_is_refused_and_the_next_picture_is_dec
 }
 
 #[test]
+fn too_little_memory_is_told_as_such_wherever_it_runs_out() {
+    let _alone = alone();
+    let picture = noise(1_500, 1_000);
+    let mut files = vec![("jpeg", jpeg(&picture, false)), ("progressive jpeg", jpeg(&picture, true))];
+    let formats = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff];
+    files.extend(formats.map(|format| (format.extensions_str()[0], encoded(&picture, format))));
+    let mut decoded = 0;
+    for mebibytes in 1..=20_u64 {
+        let cells = cells(DecodeLimits { max_decode_bytes: mebibytes << 20, ..Default::default() }, 1);
+        for (name, bytes) in &files {
+            let code = code(cells.decode(bytes));
+            assert!(["decoded", "image_too_costly"].contains(&code), "{name} with {mebibytes} MiB: {code}");
+            decoded += usize::from(code == "decoded");
+        }
+    }
+    assert!(decoded > files.len(), "enough memory is enough");
+}
+
+#[test]
 fn one_picture_that_fails_leaves_those_beside_it_alone() {
     let _alone = alone();
     let cells = cells(DecodeLimits { max_decode_bytes: 4 << 20, ..Default::default() }, 2);

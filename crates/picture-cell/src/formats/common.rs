@@ -55,7 +55,7 @@ pub(super) fn decode(
 }
 
 /// A kind that the decoder does not know is no damage.
-fn refused(name: &'static str, error: ImageError) -> PictureError {
+pub(super) fn refused(name: &'static str, error: ImageError) -> PictureError {
     match error {
         ImageError::Unsupported(unsupported) => {
             let kind = match unsupported.kind() {
