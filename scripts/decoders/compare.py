@@ -63,6 +63,11 @@ EXPLAINED = [
         r"/exif_imagemagick_orientation\.png",
         "EXIF as hexadecimal text, ImageMagick's own way before PNG had a chunk for it: browsers do not look there either",
     ),
+    (
+        r"/afl-bmp/id:\d+,[^/]*\.bmp",
+        "made by a fuzzer: pixels beyond a palette of one colour are black, as in browsers; Pillow takes such a palette for "
+        "grey, ImageMagick refuses",
+    ),
     (r"/(rgb32bf-abgr|bmp_alpha_empty)\.bmp", "every alpha is 0: taken as opaque, as browsers do; the others show an empty picture"),
 ]
 

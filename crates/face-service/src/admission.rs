@@ -10,6 +10,9 @@ use super::settings::ServiceSettings;
 use super::shares::{NoMore, Part, Shares, share_of};
 use super::turns::{InUse, Place, Turn, Turns, User};
 
+/// How long a user who has places and gets no other waits for one.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// The limits.
 #[derive(Debug, Clone)]
 pub struct Admission {
@@ -103,13 +106,25 @@ impl Admission {
     }
 
     /// Whether a request that came now would find no place: then its body need not be read.
-    pub fn check(&self, guest: &Guest) -> Result<(), Problem> {
-        self.turns.check(&guest.user).map_err(full)
+    pub async fn check(&self, guest: &Guest) -> Result<(), Problem> {
+        self.patiently(guest, || self.turns.check(&guest.user)).await
     }
 
     /// A place in the queue, or the answer that there is none.
-    pub fn enter(&self, guest: &Guest) -> Result<Place, Problem> {
-        self.turns.enter(&guest.user).map_err(full)
+    pub async fn enter(&self, guest: &Guest) -> Result<Place, Problem> {
+        self.patiently(guest, || self.turns.enter(&guest.user)).await
+    }
+
+    /// Who has places already waits a little, and then for nothing more: refused at once, he would ask again at once, and
+    /// the refusals would cost the others more than the work.
+    async fn patiently<T>(&self, guest: &Guest, attempt: impl Fn() -> Result<T, NoMore>) -> Result<T, Problem> {
+        match attempt() {
+            Err(_) if self.turns.holds(&guest.user) => {
+                tokio::time::sleep(PATIENCE).await;
+                attempt().map_err(full)
+            }
+            other => other.map_err(full),
+        }
     }
 
     /// Waits for a worker.
@@ -159,15 +174,36 @@ mod tests {
     async fn the_place_after_the_last_is_refused_at_once_and_free_again_when_one_leaves() {
         let admission = admission(1, 1, 1 << 20);
         let ann = admission.guest("ann", true);
-        let working = admission.turn(admission.enter(&ann).expect("a worker")).await.expect("idle");
-        let waiting = admission.enter(&ann).expect("a place in the queue");
+        let working = admission.turn(admission.enter(&ann).await.expect("a worker")).await.expect("idle");
+        let waiting = admission.enter(&ann).await.expect("a place in the queue");
         let load = Load { workers: 1, at_work: 1, queue: 1, waiting: 1, memory: 0, links: 0 };
         assert_eq!(admission.load(), load);
-        assert_eq!(admission.enter(&ann).expect_err("full").code, "queue_full");
-        assert_eq!(admission.check(&ann).expect_err("full").status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(admission.enter(&ann).await.expect_err("full").code, "queue_full");
+        assert_eq!(admission.check(&ann).await.expect_err("full").status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(admission.turn(waiting).await.expect_err("nobody done").code, "queue_timeout");
         drop(working);
-        assert!(admission.turn(admission.enter(&ann).expect("free")).await.is_ok());
+        assert!(admission.turn(admission.enter(&ann).await.expect("free")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_has_places_waits_a_little_for_more_and_is_refused_then() {
+        let admission = admission(2, 1, 1 << 20);
+        let [ann, bob] = ["ann", "bob"].map(|name| admission.guest(name, false));
+        let held = [admission.enter(&ann).await.expect("one"), admission.enter(&ann).await.expect("two")];
+        let begin = tokio::time::Instant::now();
+        assert_eq!(admission.check(&ann).await.expect_err("her share").code, "queue_full");
+        assert!(begin.elapsed() >= PATIENCE);
+        let (place, ()) = tokio::join!(admission.enter(&ann), async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            drop(held);
+        });
+        assert!(place.is_ok(), "a place became free meanwhile");
+        let begin = tokio::time::Instant::now();
+        let all = [admission.enter(&bob).await.expect("one"), admission.enter(&bob).await.expect("two")];
+        let cem = admission.guest("cem", false);
+        assert_eq!(admission.check(&cem).await.expect_err("all places").code, "queue_full");
+        assert!(begin.elapsed() < PATIENCE, "who has nothing is told at once");
+        drop((place, all));
     }
 
     #[test]

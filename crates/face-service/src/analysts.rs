@@ -65,12 +65,12 @@ mod tests {
             buffer.push(&[0; 1 << 20]).expect("free");
             buffer
         };
-        let turn = admission.turn(admission.enter(&guest).expect("free")).await.expect("idle");
+        let turn = admission.turn(admission.enter(&guest).await.expect("free")).await.expect("idle");
         let held = (turn, reserve());
         let problem = analysts.run(held, || -> u8 { panic!("the network of cheeks") }).await.expect_err("panicked");
         assert_eq!((problem.status, problem.code), (StatusCode::INTERNAL_SERVER_ERROR, "analysis_crashed"));
         assert!(!problem.message.contains("cheeks"));
-        let turn = admission.turn(admission.enter(&guest).expect("free again")).await.expect("idle again");
+        let turn = admission.turn(admission.enter(&guest).await.expect("free again")).await.expect("idle again");
         assert_eq!(analysts.run((turn, reserve()), || 7).await, Ok(7));
     }
 

@@ -271,7 +271,7 @@ impl App {
             let guest = self.admission.guest(user, self.users.count() == 1);
             let length = self.check_headers(&parts.headers)?;
             let analyzer = self.analyzer()?;
-            self.admission.check(&guest)?;
+            self.admission.check(&guest).await?;
             Ok((analyzer, guest, length))
         };
         let (analyzer, guest, length) = match entry.await {
@@ -307,7 +307,7 @@ impl App {
         let (text, memory) = body.into_parts();
         drop(text);
         let reserved = fetched.unwrap_or(memory);
-        let place = self.admission.enter(&guest)?;
+        let place = self.admission.enter(&guest).await?;
         let turn = trail.time("queue", self.admission.turn(place)).await?;
         let analyzer = Arc::clone(analyzer);
         // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.

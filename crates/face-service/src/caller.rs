@@ -26,6 +26,11 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// In which the rest of a request must arrive that was answered before it was read.
 const UNREAD_TIME: Duration = Duration::from_secs(5);
 
+/// So much of it is read at once, and then a pause is made: whoever is refused and asks again without end costs others no
+/// more than some megabytes a second of reading, while the largest body still ends within [`UNREAD_TIME`].
+const PORTION: usize = 256 << 10;
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A caller's connection, plain or encrypted.
 #[derive(Debug)]
 pub struct Caller<S> {
@@ -37,6 +42,8 @@ pub struct Caller<S> {
     /// The answer to what was no HTTP, and how much of it is sent.
     refusal: Option<(Vec<u8>, usize)>,
     drained: usize,
+    /// Runs before more is read after a refusal.
+    pause: Option<Pin<Box<Sleep>>>,
     standing: Arc<Standing>,
     /// Who wants to read on once an answer is sent.
     reader: Option<Waker>,
@@ -45,7 +52,7 @@ pub struct Caller<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
     /// `limit` is the time that each answer as a whole may take to be sent, however steadily the caller reads.
     pub fn new(stream: S, limit: Duration, standing: Arc<Standing>) -> Self {
-        Self { stream, limit, waiting: None, refusal: None, drained: 0, standing, reader: None }
+        Self { stream, limit, waiting: None, refusal: None, drained: 0, pause: None, standing, reader: None }
     }
 
     /// Passes on what is ready, and fails when an answer has waited too long.
@@ -73,12 +80,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
 
     /// Reads and forgets up to `most` bytes that a refused caller still sends.
     fn drain(&mut self, context: &mut Context<'_>, most: usize) -> Poll<()> {
-        let mut scratch = [0; 4096];
+        let mut scratch = [0; 16 << 10];
         while self.drained < most {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
             let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => self.drained += buffer.filled().len(),
+            let count = match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => buffer.filled().len(),
                 _ => break,
+            };
+            let portions = self.drained / PORTION;
+            self.drained += count;
+            if self.drained / PORTION > portions {
+                self.pause = Some(Box::pin(sleep(PAUSE)));
             }
         }
         Poll::Ready(())

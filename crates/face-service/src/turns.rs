@@ -127,6 +127,11 @@ impl Turns {
         self.room(&self.state(), user)
     }
 
+    /// Whether `user` has a place.
+    pub fn holds(&self, user: &User) -> bool {
+        self.state().users.contains_key(user)
+    }
+
     /// A place for `user`.
     pub fn enter(&self, user: &User) -> Result<Place, NoMore> {
         let mut state = self.state();

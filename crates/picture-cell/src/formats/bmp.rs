@@ -21,7 +21,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
 }
 
 /// Draws a bitmap whose pixels are places in a palette. Those that a run-length code skips are at its first place, as
-/// most readers have it; a place that it lacks is damage, on which they disagree.
+/// most readers have it; a place that the palette lacks is black, as in browsers.
 fn with_palette(
     bytes: &[u8],
     palette: &Palette,
@@ -58,8 +58,7 @@ fn with_palette(
             (false, true) => colours.first(),
             (false, false) => None,
         };
-        let missing = || PictureError::malformed(FORMAT.name, "its pixels name colours that its palette lacks");
-        *seen = *colour.ok_or_else(missing)?;
+        *seen = colour.copied().unwrap_or_default();
     }
     Ok(Found { width, height, exif_orientation: 1 })
 }
@@ -137,12 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn a_colour_that_the_palette_lacks_is_damage() {
+    fn a_colour_that_the_palette_lacks_is_black() {
         let rows = [2, 0, 0, 0, 1, 1, 0, 0];
-        let refused = drawn(&written(2, false, &rows)).expect_err("is refused");
-        assert!(refused.to_string().contains("palette lacks"), "{refused}");
-        let seen = drawn(&written(3, false, &rows)).expect("draws");
-        assert_eq!(seen.as_chunks::<3>().0, [[50, 100, 200], [50, 100, 200], [3, 2, 1], [30, 20, 10]]);
+        let seen = |colours| drawn(&written(colours, false, &rows)).expect("draws").as_chunks::<3>().0.to_vec();
+        assert_eq!(seen(2), [[50, 100, 200], [50, 100, 200], [0, 0, 0], [30, 20, 10]]);
+        assert_eq!(seen(3), [[50, 100, 200], [50, 100, 200], [3, 2, 1], [30, 20, 10]]);
     }
 
     #[test]
