@@ -15,7 +15,7 @@ const ROWS = [
   ['Word', ({ error }) => error ?? 'OK'],
   ['Liveness', ({ face, details }) => number(face?.passiveLivenessScore ?? details.liveness?.score, 2)],
   ['Age', ({ face, details }) => number(face?.age ?? details.age, 0, 'years')],
-  ['Gender', ({ face }) => (face ? Object.values(genderWords(face.gender)).join(', ') : undefined)],
+  ['Gender', ({ face, details }) => genderOf(face?.gender, details.femaleProbability)],
   [
     'Something covers the face',
     ({ details }) => details.occlusionProbability?.toLocaleString('en', { style: 'percent' }),
@@ -30,6 +30,12 @@ const ROWS = [
 
 const number = (value, digits, unit = '') =>
   value === undefined ? undefined : `${round(value, digits)} ${unit}`.trim();
+
+/** Of a rejected face the gender is among the details, as a probability. */
+function genderOf(gender, female) {
+  if (gender === undefined && female === undefined) return undefined;
+  return Object.values(genderWords(gender ?? 10_000 * (2 * female - 1))).join(', ');
+}
 
 /** Rows of what comes in any number: each network's opinion, each component of quality. */
 function more({ details }) {
@@ -99,6 +105,7 @@ function draw(picture) {
       }),
   );
   $('compare-card').hidden = false;
+  $('kept-note').textContent = '';
 }
 
 $('keep').addEventListener('click', () => {

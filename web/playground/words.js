@@ -63,7 +63,7 @@ const RULES = {
   min_surrounding: [
     'There is room around the face',
     (v) => `Picture is ${round(v, 1)} times the face`,
-    (t) => `at least ${round(t, 1)} times`,
+    (t) => `at least ${round(t, 2)} times`,
   ],
   min_opposite_margins: [
     'The face does not fill the picture',

@@ -85,7 +85,7 @@ impl Original {
     }
 }
 
-/// What each liveness network says alone, and how many faces wide or high the picture is, on which the score depends.
+/// What each liveness network says alone, and how many times the face the picture is, on which the score depends.
 fn liveness_text(analysis: &Analysis) -> String {
     let Some(liveness) = analysis.details.as_ref().and_then(|details| details.liveness.as_ref()) else {
         return String::new();
@@ -97,7 +97,7 @@ fn liveness_text(analysis: &Analysis) -> String {
         // Writing to a string cannot fail.
         let _ = write!(text, "{name} {:.2}, ", network.live);
     }
-    let _ = write!(text, "{:.1} faces", liveness.surrounding);
+    let _ = write!(text, "room {:.1}x", liveness.surrounding);
     text
 }
 

@@ -43,9 +43,10 @@ fn summary(adaptation: &Adaptation, meta: &Meta) -> String {
     } else {
         "Out of fold the head is not better than what is in use beyond chance: none was written."
     };
-    let [fall, interval] = estimate_cells(Some(adaptation.reduction), Unit::Percent);
+    let fall = Unit::Percent.number(adaptation.reduction.value);
+    let interval = Unit::Percent.optional_interval(adaptation.reduction.ci95);
     format!(
-        "<p><strong>{verdict}</strong> The mean of BPCER and mean APCER falls by {} (95 % CI {}) of all pictures of a class. {} pictures, {} of them live, \
+        "<p><strong>{verdict}</strong> The mean of BPCER and mean APCER falls by {} percentage points (95 % CI {}). {} pictures, {} of them live, \
          in {} groups. <span class=\"muted\">{}</span></p>",
         escape(&fall),
         escape(&interval),
