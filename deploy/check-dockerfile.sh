@@ -94,7 +94,8 @@ copy() {
     done
 }
 
-proxy=()
+# pip and npm bring certificates of their own unless they are told.
+proxy=(PIP_CERT=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt)
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -z "${!name:-}" ] || proxy+=("$name=${!name}")
 done

@@ -1,6 +1,6 @@
 //! Face detection: YuNet 2023mar (OpenCV Zoo) proposes, the landmark network confirms.
 //!
-//! [`FaceFinder::find`] is the plan. Its steps are the files of this module: `scales` reduces the picture to what the
+//! `FaceFinder::find` is the plan. Its steps are the files of this module: `scales` reduces the picture to what the
 //! detector sees, `proposals` runs it, `suppression` leaves one proposal a face, `refinement` weighs one of them alone,
 //! `orientation` turns a picture in which nobody is upright. What makes a proposal a face stands in `confirmation`.
 

@@ -2,8 +2,8 @@
 //! it a live person?
 //!
 //! [`FaceAnalyzer::analyze`] is the whole pipeline. Pixels come from [`picture_cell`]; each stage
-//! after it is a file: [`detection`], `landmarks`,
-//! [`pose`], `occlusion`, `liveness`, `age_gender`, and [`rules`] judges what they measured. No HTTP, no globals but
+//! after it is a file: [`detection`], `landmarks`, `pose`, `occlusion`, `liveness`, `age_gender`, and [`rules`] judges what
+//! they measured. No HTTP, no globals but
 //! the one loaded copy of ONNX Runtime, no async: a call works on its own thread until it has the answer.
 
 mod age_gender;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::html::{Table, Unit, count, escape, estimate_cells, share_cells, side_by_side, stacked};
+use super::html::{Table, Unit, count, escape, share_cells, side_by_side, stacked};
 use super::plots::{Anchored, Axis, IntervalRow, PlotText, Series, curve_plot, interval_plot};
 use super::{Meta, page};
 use crate::adaptation::Adaptation;
