@@ -64,6 +64,8 @@ base() { # the tree that stands for an image
     rm -rf "$tree"
     cp -a "$work/base" "$tree"
     cp /etc/resolv.conf "$tree/etc/resolv.conf"
+    # Authorities of this machine's own outlive an update of Debian's in the tree.
+    cp -r /usr/local/share/ca-certificates "$tree/usr/local/share/" 2>/dev/null || true
 }
 
 inside() { # runs a shell command in the current stage

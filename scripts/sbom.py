@@ -25,30 +25,35 @@ def output(*command):
     return subprocess.run(command, cwd=TOP, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def crates(features):
-    """The components of facegate's dependency graph, and who depends on whom."""
+def linked(features):
+    """The packages that this machine links into facegate, by id; the id of the program; who needs whom."""
     host = next(line.split()[1] for line in output("rustc", "-vV").splitlines() if line.startswith("host:"))
     enabled = [flag for feature in features for flag in ("--features", f"facegate/{feature}")]
     metadata = json.loads(output("cargo", "metadata", "--locked", "--format-version=1", "--filter-platform", host, *enabled))
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    checksums = {(package["name"], package["version"]): package.get("checksum")
-                 for package in tomllib.loads((TOP / "Cargo.lock").read_text())["package"]}
     root = next(i for i, package in packages.items() if package["name"] == "facegate")
-    reference = {i: f"pkg:cargo/{package['name']}@{package['version']}" for i, package in packages.items()}
-    seen, waiting, depends = set(), [root], []
+    needs, waiting = {}, [root]
     while waiting:
         current = waiting.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        # None is an ordinary dependency; "build" runs while building; "dev" is the tests'.
-        needed = [dependency["pkg"] for dependency in nodes[current]["deps"]
-                  if any(kind["kind"] != "dev" for kind in dependency["dep_kinds"])]
-        waiting += needed
-        depends.append({"ref": reference[current], "dependsOn": sorted(reference[i] for i in needed)})
+        if current not in needs:
+            # None is an ordinary dependency; "build" runs while building; "dev" is the tests'.
+            needs[current] = [dependency["pkg"] for dependency in nodes[current]["deps"]
+                              if any(kind["kind"] != "dev" for kind in dependency["dep_kinds"])]
+            waiting += needs[current]
+    return {i: packages[i] for i in needs}, root, needs
+
+
+def crates(features):
+    """The components of facegate's dependency graph, and who depends on whom."""
+    packages, root, needs = linked(features)
+    checksums = {(package["name"], package["version"]): package.get("checksum")
+                 for package in tomllib.loads((TOP / "Cargo.lock").read_text())["package"]}
+    reference = {i: f"pkg:cargo/{package['name']}@{package['version']}" for i, package in packages.items()}
+    depends = [{"ref": reference[i], "dependsOn": sorted(reference[other] for other in others)}
+               for i, others in needs.items()]
     components = []
-    for i in seen - {root}:
+    for i in packages.keys() - {root}:
         package = packages[i]
         component = {"type": "library", "bom-ref": reference[i], "name": package["name"], "version": package["version"]}
         if package["license"]:

@@ -781,6 +781,9 @@ describe('two pictures', () => {
     assert.equal(await page.locator('#compare-head canvas').count(), 2);
     const row = (name) => page.locator('#compare-body tr', { hasText: name }).locator('td').allTextContents();
     assert.deepEqual(await row('Word'), ['OK', 'TOO_MANY_FACES']);
+    // A rejected face has its gender among the details.
+    for (const gender of await row('Gender')) assert.match(gender, /(Fem|M)ale, \d+ % certain/);
+    assert.equal(await page.textContent('#kept-note'), '');
     assert.equal((await row('Live, says MiniFASNetV2')).length, 2);
     assert.equal((await row('Age'))[0], `${(await detect(portrait)).face.age} years`);
     await shot(page, 'compare');
