@@ -58,13 +58,12 @@ base() { # the tree that stands for an image
             { tail -20 "$work/debootstrap.log" >&2; exit 1; }
         rm -rf "$work/base"/var/cache/apt/archives/*.deb "$work/base"/var/lib/apt/lists/*
         rm -rf "$work/base"/usr/share/{doc,man,locale,info}/*
-        # Certificates of this machine: a proxy that it has to trust is then trusted in the trees too.
-        cp /etc/ssl/certs/ca-certificates.crt "$work/base/etc/ssl/certs/ca-certificates.crt"
     fi
     rm -rf "$tree"
     cp -a "$work/base" "$tree"
     cp /etc/resolv.conf "$tree/etc/resolv.conf"
-    # Authorities of this machine's own outlive an update of Debian's in the tree.
+    # A proxy that this machine has to trust is then trusted in the trees too, also after an update of Debian's list there.
+    cp /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
     cp -r /usr/local/share/ca-certificates "$tree/usr/local/share/" 2>/dev/null || true
 }
 
