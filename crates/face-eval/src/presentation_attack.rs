@@ -141,16 +141,8 @@ mod tests {
 
     /// Figures of (presentation, word, score) triples.
     fn figures(pictures: &[(&str, Word, Option<f64>)]) -> Option<PresentationAttackDetection> {
-        let labels: Vec<LabelledPicture> = pictures
-            .iter()
-            .map(|(name, _, _)| LabelledPicture {
-                liveness: Some(match *name {
-                    "live" => Presentation::BonaFide,
-                    species => Presentation::Attack(species.to_owned()),
-                }),
-                ..LabelledPicture::default()
-            })
-            .collect();
+        let labels: Vec<LabelledPicture> =
+            pictures.iter().map(|(name, _, _)| LabelledPicture::shown("p", name)).collect();
         let outcomes: Vec<Outcome> = pictures
             .iter()
             .map(|&(_, word, liveness_score)| Outcome { liveness_score, ..Outcome::new("p", word) })

@@ -90,6 +90,18 @@ impl LabelledPicture {
     }
 }
 
+#[cfg(test)]
+impl LabelledPicture {
+    /// A picture of which nothing is known but what was shown: `live`, or the name of a species.
+    pub(crate) fn shown(path: &str, name: &str) -> Self {
+        let liveness = match name {
+            "live" => Presentation::BonaFide,
+            species => Presentation::Attack(species.to_owned()),
+        };
+        Self { path: path.to_owned(), liveness: Some(liveness), ..Self::default() }
+    }
+}
+
 fn agree<T: PartialEq>(
     known: &mut Option<T>,
     later: Option<T>,

@@ -82,14 +82,7 @@ mod tests {
         let labels: Vec<LabelledPicture> = pictures
             .iter()
             .enumerate()
-            .map(|(number, (presentation, _, _))| LabelledPicture {
-                path: format!("{number}.jpg"),
-                liveness: Some(match *presentation {
-                    "live" => Presentation::BonaFide,
-                    species => Presentation::Attack(species.to_owned()),
-                }),
-                ..LabelledPicture::default()
-            })
+            .map(|(number, (name, _, _))| LabelledPicture::shown(&format!("{number}.jpg"), name))
             .collect();
         let outcomes: Vec<Outcome> = pictures
             .iter()
