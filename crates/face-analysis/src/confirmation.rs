@@ -8,10 +8,10 @@
 /// What is known about a candidate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Evidence {
-    /// The detector's score from afar, 0 to 1.
+    /// The proposal's score, 0 to 1.
     pub(crate) score: f32,
-    /// Its score in closer looks, when there were any, their mean; 0 for a look that saw no face there. A face is one from
-    /// near and far, a pattern only in the size in which it happens to look like one.
+    /// Mean score of its refinement, when it was refined; 0 for a scale that saw no face there. A face is one at every scale, a
+    /// pattern only at the one at which it happens to resemble one.
     pub(crate) closer: Option<f32>,
     /// The landmark network's confidence that it sees a face, 0 to 1.
     pub(crate) presence: f32,
@@ -33,7 +33,7 @@ const SAME_POINTS: f32 = 0.15;
 /// them with masks, the flattest has 0.03, nine drawings have 0.10 and more.
 const DRAWN: f32 = 0.06;
 
-/// The weights of the log-odds of the detector's score from afar, of its score in closer looks, and of the second opinion,
+/// The weights of the log-odds of the proposal's score, of its refinement's, and of the second opinion,
 /// and of a disagreement of 0.1: a logistic regression (training/evaluation/confirmation.py, which also draws the operating
 /// curve). The second opinion never weighs more than 9 to 1: the landmark network is sure of some apes, and does not
 /// see one real portrait of sixty.
@@ -47,7 +47,7 @@ const DISAGREEMENT: f32 = -1.09;
 pub(crate) const SURE: f32 = 3.0;
 
 impl Evidence {
-    /// Both opinions agree: nothing more needs to be looked at.
+    /// Both opinions agree: nothing needs to be refined.
     pub(crate) fn is_plain(&self, min_score: f32) -> bool {
         self.score >= min_score
             && self.presence >= TRUSTED_PRESENCE
