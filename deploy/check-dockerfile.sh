@@ -112,6 +112,7 @@ while IFS= read -r line; do
         printf '== stage %s from %s (%s s)\n' "$stage" "$image" "$SECONDS"
         if [ "$stage" = builder ] && [ -n "$binary" ]; then
             rm -rf "$tree" && install -D -m 755 "$binary" "$tree/src/target/release/facegate"
+            "$context/scripts/licences.py" --features cloud >"$tree/src/THIRD-PARTY.txt"
             echo "   left out: $binary stands for it"; skipped=1; continue
         fi
         if [ "$stage" = models ] && [ -n "$models" ]; then
@@ -124,7 +125,7 @@ while IFS= read -r line; do
         mount_into /dev "$tree/dev" --bind
         case $image in
             rust:*)
-                inside 'apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev'
+                inside 'apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev python3'
                 mount_into "$(rustc --print sysroot)" "$tree/opt/rust" --bind -o ro
                 path=/opt/rust/bin:$path ;;
         esac
