@@ -13,12 +13,12 @@ let latest = null;
 const ROWS = [
   ['Answer', ({ face, error }) => (face ? 'Usable' : WORDS[error][0])],
   ['Word', ({ error }) => error ?? 'OK'],
-  ['Liveness', ({ face, details }) => number(face?.passiveLivenessScore ?? details.liveness?.score, 2)],
+  ['Liveness', ({ face, details }) => (face?.passiveLivenessScore ?? details.liveness?.score)?.toFixed(2)],
   ['Age', ({ face, details }) => number(face?.age ?? details.age, 0, 'years')],
   ['Gender', ({ face, details }) => genderOf(face?.gender, details.femaleProbability)],
   [
     'Something covers the face',
-    ({ details }) => details.occlusionProbability?.toLocaleString('en', { style: 'percent' }),
+    ({ details }) => (details.occlusionProbability === undefined ? undefined : percent(details.occlusionProbability)),
   ],
   ['Between the pupils', ({ details }) => number(details.interpupillaryDistance, 0, 'px')],
   ['Turn', ({ details }) => details.pose && angle(details.pose.yaw, 'to their left', 'to their right')],
