@@ -240,6 +240,19 @@ impl Frame {
         (first.across, first.down) != self.sampling() && self.components.len() == 3
     }
 
+    /// Why its planes cannot be brought to one size, if they cannot. Nor does libjpeg read the first kind.
+    pub(super) fn unread_sampling(&self) -> Option<&'static str> {
+        let (across, down) = self.sampling();
+        if self.components.iter().any(|c| across % c.across != 0 || down % c.down != 0) {
+            return Some("JPEG whose sampling factors do not divide each other");
+        }
+        // Ink comes in planes of one size, or as YCCK with the two of colour halved.
+        let [first, second, third, fourth] = self.components[..] else { return None };
+        let size = |component: Component| (component.across, component.down);
+        let usual = size(first) == (across, down) && size(fourth) == size(first) && size(second) == size(third);
+        (!usual).then_some("JPEG in ink with planes of unusual sizes")
+    }
+
     /// Blocks of 8 x 8 samples of a component, across and down, that hold a part of the picture.
     pub(super) fn blocks(&self, component: usize) -> (u32, u32) {
         let (across, down) = self.sampling();

@@ -27,6 +27,9 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
     let layout = markers::layout(bytes, MAX_SCANS)?;
     let (width, height) = (layout.frame.width, layout.frame.height);
     limits.check(FORMAT.name, width, height)?;
+    if let Some(kind) = layout.frame.unread_sampling() {
+        return Err(PictureError::UnsupportedFormat(kind.into()));
+    }
     // Arithmetic codes cannot be walked over without decoding them: there the decoder's own checks must do.
     if !layout.frame.arithmetic {
         blocks::all_came(&layout).map_err(|reason| PictureError::malformed(FORMAT.name, reason))?;
