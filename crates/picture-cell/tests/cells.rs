@@ -195,6 +195,11 @@ fn too_little_memory_is_told_as_such_wherever_it_runs_out() {
     let mut files = vec![("jpeg", jpeg(&picture, false)), ("progressive jpeg", jpeg(&picture, true))];
     let formats = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff];
     files.extend(formats.map(|format| (format.extensions_str()[0], encoded(&picture, format))));
+    // Sixteen bits a sample, which are turned into eight.
+    let deep = image::ImageBuffer::from_fn(1_000, 700, |x, y| Rgb([x as u16 * 60, y as u16 * 90, (x * y) as u16]));
+    let mut bytes = Cursor::new(Vec::new());
+    deep.write_to(&mut bytes, ImageFormat::Png).expect("encodes");
+    files.push(("png of 16 bits", bytes.into_inner()));
     let mut decoded = 0;
     for mebibytes in 1..=20_u64 {
         let cells = cells(DecodeLimits { max_decode_bytes: mebibytes << 20, ..Default::default() }, 1);

@@ -48,8 +48,13 @@ pub(super) const NOT_CONFINED: u8 = 4;
 /// Runs a cell: to be called first thing in a program that [`Cells`](super::Cells) starts with `words` behind the
 /// subcommand of its choice. Returns when the parent is done with it.
 pub fn run(words: impl Iterator<Item = String>) -> ExitCode {
-    // Nothing may be written anywhere, least of all what quotes a picture.
-    std::panic::set_hook(Box::new(|_| {}));
+    // Nothing may be written anywhere, least of all what quotes a picture. Decoders that ask whether there is memory, and
+    // then insist, end as those do that do not ask: the parent knows what an abort means.
+    std::panic::set_hook(Box::new(|panic| {
+        if panic.payload_as_str().is_some_and(|words| words.contains("AllocError")) {
+            std::process::abort();
+        }
+    }));
     let Some(orders) = Orders::read(words) else { return ExitCode::from(NO_ORDERS) };
     let Ok(memory) = prepare(&orders) else { return ExitCode::from(NOT_CONFINED) };
     match serve(&orders, memory) {

@@ -5,7 +5,7 @@
 
 use crate::formats::{FORMATS, Found};
 use crate::limits::DecodeLimits;
-use crate::picture::PictureError;
+use crate::picture::{Cost, PictureError};
 
 /// A picture to decode. Its bytes lie at the beginning of the shared memory, pixels go to `input_room`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,7 @@ const MALFORMED: u8 = 6;
 const TOO_MANY_PIXELS: u8 = 7;
 const SIDE_TOO_LONG: u8 = 8;
 const PANICKED: u8 = 9;
+const TOO_COSTLY: u8 = 10;
 
 impl Answer {
     pub(super) const SIZE: usize = TEXT_START + TEXT;
@@ -89,8 +90,8 @@ impl Answer {
                 (TOO_MANY_PIXELS, "", (*width, *height))
             }
             Self::Refused(PictureError::SideTooLong { width, height, .. }) => (SIDE_TOO_LONG, "", (*width, *height)),
-            // What only the parent finds.
-            Self::Refused(PictureError::TooCostly { .. }) => (PANICKED, "", (0, 0)),
+            // Of memory: time is the parent's to take.
+            Self::Refused(PictureError::TooCostly { .. }) => (TOO_COSTLY, "", (0, 0)),
         };
         bytes[KIND] = kind;
         bytes[FORMAT] = FORMATS.iter().position(|known| known.name == format).unwrap_or(FORMATS.len()) as u8;
@@ -141,6 +142,7 @@ impl Answer {
                 let limit = u64::from(number(TEXT_START)) | u64::from(number(TEXT_START + 4)) << 32;
                 PictureError::TooManyPixels { width, height, limit: limit.min(limits.max_pixels) }
             }
+            TOO_COSTLY => PictureError::TooCostly { limit: Cost::Memory(limits.max_decode_bytes) },
             SIDE_TOO_LONG => PictureError::SideTooLong { width, height, limit: limits.max_side },
             _ => return Err(Nonsense),
         };
@@ -170,6 +172,7 @@ mod tests {
             Answer::Refused(malformed("it ends before its end marker")),
             Answer::Refused(PictureError::TooManyPixels { width: 70_000, height: 9, limit: 12_345_678 }),
             Answer::Refused(PictureError::SideTooLong { width: 70_000, height: 9, limit: 10_000 }),
+            Answer::Refused(PictureError::TooCostly { limit: Cost::Memory(512 << 20) }),
         ];
         for answer in answers {
             assert_eq!(sent(&answer), format!("{answer:?}"));
@@ -190,7 +193,7 @@ mod tests {
             Answer::read(&bytes, &limits).err()
         };
         assert_eq!(changed(KIND, &[PICTURE]), None);
-        for kind in [0, PANICKED + 1, 0xff] {
+        for kind in [0, TOO_COSTLY + 1, 0xff] {
             assert_eq!(changed(KIND, &[kind]), Some(Nonsense));
         }
         assert_eq!(changed(FORMAT, &[FORMATS.len() as u8]), Some(Nonsense));

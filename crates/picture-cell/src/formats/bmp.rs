@@ -28,7 +28,7 @@ fn with_palette(
     limits: &DecodeLimits,
     canvas: &mut dyn Canvas,
 ) -> Result<Found, PictureError> {
-    let refused = |error| common::refused(FORMAT.name, error);
+    let refused = |error| common::refused(FORMAT.name, limits, error);
     if palette.begins_in_it {
         return Err(PictureError::malformed(FORMAT.name, "its pixels begin within its palette"));
     }

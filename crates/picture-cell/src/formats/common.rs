@@ -2,14 +2,14 @@
 
 use std::io::Cursor;
 
-use image::error::UnsupportedErrorKind;
+use image::error::{LimitErrorKind, UnsupportedErrorKind};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::Found;
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
 use crate::metadata;
-use crate::picture::PictureError;
+use crate::picture::{Cost, PictureError};
 
 /// Bytes per pixel that a decoded picture may take before it is reduced to 8-bit RGB: 16-bit RGBA takes 8, so
 /// such pictures may have half of `max_pixels`.
@@ -24,7 +24,7 @@ pub(super) fn decode(
     transparency: Transparency,
     canvas: &mut dyn Canvas,
 ) -> Result<Found, PictureError> {
-    let malformed = |error| refused(name, error);
+    let malformed = |error| refused(name, limits, error);
     let max_bytes = limits.max_pixels * DECODED_BYTES_PER_PIXEL;
     let mut allowed = Limits::no_limits();
     allowed.max_alloc = Some(max_bytes * 2);
@@ -54,8 +54,8 @@ pub(super) fn decode(
     Ok(Found { width, height, exif_orientation })
 }
 
-/// A kind that the decoder does not know is no damage.
-pub(super) fn refused(name: &'static str, error: ImageError) -> PictureError {
+/// A kind that the decoder does not know is no damage, nor is memory that it does not get.
+pub(super) fn refused(name: &'static str, limits: &DecodeLimits, error: ImageError) -> PictureError {
     match error {
         ImageError::Unsupported(unsupported) => {
             let kind = match unsupported.kind() {
@@ -63,6 +63,9 @@ pub(super) fn refused(name: &'static str, error: ImageError) -> PictureError {
                 other => format!("{other:?}"),
             };
             PictureError::UnsupportedFormat(format!("{} ({kind})", name.to_uppercase()).into())
+        }
+        ImageError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
+            PictureError::TooCostly { limit: Cost::Memory(limits.max_decode_bytes) }
         }
         other => PictureError::malformed(name, other),
     }
