@@ -66,7 +66,7 @@ fn the_sample_pictures_give_their_reference_scores() {
         let Some(bytes) = shared_sample(name) else { continue };
         let analysis = analyze(&bytes);
         // F1 is turned away, where the box of the landmarks is narrower than the detector's.
-        assert!(overlap(main_face(&analysis).extent, reference) > 0.85, "{name}: {:?}", main_face(&analysis));
+        assert!(overlap(main_face(&analysis).extent, reference) > 0.8, "{name}: {:?}", main_face(&analysis));
         let liveness = details(&analysis).liveness.as_ref().expect("judged");
         for (model, expected) in liveness.models.iter().zip(live) {
             // A doubtful answer turns on per cents of the box: `liveness.rs` tests it with the reference's own box.

@@ -86,11 +86,13 @@ fn shards_that_are_killed_and_started_again_answer_every_picture() {
     write(source.path(), "broken.jpg", &face[..face.len() / 2]);
     expected.insert("broken.jpg".to_owned());
 
-    let (mut first, second) = (start(source.path(), out.path(), "0/2"), start(source.path(), out.path(), "1/2"));
-    // SIGKILL leaves nothing to the one, SIGTERM lets the other write the part that it has begun.
+    // SIGKILL leaves nothing to the one, SIGTERM lets the other write the part that it has begun. One after the other, so that
+    // neither is done before its turn comes.
+    let mut first = start(source.path(), out.path(), "0/2");
     wait_for_parts(out.path(), "part-00000-of-00002", 2);
     signal(&first, "-KILL");
     first.wait().expect("ends");
+    let second = start(source.path(), out.path(), "1/2");
     wait_for_parts(out.path(), "part-00001-of-00002", 1);
     signal(&second, "-TERM");
     let second = second.wait_with_output().expect("ends");
