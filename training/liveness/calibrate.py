@@ -28,6 +28,7 @@ the least with which the mean over the left-out sources stays within 5 %.
 import argparse
 import csv
 import json
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -204,6 +205,7 @@ def main():
             f"pub(super) const RELIABILITY: [(f32, f32); {len(known)}] = [\n{points([s for s, _ in known], left)}];\n\n"
             "/// What log-odds are multiplied with.\n"
             f"pub(super) const TEMPER: f32 = {TEMPER};\n")
+        subprocess.run(["rustfmt", "--edition", "2024", str(TABLE)], check=True)
         print(f"\n{TABLE} is written: build again")
 
 

@@ -17,15 +17,8 @@ pub(super) const LEVELS: [(f32, f32); 12] = [
 ];
 
 /// Surrounding, and what is left of the networks' power there.
-pub(super) const RELIABILITY: [(f32, f32); 7] = [
-    (1.05, 0.92),
-    (1.1, 0.96),
-    (1.2, 0.99),
-    (1.3, 1.00),
-    (1.4, 1.00),
-    (1.5, 1.00),
-    (1.6, 1.00),
-];
+pub(super) const RELIABILITY: [(f32, f32); 7] =
+    [(1.05, 0.92), (1.1, 0.96), (1.2, 0.99), (1.3, 1.00), (1.4, 1.00), (1.5, 1.00), (1.6, 1.00)];
 
 /// What log-odds are multiplied with.
 pub(super) const TEMPER: f32 = 0.5;
