@@ -73,9 +73,9 @@ pub struct ServerSettings {
     pub playground: bool,
     /// Analyses at work at the same time; 0 is one per core.
     pub workers: usize,
-    /// Requests that may wait for a worker; more are answered 503: at once, or after 0.2 s who has
-    /// a place already. 0 is half as many as
-    /// workers: then those who are let in get their answer in about 1.5 times the usual time, however many others come.
+    /// Requests that may wait for a worker; more are answered 503: at once, or after 0.2 s who has a place already. 0 is half
+    /// as many as workers: then those who are let in get their answer in about 1.5 times the usual time, however many others
+    /// come.
     pub queue: usize,
     /// Addresses and networks of the proxies in front: what they say in `X-Forwarded-For` is the caller's address, for
     /// which wrong passwords are counted. Nobody else's is read.

@@ -11,6 +11,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use picture_cell::cell::{Cells, Program};
     use picture_cell::{DecodeError, DecodeLimits, PictureError};
 
+    /// Width, height and time; `None` where the memory did not suffice.
+    type Outcome = Result<Option<(usize, usize, Duration)>, Box<dyn std::error::Error>>;
+
     /// Memory is told to this many bytes.
     const STEP: u64 = 1 << 20;
 
@@ -18,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::fs::canonicalize(words.next().ok_or("the program that becomes a cell, then pictures")?)?;
     for picture in words {
         let bytes = std::fs::read(&picture)?;
-        let attempt = |limits: &DecodeLimits| -> Result<Option<(usize, usize, Duration)>, Box<dyn std::error::Error>> {
+        let attempt = |limits: &DecodeLimits| -> Outcome {
             let program = Program { path: path.clone(), words: Vec::new() };
             let cells = Cells::start(program, limits.clone(), 1, bytes.len())?;
             cells.warm_up()?;
