@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,7 +26,7 @@ use super::shares::share_of;
 use super::standing::Standing;
 use super::tls::Tls;
 
-/// The largest header section of a request in bytes; hyper answers 431 beyond it.
+/// The largest header section of a request in bytes; 431 beyond it. hyper may hold a little more before it notices.
 const MAX_HEADERS: usize = 32 << 10;
 
 /// How long requests on open connections may still arrive when the service stops.
@@ -174,6 +176,22 @@ impl Warning {
     }
 }
 
+/// Bytes of the request's line and fields, as they came.
+fn header_length<B>(request: &hyper::Request<B>) -> usize {
+    let line = request.method().as_str().len() + request.uri().path_and_query().map_or(1, |path| path.as_str().len());
+    // A colon, a space and the end of the line.
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    line + " HTTP/1.1\r\n\r\n".len() + fields.sum::<usize>()
+}
+
+/// As hyper says it, so that it becomes the same answer of ours (see `caller.rs`).
+fn too_long() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 /// Answers the requests of one connection, one after the other.
 async fn answer<S>(
     stream: S,
@@ -191,9 +209,10 @@ async fn answer<S>(
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(Arc::clone(&standing));
             standing.asked();
-            let (standing, answered) = (Arc::clone(&standing), router.clone().call(request.map(axum::body::Body::new)));
+            let fits = header_length(&request) <= MAX_HEADERS;
+            let (standing, answered) = (Arc::clone(&standing), router.clone().call(request.map(Body::new)));
             async move {
-                let answer = answered.await;
+                let answer = if fits { answered.await } else { Ok(too_long()) };
                 standing.answered();
                 answer
             }

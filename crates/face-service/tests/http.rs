@@ -616,9 +616,11 @@ fn callers_that_vanish_or_dawdle_leave_the_service_to_others() {
 fn what_is_no_http_is_told_so_in_the_envelope() {
     let service = Service::start();
     let long_field = [b"GET / HTTP/1.1\r\nX: ", &[b'a'; 100_000][..], b"\r\n\r\n"].concat();
+    // Little more than may be.
+    let longish_field = [b"GET / HTTP/1.1\r\nHost: x\r\nX: ", &[b'a'; 33_000][..], b"\r\n\r\n"].concat();
     let long_path = [b"GET /", &[b'a'; 100_000][..], b" HTTP/1.1\r\n\r\n"].concat();
     let many_fields = [&b"GET / HTTP/1.1\r\n"[..], &b"a: b\r\n".repeat(500), b"\r\n"].concat();
-    let cases: [(&[u8], u16, &str); 11] = [
+    let cases: [(&[u8], u16, &str); 12] = [
         (b"\0\0\0\0\r\n\r\n", 400, "http_malformed"),
         (b"GET\r\n\r\n", 400, "http_malformed"),
         (b"GET / HTTP/9.9\r\n\r\n", 400, "http_malformed"),
@@ -628,6 +630,7 @@ fn what_is_no_http_is_told_so_in_the_envelope() {
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "http_malformed"),
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "http_malformed"),
         (&long_field, 431, "headers_too_large"),
+        (&longish_field, 431, "headers_too_large"),
         (&long_path, 431, "headers_too_large"),
         (&many_fields, 431, "headers_too_large"),
     ];
