@@ -118,6 +118,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--attackers", type=int, default=2, help="connections of the attacker")
     parser.add_argument("--factor", type=float, default=1.3)
+    parser.add_argument("--back", type=int, default=20, help="MB that the memory may stay higher afterwards")
     parser.add_argument("--also", nargs="*", type=pathlib.Path, default=[])
     parser.add_argument("--svg", type=pathlib.Path)
     options = parser.parse_args()
@@ -146,8 +147,12 @@ def run(options, service, limit, good, attacks):
     login = "Basic " + base64.b64encode(f"{ATTACKER}:{PASSWORD}".encode()).decode()
     times, samples, faults, statuses = [], [], [], {}
     done = threading.Event()
-    for _ in range(5):
-        envelope(*service.detect(good))
+    # Side by side, so that every worker has had its first picture: what that takes is no attacker's doing.
+    warming = [threading.Thread(target=lambda: [envelope(*service.detect(good)) for _ in range(5)]) for _ in range(2)]
+    for thread in warming:
+        thread.start()
+    for thread in warming:
+        thread.join()
     begin = time.monotonic()
     now = lambda: time.monotonic() - begin
 
@@ -215,7 +220,7 @@ def run(options, service, limit, good, attacks):
     if options.svg:
         title = f"Median {calm * 1000:.0f} ms, beside the attacker {strained * 1000:.0f} ms"
         options.svg.write_text(svg(times, samples, third, title))
-    back = own_after <= own_before + 20 and cells_after <= cells_before + 20
+    back = own_after <= own_before + options.back and cells_after <= cells_before + 20
     return strained <= options.factor * calm and back and not slow and not faults
 
 
