@@ -6,7 +6,8 @@
 FACELESS is the folder that faceless.py makes. facegate answers with analysis.detection.min_certainty = 0, so that
 candidates that are no faces are listed too; the main one of each picture counts. Fitted on half of the people of masks/bare,
 masks/masked, live-hagrid and the parliaments (DATA) and on FACELESS/fit; the curve is that of the other half and of
-FACELESS/test. A logistic regression without a penalty to speak of; nothing is random. Needs numpy and scikit-learn.
+FACELESS/test. A logistic regression without a penalty to speak of; nothing is random. Before that, what the program's own rule
+makes of all of them. Needs numpy and scikit-learn.
 """
 
 import argparse
@@ -87,6 +88,12 @@ def main():
     for half in ("fit", "test"):
         paths = sorted((options.faceless / half).iterdir())
         things += [(half, f) for f in answers(options.facegate, paths, options.work / f"faceless-{half}.json")]
+    print("the rule as the program has it, certainty 0.5, on both halves")
+    is_face = lambda f: f is not None and f["certainty"] >= 0.5
+    for name in SETS:
+        rows = [f for n, _, f in people if n == name]
+        print("      %-18s found %s" % (name, wilson(sum(map(is_face, rows)), len(rows))))
+    print("      %-18s false %s" % ("faceless", wilson(sum(is_face(f) for _, f in things), len(things))))
     faces = [f for _, half, f in people if half == "fit" and f and not f["turned"]]
     others = [f for half, f in things if half == "fit" and f]
     x = np.r_[features(faces), features(others)]
