@@ -283,35 +283,31 @@ impl App {
         };
         let standing = parts.extensions.get::<Arc<Standing>>();
         let body = trail.time("read", self.read(body, self.admission.buffer(&guest, length), standing)).await;
-        let body = body.inspect_err(|_| unread(&parts.extensions, self.max_body))?;
+        let mut body = body.inspect_err(|_| unread(&parts.extensions, self.max_body))?;
         let request = DetectRequest::parse(&body).map_err(|error| {
             trail.session_id = error.session_id;
             *error.problem
         })?;
-        trail.session_id = Some(request.session_id.clone().into_owned());
-        let mut fetched = None;
-        let picture = match Source::read(&request.face_image_base, self.max_image)? {
-            Source::Bytes(bytes) => bytes,
+        trail.session_id = Some(request.session_id.into_owned());
+        let wanted = Wanted { face_image: request.return_face_image, details: request.return_details };
+        let text = request.face_image_base;
+        let (picture, part) = match Source::read(&mut body, text, self.max_image)? {
+            Source::Bytes(part) => (body, part),
             Source::Link(link) => {
                 let (followed, buffer) = (self.admission.link(&guest)?, self.admission.buffer(&guest, self.max_image));
+                let link = str::from_utf8(&body[link]).unwrap_or_default();
                 let picture = trail.time("fetch", self.links.fetch(link, buffer, followed)).await;
                 self.metrics.fetched(&picture);
-                let (picture, memory) = picture?.into_parts();
-                fetched = Some(memory);
-                picture
+                let picture = picture?;
+                let part = 0..picture.len();
+                (picture, part)
             }
         };
-        let wanted = Wanted { face_image: request.return_face_image, details: request.return_details };
-        drop(request);
-        // A link's body is no more than its name. A picture's memory is counted as that of the text it came in.
-        let (text, memory) = body.into_parts();
-        drop(text);
-        let reserved = fetched.unwrap_or(memory);
         let place = self.admission.enter(&guest).await?;
         let turn = trail.time("queue", self.admission.turn(place)).await?;
         let analyzer = Arc::clone(analyzer);
         // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
-        let working = self.analysts.run((turn, reserved), move || analyzer.analyze(&picture, wanted));
+        let working = self.analysts.run(turn, move || analyzer.analyze(&picture[part], wanted));
         let analysis = trail.time(ANALYSIS, working).await?.map_err(|error| refused(&error))?;
         trail.analysed(&analysis);
         Ok(self.respond(trail.session_id.as_deref().unwrap_or_default(), &analysis))

@@ -1,23 +1,45 @@
 //! Bytes from strangers in one buffer, whose memory is set aside as they arrive.
 
-use std::ops::Deref;
+use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+
+use memmap2::{MmapMut, MmapOptions};
 
 use super::contract::{Problem, overloaded};
 use super::shares::{NoMore, Part, Shares};
 use super::turns::User;
 
-/// The first piece of memory that is set aside; each further one doubles the buffer.
+/// The first piece of memory that is set aside; each further one doubles the buffer until it is large.
 const FIRST: usize = 16 << 10;
 
+/// From here on a buffer has pages of its own. The allocator keeps what was freed on another thread than took it until that
+/// thread asks for as much again, which may be never; pages that are unmapped are gone at once. What mapping costs is paid
+/// with fewer copies: bodies of half a megabyte take as long either way.
+const LARGE: usize = 128 << 10;
+
+/// Steps in which the memory of a large buffer is set aside: its pages are taken as they are written.
+const STEP: usize = 64 << 10;
+
 /// A buffer. What arrives in however small pieces is copied into it, so that a byte costs a byte, and at most two while it
-/// grows.
+/// is small and grows.
 #[derive(Debug)]
 pub struct Buffer {
-    bytes: Vec<u8>,
+    memory: Memory,
+    length: usize,
     part: Part<User>,
+    set_aside: usize,
     share: usize,
     most: usize,
+}
+
+/// Where the bytes are.
+#[derive(Debug)]
+enum Memory {
+    /// In the allocator's memory.
+    Small(Vec<u8>),
+    /// In a mapping of as many bytes as there may be, of which only the written pages exist.
+    Large(MmapMut),
 }
 
 /// Why bytes were not taken.
@@ -32,7 +54,7 @@ pub enum Overflow {
 impl Buffer {
     /// For at most `most` bytes; their memory belongs to `part`, whose holder may have `share` of it.
     pub fn new(part: Part<User>, share: usize, most: usize) -> Self {
-        Self { bytes: Vec::new(), part, share, most }
+        Self { memory: Memory::Small(Vec::new()), length: 0, part, set_aside: 0, share, most }
     }
 
     /// For at most `most` bytes of memory that is shared with nobody.
@@ -53,24 +75,41 @@ impl Buffer {
 
     /// Appends what has arrived.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Overflow> {
-        let length = self.bytes.len() + piece.len();
+        let length = self.length + piece.len();
         if length > self.most {
             return Err(Overflow::TooLarge);
         }
-        if length > self.bytes.capacity() {
-            let capacity = length.max(2 * self.bytes.capacity()).max(FIRST).min(self.most);
-            self.part.grow(capacity - self.bytes.capacity(), self.share).map_err(Overflow::NoMemory)?;
-            let more = capacity - self.bytes.len();
-            // The system may have less than we thought.
-            self.bytes.try_reserve_exact(more).map_err(|_| Overflow::NoMemory(NoMore::Whole))?;
+        if length > self.set_aside {
+            self.grow(length)?;
         }
-        self.bytes.extend_from_slice(piece);
+        match &mut self.memory {
+            Memory::Small(bytes) => bytes.extend_from_slice(piece),
+            Memory::Large(pages) => pages[self.length..length].copy_from_slice(piece),
+        }
+        self.length = length;
         Ok(())
     }
 
-    /// The bytes, and the memory that stays set aside for them until it is dropped.
-    pub fn into_parts(self) -> (Vec<u8>, Part<User>) {
-        (self.bytes, self.part)
+    /// Sets memory for `length` bytes aside.
+    fn grow(&mut self, length: usize) -> Result<(), Overflow> {
+        let double = length.max(2 * self.set_aside).max(FIRST).min(self.most);
+        let target = if double < LARGE { double } else { length.next_multiple_of(STEP).min(self.most) };
+        self.part.grow(target - self.set_aside, self.share).map_err(Overflow::NoMemory)?;
+        self.set_aside = target;
+        // The system may have less than we thought.
+        self.take(target).map_err(|_| Overflow::NoMemory(NoMore::Whole))
+    }
+
+    /// Takes what is set aside from the allocator or from the system.
+    fn take(&mut self, target: usize) -> io::Result<()> {
+        let Memory::Small(bytes) = &mut self.memory else { return Ok(()) };
+        if target < LARGE {
+            return bytes.try_reserve_exact(target - bytes.len()).map_err(io::Error::other);
+        }
+        let mut pages = MmapOptions::new().len(self.most).no_reserve_swap().map_anon()?;
+        pages[..bytes.len()].copy_from_slice(bytes);
+        self.memory = Memory::Large(pages);
+        Ok(())
     }
 }
 
@@ -78,7 +117,19 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        match &self.memory {
+            Memory::Small(bytes) => bytes,
+            Memory::Large(pages) => &pages[..self.length],
+        }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.memory {
+            Memory::Small(bytes) => bytes,
+            Memory::Large(pages) => &mut pages[..self.length],
+        }
     }
 }
 
@@ -106,7 +157,7 @@ mod tests {
             buffer.push(&[byte as u8]).expect("fits");
             assert!(buffer.len() <= memory.used() && memory.used() <= FIRST.max(2 * buffer.len()));
         }
-        assert_eq!(buffer.bytes.capacity(), memory.used());
+        assert!(buffer.iter().zip(0_u32..).all(|(&byte, number)| byte == number as u8));
         drop(buffer);
         assert_eq!(memory.used(), 0);
     }
@@ -119,5 +170,22 @@ mod tests {
         assert_eq!(buffer.push(&[0; 50_001]), Err(Overflow::NoMemory(NoMore::Share)));
         assert_eq!(buffer.push(&[0; 50_000]), Ok(()));
         assert_eq!(memory.used(), 50_000);
+    }
+
+    #[test]
+    fn a_large_buffer_has_no_more_than_what_has_arrived_and_gives_it_back_when_it_is_dropped() {
+        let memory = Shares::new(usize::MAX);
+        let mut buffer = Buffer::new(memory.part("ann".into()), usize::MAX, 256 << 20);
+        let piece: Vec<u8> = (0..50_000_u32).map(|number| (number % 251) as u8).collect();
+        for _ in 0..20 {
+            buffer.push(&piece).expect("fits");
+            assert!(memory.used() < buffer.len() + LARGE);
+        }
+        assert!(matches!(buffer.memory, Memory::Large(_)), "else it is the allocator's to give back");
+        assert_eq!(*buffer, piece.repeat(20));
+        buffer[999_999] = 7;
+        assert_eq!(buffer.last(), Some(&7));
+        drop(buffer);
+        assert_eq!(memory.used(), 0);
     }
 }

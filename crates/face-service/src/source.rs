@@ -1,37 +1,50 @@
 //! The picture behind `faceImageBase`: Base64, a data URI or a link.
+//!
+//! It is decoded where it arrived: nothing of the size of a picture is taken beside the body.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use axum::http::StatusCode;
+use memchr::memchr;
 
 use super::contract::Problem;
 
 /// What `faceImageBase` holds.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Source<'r> {
-    /// The decoded bytes.
-    Bytes(Vec<u8>),
-    /// A link that is still to be fetched.
-    Link(&'r str),
+pub enum Source {
+    /// Where in the body the decoded bytes now stand.
+    Bytes(Range<usize>),
+    /// Where a link stands that is still to be fetched, in UTF-8.
+    Link(Range<usize>),
 }
 
-impl<'r> Source<'r> {
-    /// Tells the three forms apart and decodes Base64, to at most `max_bytes`.
-    pub fn read(text: &'r str, max_bytes: usize) -> Result<Self, Problem> {
-        let text = text.trim_ascii();
-        if starts_with(text, "http://") || starts_with(text, "https://") {
+impl Source {
+    /// Tells the three forms apart and decodes Base64, to at most `max_bytes`. `text` is the place in `body` of what stands
+    /// between the quotes of the field, whose escapes are resolved and whose Base64 is replaced by its bytes.
+    pub fn read(body: &mut [u8], text: Range<usize>, max_bytes: usize) -> Result<Self, Problem> {
+        let start = text.start;
+        let length = unescape(&mut body[text]).ok_or_else(|| {
+            let message = "faceImageBase is no string: send a JSON string";
+            Problem::new(StatusCode::BAD_REQUEST, "face_image_base_invalid", message)
+        })?;
+        let text = trim(body, start..start + length);
+        let written = &body[text.clone()];
+        if starts_with(written, b"http://") || starts_with(written, b"https://") {
             return Ok(Self::Link(text));
         }
-        let base64 = if starts_with(text, "data:") { data_of_uri(text)? } else { text };
+        let data = if starts_with(written, b"data:") { data_of_uri(written)? } else { 0 };
+        let base64 = text.start + data..text.end;
         // Three bytes from four characters; line breaks only make the text longer.
-        if base64.len() / 4 * 3 > max_bytes.saturating_add(3) && significant(base64) / 4 * 3 > max_bytes {
+        if base64.len() / 4 * 3 > max_bytes.saturating_add(3) && significant(&body[base64.clone()]) / 4 * 3 > max_bytes
+        {
             return Err(too_large(max_bytes));
         }
-        let bytes = decode(base64)?;
-        if bytes.len() > max_bytes {
+        let start = base64.start;
+        let length = decode(&mut body[base64])?;
+        if length > max_bytes {
             return Err(too_large(max_bytes));
         }
-        Ok(Self::Bytes(bytes))
+        Ok(Self::Bytes(start..start + length))
     }
 }
 
@@ -44,64 +57,126 @@ pub fn too_large(max_bytes: usize) -> Problem {
     )
 }
 
-fn starts_with(text: &str, prefix: &str) -> bool {
+fn starts_with(text: &[u8], prefix: &[u8]) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Characters that are no white space.
-fn significant(text: &str) -> usize {
-    text.bytes().filter(|b| !b.is_ascii_whitespace()).count()
+/// The same place without the white space at its ends.
+fn trim(body: &[u8], text: Range<usize>) -> Range<usize> {
+    let start = text.end - body[text.clone()].trim_ascii_start().len();
+    start..start + body[start..text.end].trim_ascii_end().len()
 }
 
-/// RFC 2397: `data:[<type>][;<parameter>]…[;base64],<data>`. The bytes decide what it is, not the declared type.
-fn data_of_uri(uri: &str) -> Result<&str, Problem> {
+/// Characters that are no white space.
+fn significant(text: &[u8]) -> usize {
+    text.iter().filter(|b| !b.is_ascii_whitespace()).count()
+}
+
+/// Where the data begins in RFC 2397's `data:[<type>][;<parameter>]…[;base64],<data>`. The bytes decide what it is, not the
+/// declared type.
+fn data_of_uri(uri: &[u8]) -> Result<usize, Problem> {
     let malformed = |message: &str| Problem::new(StatusCode::BAD_REQUEST, "data_uri_malformed", message);
-    let (head, data) = uri
-        .split_once(',')
+    let comma = memchr(b',', uri)
         .ok_or_else(|| malformed("the data URI in faceImageBase has no comma: send data:image/jpeg;base64,… "))?;
-    let last = head.rsplit(';').next().unwrap_or_default().trim_ascii();
-    if !last.eq_ignore_ascii_case("base64") {
+    let last = uri[..comma].rsplit(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+    if !last.eq_ignore_ascii_case(b"base64") {
         return Err(malformed("the data URI in faceImageBase is not in Base64: send data:image/jpeg;base64,…"));
     }
-    Ok(data)
+    Ok(comma + 1)
 }
 
-/// Base64 in the standard or the URL-safe alphabet, with or without padding, white space tolerated.
-fn decode(text: &str) -> Result<Vec<u8>, Problem> {
-    let malformed = |message: String| Problem::new(StatusCode::BAD_REQUEST, "base64_malformed", message);
-    if let Ok(bytes) = base64_simd::STANDARD.decode_to_vec(text) {
-        return Ok(bytes);
-    }
-    let mut standard = Cow::Borrowed(text.as_bytes());
-    if text.bytes().any(|b| b == b'-' || b == b'_') {
-        for byte in standard.to_mut() {
-            match *byte {
-                b'-' => *byte = b'+',
-                b'_' => *byte = b'/',
-                _ => {}
+/// Resolves the escapes of a valid JSON string (RFC 8259, section 7) in place, since no character is longer than its escape.
+/// The length that is left; `None` when half of a surrogate pair stands alone.
+fn unescape(text: &mut [u8]) -> Option<usize> {
+    let (mut from, mut to) = (0, 0);
+    while let Some(plain) = memchr(b'\\', &text[from..]) {
+        text.copy_within(from..from + plain, to);
+        (from, to) = (from + plain, to + plain);
+        let character = match *text.get(from + 1)? {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = unit(&text[from..])?;
+                match char::decode_utf16([first]).next()? {
+                    Ok(character) => {
+                        from += 4;
+                        character
+                    }
+                    Err(_) => {
+                        let pair = [first, unit(&text[from + 6..])?];
+                        from += 10;
+                        char::decode_utf16(pair).next()?.ok()?
+                    }
+                }
             }
-        }
+            same => char::from(same),
+        };
+        from += 2;
+        to += character.encode_utf8(&mut text[to..]).len();
     }
-    base64_simd::forgiving_decode_to_vec(&standard).map_err(|_| {
-        let strange = text.bytes().position(|b| !b.is_ascii_alphanumeric() && !b"+/-_=\t\n\x0c\r ".contains(&b));
-        malformed(match strange {
-            Some(at) => format!(
-                "faceImageBase is neither Base64 nor a data URI nor an http(s) link: byte {} belongs to no Base64 \
-                 alphabet",
-                at + 1
-            ),
-            None => "faceImageBase is no Base64: its length or its padding is wrong, perhaps it was cut off".into(),
-        })
-    })
+    text.copy_within(from.., to);
+    Some(text.len() - (from - to))
+}
+
+/// The number in `\uXXXX` at the beginning of `text`.
+fn unit(text: &[u8]) -> Option<u16> {
+    let digits = std::str::from_utf8(text.get(..6)?.strip_prefix(b"\\u")?).ok()?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// Base64 in the standard or the URL-safe alphabet, with or without padding, white space tolerated, is replaced by its bytes,
+/// of which there are as many as this says.
+fn decode(text: &mut [u8]) -> Result<usize, Problem> {
+    let malformed = |message: String| Problem::new(StatusCode::BAD_REQUEST, "base64_malformed", message);
+    let cut =
+        || malformed("faceImageBase is no Base64: its length or its padding is wrong, perhaps it was cut off".into());
+    // Checked first, because a decoder that fails half way has spoilt the text.
+    if base64_simd::STANDARD.check(text).is_ok() {
+        return base64_simd::STANDARD.decode_inplace(text).map(|bytes| bytes.len()).map_err(|_| cut());
+    }
+    let mut length = 0;
+    for at in 0..text.len() {
+        let standard = match text[at] {
+            b'-' => b'+',
+            b'_' => b'/',
+            b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' => continue,
+            letter if letter.is_ascii_alphanumeric() || b"+/=".contains(&letter) => letter,
+            _ => {
+                return Err(malformed(format!(
+                    "faceImageBase is neither Base64 nor a data URI nor an http(s) link: byte {} belongs to no Base64 \
+                     alphabet",
+                    at + 1
+                )));
+            }
+        };
+        text[length] = standard;
+        length += 1;
+    }
+    base64_simd::forgiving_decode_inplace(&mut text[..length]).map(|bytes| bytes.len()).map_err(|_| cut())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What stands in the field of a request whose body has something before and after it.
+    fn source(text: &str, max_bytes: usize) -> Result<(&'static str, Vec<u8>), Problem> {
+        let mut body = format!("{{\"{text}\"}}").into_bytes();
+        let end = body.len() - 2;
+        let read = Source::read(&mut body, 2..end, max_bytes)?;
+        assert!(body.starts_with(b"{\"") && body.ends_with(b"\"}"), "nothing else is touched");
+        Ok(match read {
+            Source::Bytes(place) => ("bytes", body[place].to_vec()),
+            Source::Link(place) => ("link", body[place].to_vec()),
+        })
+    }
+
     fn bytes(text: &str) -> Vec<u8> {
-        match Source::read(text, 1000) {
-            Ok(Source::Bytes(bytes)) => bytes,
+        match source(text, 1000) {
+            Ok(("bytes", bytes)) => bytes,
             other => panic!("{text:?} gave {other:?}"),
         }
     }
@@ -121,8 +196,10 @@ mod tests {
 
     #[test]
     fn tells_links_from_base64() {
-        assert_eq!(Source::read("https://example.com/a.jpg", 10), Ok(Source::Link("https://example.com/a.jpg")));
-        assert_eq!(Source::read(" HTTP://example.com ", 10), Ok(Source::Link("HTTP://example.com")));
+        let link = |text: &str| ("link", text.as_bytes().to_vec());
+        assert_eq!(source("https://example.com/a.jpg", 10), Ok(link("https://example.com/a.jpg")));
+        assert_eq!(source(" HTTP://example.com ", 10), Ok(link("HTTP://example.com")));
+        assert_eq!(source(r"https:\/\/b\u00fccher.example\/", 10), Ok(link("https://bücher.example/")));
     }
 
     #[test]
@@ -136,7 +213,7 @@ mod tests {
             ("data:image/png;base64", "data_uri_malformed"),
             ("data:image/png,abc", "data_uri_malformed"),
         ] {
-            let problem = Source::read(text, 1000).expect_err(text);
+            let problem = source(text, 1000).expect_err(text);
             assert_eq!((problem.status, problem.code), (StatusCode::BAD_REQUEST, code), "{text:?}");
         }
     }
@@ -144,7 +221,40 @@ mod tests {
     #[test]
     fn refuses_more_bytes_than_allowed_before_decoding_them() {
         let text = "A".repeat(4000);
-        assert_eq!(Source::read(&text, 2999).expect_err("too large").code, "image_too_large");
-        assert!(Source::read(&text, 3000).is_ok());
+        assert_eq!(source(&text, 2999).expect_err("too large").code, "image_too_large");
+        assert!(source(&text, 3000).is_ok());
+    }
+
+    #[test]
+    fn escapes_are_resolved_as_json_has_them() {
+        let resolved = |literal: &str| {
+            let mut text = literal.as_bytes().to_vec();
+            let length = unescape(&mut text)?;
+            text.truncate(length);
+            Some(String::from_utf8(text).expect("UTF-8"))
+        };
+        let texts = [
+            "",
+            "plain",
+            r#"a\/b\\\\c\""#,
+            r"\b\f\n\r\t",
+            r"\u0041\u00e9\u20ac\ud83d\ude00!",
+            r"\uD83D\uDE00\u0000",
+            "é\\n😀\\\\",
+            r"\\u0041",
+        ];
+        for literal in texts {
+            let theirs: String = serde_json::from_str(&format!("\"{literal}\"")).expect(literal);
+            assert_eq!(resolved(literal), Some(theirs), "{literal}");
+        }
+        // serde_json refuses each of these as a string, and passes it as a raw value.
+        for literal in [r"\ud83d", r"\ud83dx", r"\ud83d\n", r"\ud83d\u0041", r"\ude00", r"\ud83d\ud83d"] {
+            assert!(serde_json::from_str::<String>(&format!("\"{literal}\"")).is_err(), "{literal}");
+            assert_eq!(resolved(literal), None, "{literal}");
+        }
+        let problem = source(r"AA\ud83dAA", 10).expect_err("no text");
+        assert_eq!((problem.status, problem.code), (StatusCode::BAD_REQUEST, "face_image_base_invalid"));
+        // Writers escape what they need not.
+        assert_eq!(bytes(r"++\/\/"), [0xfb, 0xef, 0xff]);
     }
 }

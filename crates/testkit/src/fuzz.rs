@@ -51,8 +51,16 @@ pub fn request(body: &[u8]) {
         Ok(request) => {
             let characters = request.session_id.chars().count();
             assert!((1..=128).contains(&characters) && !request.session_id.contains(['\n', '\r', '\0']));
-            if let Ok(Source::Bytes(bytes)) = Source::read(&request.face_image_base, 1 << 16) {
-                assert!(bytes.len() <= 1 << 16);
+            let (mut body, text) = (body.to_vec(), request.face_image_base);
+            let escaped = [b"\"", &body[text.clone()], b"\""].concat();
+            let resolved = serde_json::from_slice::<String>(&escaped);
+            match Source::read(&mut body, text, 1 << 16) {
+                Ok(Source::Bytes(place)) => assert!(place.len() <= 1 << 16),
+                // As somebody else resolves the escapes.
+                Ok(Source::Link(place)) => {
+                    assert_eq!(body[place], *resolved.expect("a string").trim_ascii().as_bytes());
+                }
+                Err(problem) => assert!(problem.status.is_client_error()),
             }
         }
         Err(error) => assert!(error.problem.status.is_client_error()),

@@ -13,7 +13,7 @@ fn fetcher(change: impl FnOnce(&mut LinkSettings)) -> LinkFetcher {
 }
 
 async fn fetch(fetcher: &LinkFetcher, link: &str, max_bytes: usize) -> Result<Vec<u8>, Problem> {
-    Ok(fetcher.fetch(link, Buffer::alone(max_bytes), ()).await?.into_parts().0)
+    Ok(fetcher.fetch(link, Buffer::alone(max_bytes), ()).await?.to_vec())
 }
 
 async fn code(fetcher: &LinkFetcher, link: &str) -> &'static str {
