@@ -16,7 +16,7 @@ Each attack runs for a few seconds beside a user who asks about a picture again 
 
 Prints the median of the user's answers before and during, the worst of them, those that were no answer, and the program's
 memory and threads. Ends with 1 when a bound of the documentation is broken: a refused user, memory that does not come back
-to within 20 MB (--back) of the most that it was in peace, threads that stay.
+to within 20 MB (--back) of what it was before the attack, threads that stay.
 """
 
 import argparse
@@ -228,14 +228,12 @@ def main():
             portrait = (service.pictures / "demo-portrait.jpg").read_bytes()
             body = json.dumps({"sessionId": "s", "faceImageBase": base64.b64encode(portrait).decode()}).encode()
             large = large_picture(service, options.facegate, folder)
-            # The allocator keeps what an analysis of such a picture needs: that is no leak and is there from now on.
+            # The allocator keeps what an analysis of such a picture needs: that is no leak, and is there from now on.
             for _ in range(6):
                 stream = service.connect(HOSTILE)
                 stream.sendall(whole("mallory", USERS["mallory"], large))
                 stream.recv(100)
                 stream.close()
-            # The most that it held in peace so far: what the allocator keeps of it it gives back in its own time, and takes again.
-            calm = 0
             names = [name for name in options.only.split(",") if name]
             print(f"{'attack':<12} {'sent':>7} {'median before':>14} {'during':>9} {'worst':>9} {'refused':>8} "
                   f"{'memory before':>14} {'most':>7} {'after':>7} {'threads':>8}")
@@ -248,7 +246,6 @@ def main():
                 quiet.set()
                 thread.join()
                 memory, threads = service.memory(), service.status("Threads")
-                calm = max(calm, memory)
                 count, kinds = attacks(service, link_port, large, stop)
                 number, work = kinds[name]
                 running = at_work(stop, number, work)
@@ -266,7 +263,7 @@ def main():
                     each.join(30)
                 # What was cut off is given back when its time is over: the longest is that of a link.
                 deadline = time.monotonic() + 15
-                while service.memory() > calm + options.back and time.monotonic() < deadline:
+                while service.memory() > memory + options.back and time.monotonic() < deadline:
                     time.sleep(0.2)
                 after, left = service.memory(), service.status("Threads") - threads
                 print(f"{name:<12} {count['sent']:>7} {statistics.median(before) * 1e3:>11.0f} ms "
@@ -274,8 +271,8 @@ def main():
                       f"{memory:>11.0f} MB {most:>4.0f} MB {after:>4.0f} MB {left:>+8}", flush=True)
                 if refused:
                     failures.append(f"{name}: the honest user got {sorted(set(refused))}")
-                if after > calm + options.back:
-                    failures.append(f"{name}: {after - calm:.0f} MB stayed")
+                if after > memory + options.back:
+                    failures.append(f"{name}: {after - memory:.0f} MB stayed")
                 # A pool's threads start when they are first needed: one for logins, 16 for lookups.
                 if left > 20:
                     failures.append(f"{name}: {left} threads stayed")

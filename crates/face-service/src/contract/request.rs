@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use axum::http::StatusCode;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaType, Type};
@@ -89,17 +89,8 @@ struct RawRequest<'b> {
     twice: Option<&'static str>,
 }
 
-/// The names of the fields.
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "camelCase")]
-enum Key {
-    SessionId,
-    FaceImageBase,
-    ReturnFaceImage,
-    ReturnDetails,
-    #[serde(other)]
-    Other,
-}
+/// The longest that the name of a field can be as it is written: an escape of six bytes for each of 15 letters, and the quotes.
+const LONGEST_NAME: usize = 6 * 15 + 2;
 
 impl<'de> Deserialize<'de> for RawRequest<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -119,13 +110,18 @@ impl<'de> Visitor<'de> for Fields {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawRequest<'de>, A::Error> {
         let mut raw = RawRequest::default();
-        while let Some(key) = map.next_key::<Key>()? {
-            let (name, field) = match key {
-                Key::SessionId => ("sessionId", &mut raw.session_id),
-                Key::FaceImageBase => ("faceImageBase", &mut raw.face_image_base),
-                Key::ReturnFaceImage => ("returnFaceImage", &mut raw.return_face_image),
-                Key::ReturnDetails => ("returnDetails", &mut raw.return_details),
-                Key::Other => {
+        // Names too are read as they are written: one may be as long as the body.
+        while let Some(key) = map.next_key::<&'de RawValue>()? {
+            let key = match key.get() {
+                long if long.len() > LONGEST_NAME => Cow::Borrowed(""),
+                short => serde_json::from_str(short).map(Cow::Owned).map_err(A::Error::custom)?,
+            };
+            let (name, field) = match &*key {
+                "sessionId" => ("sessionId", &mut raw.session_id),
+                "faceImageBase" => ("faceImageBase", &mut raw.face_image_base),
+                "returnFaceImage" => ("returnFaceImage", &mut raw.return_face_image),
+                "returnDetails" => ("returnDetails", &mut raw.return_details),
+                _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
@@ -389,6 +385,10 @@ mod tests {
             assert_eq!((error.problem.code, error.session_id.as_deref()), ("json_malformed", session_id), "{body}");
             assert!(error.problem.message.contains(name), "{}", error.problem.message);
         }
+        // The longest spelling of the longest name is still that name.
+        let spelt: String = "returnFaceImage".bytes().map(|letter| format!(r"\u{letter:04x}")).collect();
+        let body = format!(r#"{{"sessionId":"a","faceImageBase":"AAAA","{spelt}":true,"{spelt}x":7}}"#);
+        assert!(DetectRequest::parse(body.as_bytes()).expect("valid").return_face_image);
         // Of fields that mean nothing here nothing is asked.
         assert!(DetectRequest::parse(br#"{"x":1,"x":2,"sessionId":"a","faceImageBase":"AAAA"}"#).is_ok());
     }
