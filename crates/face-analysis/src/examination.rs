@@ -34,6 +34,7 @@ pub(crate) struct Examination<'r> {
     view: Option<FaceView>,
     landmarks: Option<Landmarks>,
     liveness: Option<Judged>,
+    mirrored: Vec<f32>,
     attributes: Option<Attributes>,
     quality: Option<BTreeMap<&'static str, QualityComponent>>,
     timings: Timings,
@@ -70,6 +71,7 @@ impl<'r> Examination<'r> {
             view: None,
             landmarks: None,
             liveness: None,
+            mirrored: Vec::new(),
             attributes: None,
             quality: None,
             timings: Timings(Vec::with_capacity(8)),
@@ -151,6 +153,14 @@ impl<'r> Examination<'r> {
         Ok(())
     }
 
+    /// What the liveness networks see of the mirror image, for [`Self::liveness_sample`].
+    pub(crate) fn mirrored(&mut self, picture: &Picture, liveness: &mut Liveness) -> Result<(), InferenceError> {
+        if let Some((upright, face)) = self.main_face() {
+            self.mirrored = liveness.mirrored_features(&picture.pixels, upright, face.extent)?;
+        }
+        Ok(())
+    }
+
     /// Estimates age and gender.
     pub(crate) fn attributes(&mut self, estimator: &mut AttributeEstimator) -> Result<(), InferenceError> {
         if self.decided() {
@@ -186,7 +196,9 @@ impl<'r> Examination<'r> {
             rejection: self.rejection,
             liveness: self.liveness.map(|judged| LivenessObservation {
                 features: judged.features,
+                mirrored: self.mirrored,
                 pair: judged.pair,
+                general: judged.general,
                 surrounding: judged.details.surrounding,
                 score: judged.details.score,
             }),

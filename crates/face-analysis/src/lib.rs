@@ -86,8 +86,12 @@ pub struct LivenessSample {
 pub struct LivenessObservation {
     /// What both networks see before their last layers, one after the other.
     pub features: Vec<f32>,
+    /// The same of the mirror image: a near-copy may be mirrored.
+    pub mirrored: Vec<f32>,
     /// The mean of both networks' log-odds of a live face.
     pub pair: f32,
+    /// Log-odds of a live face as they are without a head, 0 at the operating point.
+    pub general: f32,
     /// The smaller of picture width / face width and picture height / face height.
     pub surrounding: f32,
     /// The score of the configuration in use, 0 to 1.
@@ -207,7 +211,10 @@ impl FaceAnalyzer {
     /// [`Self::analyze`] does.
     pub fn liveness_sample(&self, bytes: &[u8]) -> Result<LivenessSample, AnalysisError> {
         let (mut examination, picture) = self.open(bytes, Wanted { details: true, face_image: false })?;
-        examine_face(&mut examination, &picture, &mut self.engines.take())?;
+        let mut engine = self.engines.take();
+        examine_face(&mut examination, &picture, &mut engine)?;
+        examination.mirrored(&picture, &mut engine.liveness)?;
+        drop(engine);
         self.decoder.recycle(picture);
         Ok(examination.liveness_sample())
     }

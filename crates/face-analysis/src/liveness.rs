@@ -76,6 +76,8 @@ pub(crate) struct Judged {
     pub(crate) details: LivenessDetails,
     /// Log-odds of a live face by both networks, the mean over them and their crops.
     pub(crate) pair: f32,
+    /// Log-odds of a live face as they are without a head of the operator's, 0 at the operating point.
+    pub(crate) general: f32,
     /// What the networks see before their last layer, each the mean over its crops, one network after the other.
     pub(crate) features: Vec<f32>,
 }
@@ -100,8 +102,7 @@ impl Liveness {
         let size = upright.size((stored.width(), stored.height()));
         let crops = self.judges.each_ref().map(|judge| crops(extent, judge.crop_scale, size, self.crops));
         let all: Vec<Extent> = crops.iter().flat_map(|c| c.areas.iter().copied()).collect();
-        let finest = all.iter().map(|c| c.width.min(c.height)).fold(f32::INFINITY, f32::min) / INPUT as f32;
-        let surroundings = Surroundings::cut(stored, upright, &all, finest);
+        let surroundings = Surroundings::cut(stored, upright, &all, finest(&all));
         let mut models = Vec::with_capacity(self.judges.len());
         let mut features = Vec::new();
         let mut pair = 0.0;
@@ -150,9 +151,36 @@ impl Liveness {
         Ok(Judged {
             details: LivenessDetails { score, surrounding, reliability, evidence, models, head },
             pair,
+            general,
             features,
         })
     }
+
+    /// What the networks see of the mirror image before their last layers, of one crop each: near-copies are found by it.
+    pub(crate) fn mirrored_features(
+        &mut self,
+        stored: &Pixels,
+        upright: Orientation,
+        extent: Extent,
+    ) -> Result<Vec<f32>, InferenceError> {
+        let size = upright.size((stored.width(), stored.height()));
+        let areas = self.judges.each_ref().map(|judge| crop_area(extent, judge.crop_scale, size).0);
+        let surroundings = Surroundings::cut(stored, upright, &areas, finest(&areas));
+        let mut features = Vec::new();
+        for (judge, area) in self.judges.iter_mut().zip(areas) {
+            self.input.clear();
+            surroundings.sample(area, INPUT, &mut self.input);
+            self.input.chunks_exact_mut(INPUT).for_each(<[f32]>::reverse);
+            let outputs = judge.network.run([1, CLASSES, INPUT, INPUT], &self.input)?;
+            features.extend_from_slice(outputs.get("features")?);
+        }
+        Ok(features)
+    }
+}
+
+/// Source pixels per value of the finest crop.
+fn finest(areas: &[Extent]) -> f32 {
+    areas.iter().map(|c| c.width.min(c.height)).fold(f32::INFINITY, f32::min) / INPUT as f32
 }
 
 /// The number of networks, as a divisor.

@@ -332,6 +332,22 @@ fn a_mirrored_picture_has_the_mirrored_pose_and_the_same_answer() {
 
 /// A studio portrait, the head held level, the eyes in the camera.
 #[test]
+fn what_a_liveness_head_learns_from_tells_a_mirrored_copy() {
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+    let sample = |picture: &RgbImage| {
+        analyzer().liveness_sample(&jpeg(picture, 90)).expect("analysed").liveness.expect("a face")
+    };
+    let original = sample(&portrait(1.0));
+    for scale in [1.0, 0.7] {
+        let copy = sample(&flip_horizontal(&portrait(scale)));
+        let (told, untold) =
+            (distance(&original.mirrored, &copy.features), distance(&original.features, &copy.features));
+        assert!(told < 0.5 * untold, "{scale}: {told} is not well below {untold}");
+        assert!(distance(&original.features, &copy.mirrored) < 0.5 * untold, "{scale}");
+    }
+}
+
+#[test]
 fn the_frontal_portrait_looks_straight_ahead() {
     let pose = details(&analyze(&png(&portrait(2.0)))).pose.expect("measured");
     assert!(pose.yaw.abs() < 5.0 && pose.pitch.abs() < 5.0 && pose.roll.abs() < 5.0, "{pose:?}");

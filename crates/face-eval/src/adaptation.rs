@@ -9,7 +9,7 @@ mod figures;
 mod grouping;
 mod learning_curve;
 
-use liveness_head::{Linear, PairShare, Trust};
+use liveness_head::{GeneralShare, Linear, PairShare, Trust};
 use serde::Serialize;
 
 use crate::labels::Presentation;
@@ -32,8 +32,12 @@ pub struct Observation {
     pub group: Option<String>,
     /// What the networks see before their last layers.
     pub features: Vec<f32>,
+    /// The same of the mirror image, as many; only looked at for near-copies.
+    pub mirrored: Vec<f32>,
     /// The networks' own log-odds of a live person.
     pub pair: f64,
+    /// The program's log-odds of a live person without a head, 0 at its operating point.
+    pub general: f64,
     /// Picture size over face size, the smaller of both axes.
     pub surrounding: f64,
     /// The score of what is in use now, 0 to 1.
@@ -121,8 +125,10 @@ pub struct Adaptation {
     pub chosen: Chosen,
     /// What to mind, each a sentence.
     pub warnings: Vec<String>,
-    /// Whether the head is better out of fold than what is in use, beyond chance.
+    /// Whether the head is better out of fold than what is in use, beyond chance, and no kind of attack is told worse.
     pub better: bool,
+    /// The kinds of attack that are told worse than by what is in use, beyond chance.
+    pub harmed: Vec<String>,
     /// The reduction of the mean of BPCER and mean APCER, and its 95 % interval over groups.
     pub reduction: crate::statistics::Estimate,
     /// The head, fitted on all pictures. Not part of the report.
@@ -144,6 +150,8 @@ pub struct Chosen {
 pub struct Fitted {
     /// The linear part.
     pub linear: Linear,
+    /// How much what the program has without a head counts.
+    pub general: GeneralShare,
     /// How much the networks' own answer counts.
     pub pair: PairShare,
     /// Log-odds per unit of the fused value.
@@ -172,7 +180,7 @@ pub fn adapt(
         return Err(AdaptError::TooFew { live, attacks });
     }
     let width = observations[0].features.len();
-    if width == 0 || observations.iter().any(|o| o.features.len() != width) {
+    if width == 0 || observations.iter().any(|o| o.features.len() != width || o.mirrored.len() != width) {
         return Err(AdaptError::Features);
     }
     let grouping = Grouping::of(observations);
@@ -194,7 +202,8 @@ pub fn adapt(
     let fitted = validation.fit_all(observations);
     tick();
     warnings.extend(figures::warnings(&rates));
-    let (reduction, better) = figures::reduction(observations, &grouping, &validation.log_odds, options);
+    let (reduction, less) = figures::reduction(observations, &grouping, &validation.log_odds, options);
+    let harmed = figures::harmed(observations, &grouping, &validation.log_odds, options);
     Ok(Adaptation {
         options: *options,
         pictures: observations.len() as u64,
@@ -207,7 +216,8 @@ pub fn adapt(
         expectation,
         chosen: validation.chosen,
         warnings,
-        better,
+        better: less && harmed.is_empty(),
+        harmed,
         reduction,
         fitted,
     })

@@ -14,7 +14,7 @@ use serde_json::Value;
 use support::{facegate, output};
 use testkit::{cropped, jpeg, picture, portrait, resized};
 
-/// Faces of the packaged pictures, each with some room and twice as large: seven people.
+/// Faces of the packaged pictures, each with some room and twice as large: eight people.
 fn people() -> Vec<RgbImage> {
     let group = image::load_from_memory(&picture("t1.jpg")).expect("a picture").to_rgb8();
     let details = testkit::analyze(&picture("t1.jpg")).details.expect("details");
@@ -31,6 +31,7 @@ fn people() -> Vec<RgbImage> {
         })
         .collect();
     people.push(portrait(1.0));
+    people.push(image::load_from_memory(&picture("demo-portrait.jpg")).expect("a picture").to_rgb8());
     people
 }
 
@@ -41,7 +42,7 @@ fn tinted(picture: &RgbImage) -> RgbImage {
     tinted
 }
 
-/// Labelled pictures in a folder: live and tinted, three sizes of each person.
+/// Labelled pictures in a folder: live and tinted, each person cut in two ways.
 fn collection(folder: &Path) -> PathBuf {
     let mut csv = "path,liveness,group\n".to_owned();
     for (number, person) in people().iter().enumerate() {
@@ -119,7 +120,7 @@ fn a_head_is_fitted_used_named_and_refused_when_it_is_damaged_or_no_better() {
 
     // A damaged head, and one of other networks.
     let content = std::fs::read_to_string(&head).expect("text");
-    for (damage, told) in [("\"bias\": ", "checksum"), ("head 1 ", "first line")] {
+    for (damage, told) in [("\"bias\": ", "checksum"), ("head 2 ", "another release")] {
         std::fs::write(&head, content.replacen(damage, &format!("{damage}1"), 1)).expect("writes");
         let out = output(&["analyze", text(&folder.path().join("live-6-0.jpg")), "--set", &setting]);
         assert_eq!(out.status.code(), Some(1));

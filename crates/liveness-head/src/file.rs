@@ -8,8 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::head::{Head, InvalidHead};
 
-/// What the first line begins with; the number is the version of the format.
-const FORMAT: &str = "facegate liveness head 1 sha256:";
+/// What the first line begins with in every version of the format.
+const ANY_FORMAT: &str = "facegate liveness head ";
+
+/// What it begins with in this one; the number is the version.
+const FORMAT: &str = "facegate liveness head 2 sha256:";
 
 /// The largest file that is read: twenty times a usual one.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -70,9 +73,13 @@ impl Head {
             return Err(format("it is too large"));
         }
         let (first, body) = text.split_once('\n').ok_or_else(|| format("it has one line only"))?;
-        let checksum = first
-            .strip_prefix(FORMAT)
-            .ok_or_else(|| format(&format!("its first line does not begin with `{FORMAT}`")))?;
+        let checksum = first.strip_prefix(FORMAT).ok_or_else(|| {
+            format(&if first.starts_with(ANY_FORMAT) {
+                "another release wrote it; fit it again with `facegate adapt`".to_owned()
+            } else {
+                format!("its first line does not begin with `{FORMAT}`")
+            })
+        })?;
         if checksum != digest(body) {
             return Err(HeadFileError::Checksum { path: path.to_owned() });
         }
@@ -137,7 +144,8 @@ mod tests {
         };
         assert!(matches!(put(text.replace("0.5", "0.6").as_bytes()), HeadFileError::Checksum { .. }));
         assert!(matches!(put(&text.as_bytes()[..text.len() - 9]), HeadFileError::Checksum { .. }));
-        assert!(matches!(put(text.replace("head 1 ", "head 2 ").as_bytes()), HeadFileError::Format { .. }));
+        let earlier = put(text.replace("head 2 ", "head 1 ").as_bytes());
+        assert!(matches!(&earlier, HeadFileError::Format { reason, .. } if reason.contains("adapt")), "{earlier}");
         assert!(matches!(put(b"\xff\xfe\n\n"), HeadFileError::Format { .. }));
         assert!(matches!(put(&vec![b' '; MAX_FILE_BYTES as usize + 1]), HeadFileError::Format { .. }));
         std::fs::remove_file(&path).expect("removed");

@@ -1,4 +1,5 @@
-//! Logistic regression with a ridge penalty: few samples, many features, in time linear in both.
+//! Logistic regression with a ridge penalty: few samples, many features, in time linear in both. It begins with log-odds that
+//! are known beforehand (an offset), so that the fewer the samples and the stronger the penalty, the nearer it stays to these.
 //!
 //! Newton's method whose steps are solved by conjugate gradients (Lin, Weng and Keerthi 2008, "Trust region Newton method
 //! for large-scale logistic regression", here with plain step halving). Features are centred and scaled by their spread
@@ -13,21 +14,25 @@ pub struct Sample<'a> {
     pub live: bool,
     /// How much it counts, above 0.
     pub weight: f64,
+    /// Log-odds of a live person that are known without the features; the fit finds what they lack. 0 where nothing is known.
+    pub offset: f64,
 }
 
-/// `weights * features + bias`, above 0 for live. Scaled so that the samples lie 1 from 0 on average.
+/// `weights * features + bias + known * offset`, above 0 for live. Scaled so that the samples lie 1 from 0 on average.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
     /// One for each feature.
     pub weights: Vec<f64>,
     /// What is added.
     pub bias: f64,
+    /// How much a unit of the offset counts.
+    pub known: f64,
 }
 
 impl Linear {
     /// The value for one picture.
-    pub fn value(&self, features: &[f32]) -> f64 {
-        dot(&self.weights, features) + self.bias
+    pub fn value(&self, features: &[f32], offset: f64) -> f64 {
+        dot(&self.weights, features) + self.bias + self.known * offset
     }
 }
 
@@ -45,7 +50,7 @@ const TOLERANCE: f64 = 1e-5;
 /// weights, on features whose squares add up to 1 on average. Samples of one class only give all zeros.
 pub fn fit(samples: &[Sample<'_>], ridge: f64) -> Linear {
     let width = samples.first().map_or(0, |s| s.features.len());
-    let nothing = Linear { weights: vec![0.0; width], bias: 0.0 };
+    let nothing = Linear { weights: vec![0.0; width], bias: 0.0, known: 0.0 };
     let total: f64 = samples.iter().map(|s| s.weight).sum();
     let both = samples.iter().any(|s| s.live) && samples.iter().any(|s| !s.live);
     if !both || width == 0 || total.is_nan() || total <= 0.0 {
@@ -54,14 +59,14 @@ pub fn fit(samples: &[Sample<'_>], ridge: f64) -> Linear {
     let table = Table::new(samples, width, total);
     let (solution, bias) = table.solve(ridge.max(1e-9));
     // Back to the features as they come, and to a mean distance of 1.
-    let distance: f64 =
-        table.rows().zip(&table.shares).map(|(row, share)| share * (product(row, &solution) + bias).abs()).sum();
+    let values = table.rows().zip(&table.offsets).map(|(row, offset)| product(row, &solution) + bias + offset);
+    let distance: f64 = values.zip(&table.shares).map(|(value, share)| share * value.abs()).sum();
     if !(distance.is_finite() && distance > 0.0) {
         return nothing;
     }
     let weights: Vec<f64> = solution.iter().zip(&table.scale).map(|(w, s)| w * s / distance).collect();
     let shift: f64 = weights.iter().zip(&table.mean).map(|(w, m)| w * m).sum();
-    Linear { weights, bias: bias / distance - shift }
+    Linear { weights, bias: bias / distance - shift, known: 1.0 / distance }
 }
 
 /// The samples as the solver sees them.
@@ -73,6 +78,7 @@ struct Table {
     signs: Vec<f64>,
     /// Weights that add up to 1.
     shares: Vec<f64>,
+    offsets: Vec<f64>,
     mean: Vec<f64>,
     scale: Vec<f64>,
 }
@@ -101,6 +107,7 @@ impl Table {
             values,
             signs: samples.iter().map(|s| if s.live { 1.0 } else { -1.0 }).collect(),
             shares: samples.iter().map(|s| s.weight / total).collect(),
+            offsets: samples.iter().map(|s| s.offset).collect(),
             mean,
             scale,
         }
@@ -146,8 +153,8 @@ impl Table {
         let mut loss = 0.5 * ridge * product(weights, weights);
         let mut gradient: Vec<f64> = weights.iter().map(|w| ridge * w).chain([0.0]).collect();
         let mut curvature = Vec::with_capacity(self.shares.len());
-        for ((row, &sign), &share) in self.rows().zip(&self.signs).zip(&self.shares) {
-            let margin = sign * (product(row, weights) + bias);
+        for (((row, &sign), &share), offset) in self.rows().zip(&self.signs).zip(&self.shares).zip(&self.offsets) {
+            let margin = sign * (product(row, weights) + bias + offset);
             // ln(1 + e^-m) without overflow.
             loss += share * ((-margin.abs()).exp().ln_1p() + (-margin).max(0.0));
             let wrong = 1.0 / (1.0 + margin.exp());
@@ -225,7 +232,7 @@ mod tests {
     use super::*;
 
     fn samples(rows: &[([f32; 2], bool)]) -> Vec<Sample<'_>> {
-        rows.iter().map(|(features, live)| Sample { features, live: *live, weight: 1.0 }).collect()
+        rows.iter().map(|(features, live)| Sample { features, live: *live, weight: 1.0, offset: 0.0 }).collect()
     }
 
     /// scikit-learn 1.9's LogisticRegression(C = 1 / (ridge * n), tol 1e-12) on the same standardised rows, divided by sqrt 2
@@ -254,17 +261,17 @@ mod tests {
     fn samples_lie_one_from_the_boundary_on_average() {
         let rows = [([5.0, 0.0], true), ([7.0, 1.0], true), ([-5.0, 0.0], false), ([-6.0, 1.0], false)];
         let linear = fit(&samples(&rows), 1e-3);
-        let mean: f64 = rows.iter().map(|(features, _)| linear.value(features).abs()).sum::<f64>() / 4.0;
+        let mean: f64 = rows.iter().map(|(features, _)| linear.value(features, 0.0).abs()).sum::<f64>() / 4.0;
         assert!((mean - 1.0).abs() < 1e-9, "{mean}");
         for (features, live) in &rows {
-            assert_eq!(linear.value(features) > 0.0, *live);
+            assert_eq!(linear.value(features, 0.0) > 0.0, *live);
         }
     }
 
     #[test]
     fn one_class_alone_gives_nothing() {
         let rows = [([5.0, 0.0], true), ([7.0, 1.0], true)];
-        assert_eq!(fit(&samples(&rows), 1e-3), Linear { weights: vec![0.0; 2], bias: 0.0 });
+        assert_eq!(fit(&samples(&rows), 1e-3), Linear { weights: vec![0.0; 2], bias: 0.0, known: 0.0 });
         assert_eq!(fit(&[], 1e-3).weights.len(), 0);
     }
 
@@ -279,5 +286,24 @@ mod tests {
         for (a, b) in a.weights.iter().zip(&b.weights).chain([(&a.bias, &b.bias)]) {
             assert!((a - b).abs() < 1e-6, "{a} is not {b}");
         }
+    }
+
+    #[test]
+    fn what_is_known_beforehand_is_not_learned_again() {
+        // The offset tells the classes apart but for one sample of each, which the first feature tells apart.
+        let rows = [([0.0, 0.4], true), ([1.0, -0.3], true), ([0.0, 0.2], false), ([-1.0, -0.3], false)];
+        let mut known = samples(&rows);
+        for (sample, offset) in known.iter_mut().zip([9.0, 0.0, -9.0, 0.0]) {
+            sample.offset = offset;
+        }
+        let (with, without) = (fit(&known, 0.1), fit(&samples(&rows), 0.1));
+        for (sample, (features, live)) in known.iter().zip(&rows) {
+            assert_eq!(with.value(features, sample.offset) > 0.0, *live);
+        }
+        let reliance = |linear: &Linear| (linear.weights[1] / linear.weights[0]).abs();
+        assert!(reliance(&with) < 0.5 * reliance(&without), "{with:?} {without:?}");
+        // The stronger the penalty, the nearer to what was known.
+        let held = fit(&known, 1e6);
+        assert!(held.weights.iter().all(|w| w.abs() < 1e-4) && held.known > 0.0, "{held:?}");
     }
 }

@@ -25,6 +25,8 @@ pub struct Head {
     pub weights: Vec<f32>,
     /// What is added.
     pub bias: f32,
+    /// How much what the program makes of a picture without a head counts.
+    pub general: GeneralShare,
     /// How much the networks' own answer counts.
     pub pair: PairShare,
     /// Log-odds per unit of the fused value.
@@ -47,6 +49,16 @@ pub struct NetworkId {
     pub sha256: String,
 }
 
+/// How the log-odds that the program has without a head enter: the head was fitted as what these lack.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneralShare {
+    /// Units of the fused value per unit of log-odds.
+    pub weight: f32,
+    /// Log-odds beyond this, either way, count as this.
+    pub limit: f32,
+}
+
 /// How the networks' own answer enters: what it lacks to `from`, times `weight`, is taken off. An attack that the networks
 /// see through stays seen through, and a high answer does not hide what the features show.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -54,7 +66,7 @@ pub struct NetworkId {
 pub struct PairShare {
     /// Units of the fused value per unit of log-odds.
     pub weight: f32,
-    /// The pair's log-odds below which it counts: its 10 % quantile over the live pictures that the head was fitted on.
+    /// The pair's log-odds below which it counts: about the lowest of the live pictures that the head was fitted on.
     pub from: f32,
 }
 
@@ -156,16 +168,17 @@ impl Head {
     /// face width and picture height over face height.
     pub fn judge(&self, features: &[f32], pair: f32, general: f32, surrounding: f32) -> Decision {
         let share = self.trust.share(surrounding);
-        let own = self.slope * (self.fused(features, pair) - self.operating_point);
+        let own = self.slope * (self.fused(features, pair, general) - self.operating_point);
         let log_odds = share * own + (1.0 - share) * general;
         Decision { log_odds: if log_odds.is_finite() { log_odds } else { general }, share }
     }
 
     /// The value before slope and operating point.
-    pub fn fused(&self, features: &[f32], pair: f32) -> f32 {
+    pub fn fused(&self, features: &[f32], pair: f32, general: f32) -> f32 {
         let linear: f64 = self.weights.iter().zip(features).map(|(&w, &f)| f64::from(w) * f64::from(f)).sum::<f64>()
             + f64::from(self.bias);
-        linear as f32 + self.pair.weight * (pair - self.pair.from).min(0.0)
+        let known = self.general.weight * general.clamp(-self.general.limit, self.general.limit);
+        linear as f32 + known + self.pair.weight * (pair - self.pair.from).min(0.0)
     }
 
     /// Refuses what no fit gives.
@@ -174,16 +187,17 @@ impl Head {
     ///
     /// [`InvalidHead::Content`] says what.
     pub fn validate(&self) -> Result<(), InvalidHead> {
-        let numbers = [self.bias, self.pair.weight, self.pair.from, self.slope, self.operating_point];
+        let shares = [self.general.weight, self.general.limit, self.pair.weight];
+        let numbers = [self.bias, self.pair.from, self.slope, self.operating_point];
         let trust = [self.trust.none, self.trust.full];
         let wrong = |what| Err(InvalidHead::Content(what));
         if self.weights.is_empty() || self.weights.len() > MAX_FEATURES {
             return wrong("it has no weights, or too many");
         }
-        if !self.weights.iter().chain(&numbers).chain(&trust).all(|v| v.is_finite() && v.abs() <= 1e6) {
+        if !self.weights.iter().chain(&numbers).chain(&shares).chain(&trust).all(|v| v.is_finite() && v.abs() <= 1e6) {
             return wrong("one of its numbers is out of range");
         }
-        if self.slope <= 0.0 || self.pair.weight < 0.0 || self.trust.none > self.trust.full {
+        if self.slope <= 0.0 || shares.iter().any(|&share| share < 0.0) || self.trust.none > self.trust.full {
             return wrong("its slope, the share of the networks or its trust is out of range");
         }
         let texts =
@@ -230,6 +244,7 @@ pub(crate) mod tests {
             features_revision: 1,
             weights: vec![1.0, -2.0],
             bias: 0.5,
+            general: GeneralShare { weight: 0.25, limit: 4.0 },
             pair: PairShare { weight: 0.5, from: 2.0 },
             slope: 3.0,
             operating_point: 0.25,
@@ -240,17 +255,20 @@ pub(crate) mod tests {
 
     #[test]
     fn a_picture_with_room_is_judged_by_features_and_by_what_the_pair_lacks() {
-        // 1 * 3 - 2 * 1 + 0.5 = 1.5; the pair lacks 4 of 2: 1.5 - 0.5 * 4 = -0.5; 3 * (-0.5 - 0.25) = -2.25.
-        assert_eq!(head().judge(&[3.0, 1.0], -2.0, 9.0, 2.0), Decision { log_odds: -2.25, share: 1.0 });
-        // A pair above `from` adds nothing: 3 * (1.5 - 0.25).
-        assert_eq!(head().judge(&[3.0, 1.0], 50.0, 9.0, 1.6).log_odds, 3.75);
+        // 1 * 3 - 2 * 1 + 0.5 = 1.5; the pair lacks 4 of 2: 1.5 - 0.5 * 4 = -0.5; 0.25 * 2 of the program's own log-odds make it
+        // 0; 3 * (0 - 0.25) = -0.75.
+        assert_eq!(head().judge(&[3.0, 1.0], -2.0, 2.0, 2.0), Decision { log_odds: -0.75, share: 1.0 });
+        // A pair above `from` adds nothing, log-odds of 9 count as 4: 3 * (1.5 + 0.25 * 4 - 0.25).
+        assert_eq!(head().judge(&[3.0, 1.0], 50.0, 9.0, 1.6).log_odds, 6.75);
+        assert_eq!(head().judge(&[3.0, 1.0], 50.0, -9.0, 1.6).log_odds, 0.75);
     }
 
     #[test]
     fn a_tight_picture_falls_back_to_the_pair_without_a_step() {
         let at = |surrounding| head().judge(&[3.0, 1.0], 50.0, -1.0, surrounding).log_odds;
+        // With room: 3 * (1.5 - 0.25 * 1 - 0.25).
         assert_eq!(at(1.2), -1.0);
-        assert!((at(1.4) - (3.75 - 1.0) / 2.0).abs() < 1e-5);
+        assert!((at(1.4) - (3.0 - 1.0) / 2.0).abs() < 1e-5);
         let mut before = at(1.0);
         for step in 1..=100 {
             let now = at(1.0 + step as f32 * 0.01);
@@ -266,6 +284,7 @@ pub(crate) mod tests {
             (|h| h.weights[0] = f32::NAN) as fn(&mut Head),
             |h| h.weights.clear(),
             |h| h.slope = 0.0,
+            |h| h.general.limit = -1.0,
             |h| h.trust.none = 2.0,
             |h| h.networks.clear(),
             |h| h.program = "a\nb".into(),

@@ -9,7 +9,8 @@ const FOLDS: usize = 5;
 
 /// Cosine of two pictures' features (each centred and scaled over the collection) from which they count as near-copies.
 /// Measured on 259 frames of attacks-dev, one of each series: no two different frames reach it (the nearest 0.92), and all of 44
-/// frames moved by a pixel, compressed as JPEG 70 or resized to 0.7 exceed it (the least 0.989). Mirrored ones do not.
+/// frames moved by a pixel, compressed as JPEG 70 or resized to 0.7 exceed it (the least 0.989). Mirrored ones are found by the
+/// features of the mirror image.
 const NEAR_COPY: f64 = 0.95;
 
 /// Fewer groups than this are too few to speak of people.
@@ -161,7 +162,7 @@ fn deal(observations: &[Observation], group: &[usize], groups: usize) -> (Vec<us
     (fold, folds)
 }
 
-/// Pairs of pictures whose features point the same way.
+/// Pairs of pictures whose features, or those of the one and of the mirror image of the other, point the same way.
 fn near_copies(observations: &[Observation]) -> Vec<(usize, usize)> {
     let width = observations.first().map_or(0, |o| o.features.len());
     let n = observations.len() as f32;
@@ -171,18 +172,19 @@ fn near_copies(observations: &[Observation]) -> Vec<(usize, usize)> {
     for o in observations {
         spread.iter_mut().zip(&o.features).zip(&mean).for_each(|((s, f), m)| *s += (f - m) * (f - m) / n);
     }
-    let unit = |o: &Observation| -> Vec<f32> {
+    let unit = |features: &[f32]| -> Vec<f32> {
         let scaled: Vec<f32> =
-            o.features.iter().zip(&mean).zip(&spread).map(|((f, m), s)| (f - m) / s.sqrt().max(1e-3)).collect();
+            features.iter().zip(&mean).zip(&spread).map(|((f, m), s)| (f - m) / s.sqrt().max(1e-3)).collect();
         let length = scaled.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
         scaled.iter().map(|v| v / length).collect()
     };
-    let units: Vec<Vec<f32>> = observations.iter().map(unit).collect();
+    let units: Vec<Vec<f32>> = observations.iter().map(|o| unit(&o.features)).collect();
+    let mirrored: Vec<Vec<f32>> = observations.iter().map(|o| unit(&o.mirrored)).collect();
+    let cosine = |a: &[f32], b: &[f32]| f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>());
     let mut pairs = Vec::new();
     for i in 0..units.len() {
         for j in i + 1..units.len() {
-            let cosine: f32 = units[i].iter().zip(&units[j]).map(|(a, b)| a * b).sum();
-            if f64::from(cosine) >= NEAR_COPY {
+            if cosine(&units[i], &units[j]) >= NEAR_COPY || cosine(&mirrored[i], &units[j]) >= NEAR_COPY {
                 pairs.push((i, j));
             }
         }

@@ -81,9 +81,17 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     write!(out, "{}", adaptation.to_text())?;
     writeln!(out, "{}\n{}", figures.display(), report.display())?;
     if !adaptation.better {
-        return Err(CommandError::new(
-            "no head was written: out of fold it is not better than what is in use, beyond chance; the report says more",
-        ));
+        return Err(CommandError::new(match adaptation.harmed.join(", ") {
+            harmed if harmed.is_empty() => {
+                "no head was written: out of fold it is not better than what is in use, beyond chance; the report says \
+                 more"
+                    .to_owned()
+            }
+            harmed => format!(
+                "no head was written: out of fold it lets more attacks of the kind {harmed} pass than what is in use, beyond \
+                 chance; the report says more"
+            ),
+        }));
     }
     let head = head(&adaptation, &analyzer, &meta);
     let checksum = head.write(&args.out)?;
@@ -137,7 +145,7 @@ fn look_at(analyzer: &FaceAnalyzer, labels: &Labels, picture: &LabelledPicture) 
         Err(error) if error.is_fault() => return Err(CommandError::new(format!("{}: {error}", picture.path))),
         Err(error) => return nothing(&error),
     };
-    let (Some(LivenessObservation { features, pair, surrounding, score }), Some(presentation)) =
+    let (Some(LivenessObservation { features, mirrored, pair, general, surrounding, score }), Some(presentation)) =
         (sample.liveness, picture.liveness.clone())
     else {
         return nothing(&"no face was found");
@@ -147,7 +155,9 @@ fn look_at(analyzer: &FaceAnalyzer, labels: &Labels, picture: &LabelledPicture) 
         presentation,
         group: picture.group.clone(),
         features,
+        mirrored,
         pair: pair.into(),
+        general: general.into(),
         surrounding: surrounding.into(),
         score: score.into(),
     })))
@@ -185,6 +195,7 @@ fn head(adaptation: &Adaptation, analyzer: &FaceAnalyzer, meta: &Meta) -> Head {
         features_revision: FEATURES_REVISION,
         weights: fitted.linear.weights.iter().map(|&w| w as f32).collect(),
         bias: fitted.linear.bias as f32,
+        general: fitted.general,
         pair: fitted.pair,
         slope: fitted.slope as f32,
         operating_point: fitted.operating_point as f32,
