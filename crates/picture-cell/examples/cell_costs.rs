@@ -1,9 +1,13 @@
 //! What a cell costs beside decoding in the calling thread: processor time a picture, memory at rest, time to start.
 //!
 //! `cargo build --release && cargo run --release -p picture-cell --example cell_costs -- target/release/facegate PICTURE...`
-//! alternates between the two on each picture.
+//! alternates between the two on each picture and prints medians, since beside other work single turns are far off.
 
 #![expect(clippy::print_stdout, reason = "prints its figures")]
+
+/// As the program's, so that decoding in the thread costs what it would cost there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,15 +21,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// How long pictures are decoded one way before the other way has its turn, and how often both have it: so short that
     /// no cell rests for long meanwhile and gives its memory back. What that costs is a line of its own.
     const TURN: Duration = Duration::from_millis(200);
-    const TURNS: u32 = 20;
+    const TURNS: usize = 40;
     /// Pictures after a rest, and how long that is.
-    const RESTS: u32 = 10;
+    const RESTS: usize = 10;
     const REST: Duration = Duration::from_secs(4);
 
     /// Processor time of a process in ms.
     fn processor(id: u32) -> Result<f64, Box<dyn std::error::Error>> {
         let times = std::fs::read_to_string(format!("/proc/{id}/schedstat"))?;
         Ok(times.split_whitespace().next().ok_or("no time")?.parse::<f64>()? / 1e6)
+    }
+
+    fn median(mut values: Vec<f64>) -> f64 {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
     let mut words = std::env::args().skip(1);
@@ -52,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let there = Decoder::in_cells(cells);
     for picture in words {
         let bytes = std::fs::read(&picture)?;
-        let (mut inside, mut outside, mut counted) = (0.0, 0.0, 0);
+        let (mut inside, mut more) = (Vec::new(), Vec::new());
         let begin = Instant::now();
         drop(there.decode(&bytes)?);
         let number = (TURN.as_secs_f64() / begin.elapsed().as_secs_f64()).clamp(2.0, 100.0) as u32;
@@ -72,15 +81,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let (Ok(a), Ok(b)) = (spent(&here), spent(&there)) else { continue };
             // The first turn takes the memory that the others use again.
             if turn > 0 {
-                inside += a;
-                outside += b;
-                counted += 1;
+                inside.push(a);
+                more.push(b - a);
             }
         }
-        let (inside, outside) = (inside / f64::from(counted), outside / f64::from(counted));
-        println!("{picture}: {inside:.2} ms in the thread, {outside:.2} ms in a cell, {:+.2} ms", outside - inside);
+        println!("{picture}: {:.2} ms in the thread, {:+.2} ms in a cell", median(inside), median(more));
         // After a rest a cell has given its memory back, or another one has taken its place.
-        let mut rested = 0.0;
+        let mut rested = Vec::new();
         for _ in 0..RESTS {
             sleep(REST);
             let Some(cell) = cell() else { continue };
@@ -88,9 +95,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let picture = there.decode(&bytes)?;
             black_box(picture.pixels.data().iter().map(|&v| u64::from(v)).sum::<u64>());
             there.recycle(picture);
-            rested += processor(own)? + processor(cell)? - begin;
+            rested.push(processor(own)? + processor(cell)? - begin);
         }
-        println!("{picture}: {:.2} ms in a cell that has rested", rested / f64::from(RESTS));
+        println!("{picture}: {:.2} ms in a cell that has rested", median(rested));
     }
     Ok(())
 }

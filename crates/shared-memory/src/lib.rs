@@ -2,12 +2,12 @@
 //! byte changes between a check and a use.
 //!
 //! All `unsafe` code of the workspace is in this crate, and this is all that it does: map a memory file, hand out slices
-//! of the mapping, close descriptors that a parent left open. Linux only; elsewhere the crate is empty.
+//! of the mapping, take and give back its pages, close descriptors that a parent left open. Linux only; elsewhere the crate is empty.
 
 #![cfg(target_os = "linux")]
 
 mod mapping;
 mod peer;
 
-pub use mapping::{Mapping, close_inherited};
+pub use mapping::{Mapping, close_inherited, populate};
 pub use peer::{Frozen, Peer};

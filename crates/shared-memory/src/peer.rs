@@ -28,9 +28,15 @@ impl Peer {
         self.memory.write(0, bytes);
     }
 
-    /// Gives the memory from byte `from` on back to the system.
-    pub fn forget(&mut self, from: usize) -> io::Result<()> {
-        self.memory.forget(from)
+    /// Gives a part of the memory back to the system.
+    pub fn forget(&mut self, part: Range<usize>) -> io::Result<()> {
+        self.memory.forget(part)
+    }
+
+    /// Length of the memory in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "there is always some")]
+    pub fn len(&self) -> usize {
+        self.memory.len()
     }
 
     /// Stops the child. When it cannot be stopped it is killed; either way it stands still.
@@ -117,6 +123,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::mapping::populate;
 
     /// Of the shared memory.
     const LENGTH: usize = 4096;
@@ -163,10 +170,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_populated_keeps_its_bytes() {
+        let length = 300 << 10;
+        let mut memory = Mapping::create(length).expect("memory");
+        memory.bytes_mut()[100_000] = 7;
+        // From within one page to within another, and less than a page.
+        populate(&mut memory.bytes_mut()[100..length - 1]);
+        populate(&mut memory.bytes_mut()[3..5]);
+        assert!(memory.bytes().iter().enumerate().all(|(at, &byte)| byte == if at == 100_000 { 7 } else { 0 }));
+    }
+
+    #[test]
     fn what_is_forgotten_is_zero() {
         let mut peer = Peer::spawn(Command::new("sleep").arg("9"), 3 * LENGTH).expect("a program");
         peer.write(&[7; 3 * LENGTH]);
-        peer.forget(LENGTH).expect("can be forgotten");
+        peer.forget(LENGTH..peer.len()).expect("can be forgotten");
         let frozen = peer.freeze().expect("stops");
         assert_eq!(frozen.bytes(0..3 * LENGTH), [vec![7; LENGTH], vec![0; 2 * LENGTH]].concat());
     }

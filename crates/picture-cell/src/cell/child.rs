@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use rustix::io::{read, write};
-use shared_memory::Mapping;
+use shared_memory::{Mapping, populate};
 
 use super::confinement::{ConfinementError, bind_to_parent, confine};
 use super::protocol::{Answer, Request};
@@ -84,17 +84,19 @@ fn serve(orders: &Orders, mut memory: Mapping) -> io::Result<()> {
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        let length = usize::try_from(Request::read(request).length).unwrap_or(usize::MAX);
+        let Request { length, present } = Request::read(request);
+        let number = |wide: u64| usize::try_from(wide).unwrap_or(usize::MAX);
         let (input, pixels) = memory.bytes_mut().split_at_mut(orders.input_room);
-        let Some(bytes) = input.get(..length) else { return Err(io::ErrorKind::InvalidData.into()) };
-        let decoding = AssertUnwindSafe(|| decode(bytes, &orders.limits, pixels));
+        let Some(bytes) = input.get(..number(length)) else { return Err(io::ErrorKind::InvalidData.into()) };
+        let mut room = Room { pixels, present: number(present) };
+        let decoding = AssertUnwindSafe(|| decode(bytes, &orders.limits, &mut room));
         say(&catch_unwind(decoding).unwrap_or(Answer::Panicked))?;
     }
 }
 
-fn decode(bytes: &[u8], limits: &DecodeLimits, pixels: &mut [u8]) -> Answer {
+fn decode(bytes: &[u8], limits: &DecodeLimits, room: &mut Room) -> Answer {
     let decoded = sniff(bytes).and_then(|format| {
-        let found = (format.decode)(bytes, limits, &mut Room { pixels })?;
+        let found = (format.decode)(bytes, limits, room)?;
         Ok((format.name, found))
     });
     match decoded {
@@ -106,16 +108,22 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, pixels: &mut [u8]) -> Answer {
 /// The part of the shared memory that is for pixels.
 struct Room<'m> {
     pixels: &'m mut [u8],
+    /// How much of it has its pages already.
+    present: usize,
 }
 
 impl Canvas for Room<'_> {
     fn zeros(&mut self, length: usize) -> &mut [u8] {
-        let pixels = &mut self.pixels[..length];
+        let pixels = self.room(length);
         pixels.fill(0);
         pixels
     }
 
     fn room(&mut self, length: usize) -> &mut [u8] {
-        &mut self.pixels[..length]
+        let pixels = &mut self.pixels[..length];
+        if let Some(new) = pixels.get_mut(self.present..) {
+            populate(new);
+        }
+        pixels
     }
 }

@@ -26,6 +26,17 @@ const COSTLY: Duration = Duration::from_millis(500);
 /// the process, which alone gives back all of it.
 const SWOLLEN: usize = 8 << 20;
 
+/// Bytes of pixels and of encoded pictures that a cell keeps the pages of while it rests: a picture of a megapixel. They cost
+/// 1 ms when they are taken anew.
+const KEPT_PIXELS: usize = 3 << 20;
+const KEPT_INPUT: usize = 1 << 20;
+
+/// What a picture that fits into them takes at most, also on a busy machine. What takes longer may have left more behind.
+const QUICK: Duration = Duration::from_millis(50);
+
+/// After so long without a large picture what those took goes back to the system.
+pub(super) const REST: Duration = Duration::from_secs(2);
+
 /// Bytes that a decode must be allowed for a cell's allocator to keep a place for it.
 const KEPT: u64 = 64 << 20;
 
@@ -49,9 +60,19 @@ pub struct Program {
 pub(super) struct Cell {
     peer: Peer,
     socket: OwnedFd,
-    /// How far the shared memory was written since it was last given back.
-    pub(super) written: usize,
+    past: Past,
+}
+
+/// What a cell's pictures have done to it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Past {
+    /// Bytes of pixels whose pages are certainly there.
+    present: usize,
+    /// When the last picture came that may have left more behind than a cell keeps, if that was not given back since.
+    large: Option<Instant>,
+    /// How many pictures there were, and whether one came since it last rested.
     decoded: u32,
+    used: bool,
     /// A picture was costly, or a decoder in it panicked: it decodes no other picture.
     spent: bool,
 }
@@ -61,9 +82,7 @@ pub(super) struct Cell {
 pub(super) struct Stopped {
     pub(super) memory: Frozen,
     socket: OwnedFd,
-    written: usize,
-    decoded: u32,
-    spent: bool,
+    past: Past,
 }
 
 /// Why a cell had to be ended while it decoded.
@@ -109,7 +128,7 @@ impl Cell {
         // A group of its own: what a terminal sends to ours must not let a stopped cell run.
         command.current_dir("/").process_group(0).stdin(theirs).stderr(Stdio::null());
         let peer = Peer::spawn(&mut command, memory).map_err(start)?;
-        Ok(Self { peer, socket, written: 0, decoded: 0, spent: false })
+        Ok(Self { peer, socket, past: Past::default() })
     }
 
     /// Waits until it is confined.
@@ -134,9 +153,9 @@ impl Cell {
     pub(super) fn ask(&mut self, bytes: &[u8], orders: &Orders) -> Result<Answer, Ending> {
         let deadline = Instant::now() + Duration::from_millis(orders.limits.max_decode_ms);
         self.peer.write(bytes);
-        self.written = self.written.max(bytes.len());
-        self.decoded += 1;
-        let request = Request { length: bytes.len() as u64 };
+        self.past.decoded += 1;
+        self.past.used = true;
+        let request = Request { length: bytes.len() as u64, present: self.past.present as u64 };
         // A cell that is gone is found by hearing nothing from it.
         let _ = send(&self.socket, &request.write(), SendFlags::NOSIGNAL);
         let begin = Instant::now();
@@ -144,42 +163,54 @@ impl Cell {
             let _ = self.peer.kill();
             return Err(Ending::Time);
         }
-        self.spent |= begin.elapsed() > COSTLY;
+        let took = begin.elapsed();
+        self.past.spent |= took > COSTLY;
         let answer = self.hear(orders)?;
-        match &answer {
+        let pixels = match &answer {
             Answer::Picture(_, found) => {
                 let pixels = found.width as usize * found.height as usize * 3;
-                self.written = self.written.max(orders.input_room + pixels);
+                self.past.present = self.past.present.max(pixels);
+                pixels
             }
-            Answer::Panicked => self.spent = true,
-            _ => {}
+            // How much was written before it was refused is not known.
+            _ => usize::MAX,
+        };
+        self.past.spent |= matches!(answer, Answer::Panicked);
+        if pixels > KEPT_PIXELS || bytes.len() > KEPT_INPUT || took > QUICK {
+            self.past.large = Some(Instant::now());
         }
         Ok(answer)
     }
 
     /// Whether it can be given another picture.
     pub(super) fn is_fit(&self) -> bool {
-        !self.spent && self.decoded < LIFE
+        self.past.is_fit()
     }
 
-    /// Whether it keeps so much that another one should take its place.
-    pub(super) fn is_swollen(&self, orders: &Orders) -> bool {
-        // Where the system does not tell, the pixels do: a decoder needs about as much for itself.
-        let kept = self.peer.own_memory().unwrap_or_else(|_| self.written.saturating_sub(orders.input_room));
-        kept > SWOLLEN
+    /// Whether it holds what pictures took that came a while ago; `since` is how long it has waited for one.
+    pub(super) fn is_stale(&self, since: Duration) -> bool {
+        self.past.large.is_some_and(|at| at.elapsed() >= REST) || self.past.used && since >= REST
     }
 
-    /// Gives the memory of earlier pictures back to the system.
-    pub(super) fn forget(&mut self) {
-        self.written = 0;
-        // A failure costs memory until the cell is replaced.
-        let _ = self.peer.forget(0);
+    /// Gives the memory of earlier pictures back to the system, but for a little. `false` when only its end gives back all.
+    pub(super) fn forget(&mut self, orders: &Orders) -> bool {
+        self.past.used = false;
+        self.past.large = None;
+        self.past.present = self.past.present.min(KEPT_PIXELS);
+        // Where the system does not tell, the cell is taken at its word.
+        if self.peer.own_memory().is_ok_and(|kept| kept > SWOLLEN) {
+            return false;
+        }
+        let room = orders.input_room;
+        let parts = [KEPT_INPUT.min(room)..room, (room + KEPT_PIXELS).min(self.peer.len())..self.peer.len()];
+        // A hole of no bytes is an error; any other failure costs the cell.
+        parts.into_iter().filter(|part| !part.is_empty()).all(|part| self.peer.forget(part).is_ok())
     }
 
     /// Stops it, so that its pixels hold still.
     pub(super) fn freeze(self) -> io::Result<Stopped> {
-        let Self { peer, socket, written, decoded, spent } = self;
-        Ok(Stopped { memory: peer.freeze()?, socket, written, decoded, spent })
+        let Self { peer, socket, past } = self;
+        Ok(Stopped { memory: peer.freeze()?, socket, past })
     }
 
     /// Whether there is something to hear, waiting until `deadline`.
@@ -223,12 +254,18 @@ impl Cell {
 impl Stopped {
     /// Lets it run on.
     pub(super) fn thaw(self) -> io::Result<Cell> {
-        let Self { memory, socket, written, decoded, spent } = self;
-        Ok(Cell { peer: memory.thaw()?, socket, written, decoded, spent })
+        let Self { memory, socket, past } = self;
+        Ok(Cell { peer: memory.thaw()?, socket, past })
     }
 
     /// Whether it can be given another picture once it runs on.
     pub(super) fn is_fit(&self) -> bool {
+        self.past.is_fit()
+    }
+}
+
+impl Past {
+    fn is_fit(self) -> bool {
         !self.spent && self.decoded < LIFE
     }
 }

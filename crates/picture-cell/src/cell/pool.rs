@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::child::Orders;
-use super::parent::{Cell, Ending, Program, Stopped};
+use super::parent::{Cell, Ending, Program, REST, Stopped};
 use super::protocol::Answer;
 use crate::failure::{CellError, DecodeError, Endings};
 use crate::formats::Found;
@@ -19,9 +19,6 @@ use crate::sniff::sniff;
 
 /// How long a picture waits for a cell. Cells that work end within the time of one picture; longer means that none start.
 const WAIT: Duration = Duration::from_secs(30);
-
-/// After so long without a picture a cell's memory goes back to the system.
-const REST: Duration = Duration::from_secs(2);
 
 /// Before a start is tried again that failed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -182,7 +179,11 @@ impl Shared {
         }
     }
 
-    fn put(&self, cell: Cell) {
+    fn put(&self, mut cell: Cell) {
+        // Small pictures may follow a large one for as long as they like.
+        if cell.is_stale(Duration::ZERO) && !cell.forget(&self.orders) {
+            return self.replace(Some(cell));
+        }
         let mut state = self.lock();
         if !state.stopped {
             state.idle.push((cell, Instant::now()));
@@ -320,18 +321,16 @@ fn memory(orders: &Orders) -> usize {
 fn rest(shared: &Shared) {
     loop {
         let mut state = shared.lock();
-        let rested = |(cell, since): &(Cell, Instant)| cell.written > 0 && since.elapsed() >= REST;
-        let Some(at) = state.idle.iter().position(rested) else { return };
-        let (mut cell, _) = state.idle.remove(at);
+        let Some(at) = state.idle.iter().position(|(cell, since)| cell.is_stale(since.elapsed())) else { return };
+        let (mut cell, since) = state.idle.remove(at);
         drop(state);
-        if cell.is_swollen(&shared.orders) {
+        if !cell.forget(&shared.orders) {
             shared.replace(Some(cell));
             continue;
         }
-        cell.forget();
         let mut state = shared.lock();
         // The one that has waited longest is taken last.
-        state.idle.insert(0, (cell, Instant::now()));
+        state.idle.insert(0, (cell, since));
         shared.changed.notify_one();
     }
 }

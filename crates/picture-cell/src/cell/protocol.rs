@@ -12,17 +12,20 @@ use crate::picture::{Cost, PictureError};
 pub(super) struct Request {
     /// Bytes of the encoded picture.
     pub(super) length: u64,
+    /// Bytes of the pixels' place whose pages are there from earlier pictures.
+    pub(super) present: u64,
 }
 
 impl Request {
-    pub(super) const SIZE: usize = 8;
+    pub(super) const SIZE: usize = 16;
 
     pub(super) fn write(self) -> [u8; Self::SIZE] {
-        self.length.to_le_bytes()
+        (u128::from(self.length) | u128::from(self.present) << 64).to_le_bytes()
     }
 
     pub(super) fn read(bytes: [u8; Self::SIZE]) -> Self {
-        Self { length: u64::from_le_bytes(bytes) }
+        let both = u128::from_le_bytes(bytes);
+        Self { length: both as u64, present: (both >> 64) as u64 }
     }
 }
 
@@ -156,6 +159,12 @@ mod tests {
 
     fn sent(answer: &Answer) -> String {
         format!("{:?}", Answer::read(&answer.write(), &DecodeLimits::default()).expect("an answer"))
+    }
+
+    #[test]
+    fn every_request_arrives_as_it_was_sent() {
+        let request = Request { length: 0x0102_0304_0506, present: 75_000_000 };
+        assert_eq!(Request::read(request.write()), request);
     }
 
     #[test]
