@@ -106,6 +106,9 @@ struct Level {
     scale: [f32; 2],
 }
 
+/// Bits of a sample's place between two pixels: so many that weights of both axes and a pixel fit into 31 together.
+const PART_BITS: u32 = 11;
+
 /// Reductions are made in steps of this power of two, so that slightly different chips share one.
 const LEVELS_PER_OCTAVE: f32 = 4.0;
 
@@ -113,9 +116,9 @@ const LEVELS_PER_OCTAVE: f32 = 4.0;
 /// box at any turn of the head in the plane (1.5 * sqrt 2 = 2.1).
 const VIEW_SPAN: f32 = 2.1;
 
-/// Longer side of the face box in the view, in pixels. The landmark network sees the face at 256 / 1.5 = 171
-/// pixels, every other chip smaller.
-const VIEW_FACE: f32 = 224.0;
+/// Longer side of the face box in the view, in pixels: what the landmark network sees of it, 256 / 1.5. Its chip is sampled from
+/// the view as it is; every other one shows the face smaller.
+const VIEW_FACE: f32 = 256.0 / 1.5;
 
 impl FaceView {
     /// Cuts the surroundings of `face` (in upright coordinates) out of `stored`, which `upright` brings upright.
@@ -176,11 +179,10 @@ impl FaceView {
             let p = from_chip.apply([0.5, y as f32 + 0.5]);
             let begin = [(p[0] - self.left) * level.scale[0], (p[1] - self.top) * level.scale[1]];
             let inside = level.inside(begin, step, width);
-            for (x, ((red, green), blue)) in red.iter_mut().zip(green).zip(blue).enumerate() {
-                let at = [begin[0] + step[0] * x as f32, begin[1] + step[1] * x as f32];
-                let value = if inside.contains(&x) { level.at_inside(at) } else { level.at(at) };
-                (*red, *green, *blue) = (value[0], value[1], value[2]);
-            }
+            let mut put = |x: usize, value: [f32; 3]| (red[x], green[x], blue[x]) = (value[0], value[1], value[2]);
+            let place = |x: usize| [begin[0] + step[0] * x as f32, begin[1] + step[1] * x as f32];
+            (0..inside.start).chain(inside.end..width).for_each(|x| put(x, level.at(place(x))));
+            level.between(place(inside.start), step, inside, put);
         }
     }
 
@@ -242,30 +244,40 @@ impl Level {
             range.start = range.start.max(near.ceil() as usize);
             range.end = range.end.min(far.floor().max(0.0) as usize);
         }
-        range
+        if range.is_empty() { 0..0 } else { range }
     }
 
-    /// Bilinear sample at view coordinates between the centres of the outermost pixels: what `at` gives there, without
-    /// asking for each neighbour whether it exists.
-    fn at_inside(&self, p: [f32; 2]) -> [f32; 3] {
-        let (x, y) = (p[0] - 0.5, p[1] - 0.5);
-        let (column, row) = (x as u32 as usize, y as u32 as usize);
-        let (fx, fy) = (x - column as f32, y - row as f32);
-        let stride = 3 * self.pixels.width();
-        let begin = row * stride + 3 * column;
-        let data = self.pixels.data();
+    /// Bilinear samples at view coordinates between the centres of the outermost pixels, the first at `begin` and each next one
+    /// `step` further: what `at` gives there but for rounding, in whole numbers, which takes less than half of the time.
+    fn between(&self, begin: [f32; 2], step: [f32; 2], range: Range<usize>, mut put: impl FnMut(usize, [f32; 3])) {
+        let fixed = |v: f32| (f64::from(v) * (1_u64 << 32) as f64) as i64;
+        let [mut x, mut y] = begin.map(|v| fixed(v - 0.5));
+        let (right, down) = (fixed(step[0]), fixed(step[1]));
+        let (data, stride) = (self.pixels.data(), 3 * self.pixels.width());
         let pair = |from: usize| data.get(from..).and_then(|rest| rest.first_chunk::<6>());
-        let (Some(upper), Some(lower)) = (pair(begin), pair(begin + stride)) else { return self.at(p) };
-        let mut sum = [0.0; 3];
-        for (channel, value) in sum.iter_mut().enumerate() {
-            let along = |row: &[u8; 6]| {
-                let (near, far) = (f32::from(row[channel]), f32::from(row[channel + 3]));
-                near + (far - near) * fx
+        let part = |v: i64| (v as u32) >> (32 - PART_BITS);
+        for index in range {
+            let from = ((y >> 32) as usize).wrapping_mul(stride).wrapping_add(3 * (x >> 32) as usize);
+            let value = match (pair(from), pair(from.wrapping_add(stride))) {
+                (Some(upper), Some(lower)) => {
+                    let (fx, fy) = (part(x), part(y));
+                    let far = fx * fy;
+                    let (along, below) = ((fx << PART_BITS) - far, (fy << PART_BITS) - far);
+                    let near = (1 << (2 * PART_BITS)) - far - along - below;
+                    [0, 1, 2].map(|channel| {
+                        let sum = u32::from(upper[channel]) * near
+                            + u32::from(upper[channel + 3]) * along
+                            + u32::from(lower[channel]) * below
+                            + u32::from(lower[channel + 3]) * far;
+                        sum as i32 as f32 * (1.0 / (1 << (2 * PART_BITS)) as f32)
+                    })
+                }
+                // Rounding has moved it beyond the last centre.
+                _ => self.at([x, y].map(|v| (v as f64 / (1_u64 << 32) as f64) as f32 + 0.5)),
             };
-            let (above, below) = (along(upper), along(lower));
-            *value = above + (below - above) * fy;
+            put(index, value);
+            (x, y) = (x.wrapping_add(right), y.wrapping_add(down));
         }
-        sum
     }
 
     /// Bilinear sample at view coordinates; outside, and at NaN, the edge repeats.
@@ -345,13 +357,17 @@ mod tests {
         for (begin, step) in [([-3.0, 7.3], [0.9, 0.2]), ([70.0, 45.0], [-1.1, -0.7]), ([5.0, 5.0], [0.0, 0.5])] {
             let inside = level.inside(begin, step, 100);
             assert!(inside.len() > 20, "{inside:?}");
-            for x in 0..100 {
+            let mut sampled = vec![None; 100];
+            let first = [0, 1].map(|axis| begin[axis] + step[axis] * inside.start as f32);
+            level.between(first, step, inside.clone(), |x, value| sampled[x] = Some(value));
+            for (x, sampled) in sampled.into_iter().enumerate() {
                 let at = [begin[0] + step[0] * x as f32, begin[1] + step[1] * x as f32];
                 let between = at[0] >= 0.5 && at[0] < 59.5 && at[1] >= 0.5 && at[1] < 39.5;
                 assert!(between || !inside.contains(&x), "{at:?}");
-                if inside.contains(&x) {
-                    assert_eq!(level.at_inside(at), level.at(at));
-                }
+                assert_eq!(sampled.is_some(), inside.contains(&x));
+                // Neighbours differ by up to 252: by an eighth in a 2,048th of a pixel, along two axes.
+                let apart = |value: [f32; 3]| value.iter().zip(level.at(at)).all(|(a, b)| (a - b).abs() < 0.26);
+                assert!(sampled.is_none_or(apart), "{at:?}: {sampled:?}");
             }
         }
         assert!(level.inside([f32::NAN; 2], [0.5; 2], 100).is_empty());

@@ -209,8 +209,13 @@ mod tests {
             assert_eq!(turned.len(), upright.len());
             for (name, component) in &upright {
                 let difference = (turned[name].raw - component.raw).abs();
-                // Steps are taken towards the next stored pixels, which lie on other sides.
-                let allowed = if matches!(*name, "sharpness" | "compression_artifacts") { 0.02 } else { 1e-3 };
+                let allowed = match *name {
+                    // Steps are taken towards the next stored pixels, which lie on other sides.
+                    "sharpness" | "compression_artifacts" => 0.02,
+                    // Of histograms of the view, whose axes are reduced and rounded in the other order.
+                    "illumination_uniformity" => 3e-3,
+                    _ => 1e-3,
+                };
                 assert!(difference <= allowed, "{name} in orientation {exif}: {difference}");
             }
         }
