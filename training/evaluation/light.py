@@ -4,7 +4,8 @@
     python3 light.py --facegate FACEGATE --data DATA --out SCRATCH [--number 150]
 
 DATA holds live-hagrid, fairface-200, age-uk-parliament and age-us-congress. Of each, NUMBER pictures are sent as they are,
-without colour (JPEG 90), tinted like an old photograph, darkened, burnt out, and between bars of several colours (JPEG 60).
+without colour (JPEG 90), tinted like an old photograph, darkened, burnt out, and between bars of several colours (JPEG 60). A
+face that overlaps the one of the picture as it is by less than 0.3, with contrast enough for the rule, counts as a phantom.
 """
 
 import argparse
@@ -32,6 +33,26 @@ def boxed(picture, number):
     if number % 2:
         return cv2.copyMakeBorder(picture, h // 6, h // 6, 0, 0, cv2.BORDER_CONSTANT, value=colour)
     return cv2.copyMakeBorder(picture, 0, 0, w // 5, w // 5, cv2.BORDER_CONSTANT, value=colour)
+
+
+def box(details, number, view, picture):
+    """The main face in the coordinates of the picture without bars; None without one."""
+    if not details or not details.get("faces"):
+        return None
+    e = details["faces"][0]["extent"]
+    right, down = (0, 0) if view != "bars" else (0, picture.shape[0] // 6) if number % 2 else (picture.shape[1] // 5, 0)
+    return e["left"] - right, e["top"] - down, e["width"], e["height"]
+
+
+def apart(a, b):
+    """Whether two boxes overlap by less than 0.3 (intersection over union)."""
+    w, h = (min(a[i] + a[i + 2], b[i] + b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+    both = max(w, 0) * max(h, 0)
+    return both < 0.3 * (a[2] * a[3] + b[2] * b[3] - both)
+
+
+def contrast(details):
+    return next((r["measured"] for r in details["rules"] if r["rule"] == "min_contrast" and "measured" in r), 0)
 
 
 def analyze(facegate, paths):
@@ -68,13 +89,18 @@ def main():
             for number, data in enumerate(files):
                 made.append(options.out / f"{number}.bin")
                 made[-1].write_bytes(data.tobytes())
-            found = [d for d in analyze(options.facegate, made) if d]
+            answers = analyze(options.facegate, made)
+            boxes = [box(d, n, view, pictures[n]) for n, d in enumerate(answers)]
+            if view == "as they are":
+                places = boxes
+            phantoms = sum(b is not None and a is not None and apart(a, b) and contrast(d) >= 12 for a, b, d in zip(places, boxes, answers))
+            found = [d for d in answers if d]
             values = {rule: [r["measured"] for d in found for r in d["rules"] if r["rule"] == rule and "measured" in r] for rule in ("min_colour", "min_contrast")}
             colours, contrasts = (np.array(values[rule]) for rule in ("min_colour", "min_contrast"))
             cut = sum(d["image"]["content"]["width"] * d["image"]["content"]["height"] < d["image"]["width"] * d["image"]["height"] for d in found)
             quantiles = lambda v: " ".join(f"{q:.1f}" for q in np.quantile(v, (0, 0.01, 0.5, 1))) if len(v) else "-"
             print(f"{name}, {view}: faces in {len(colours)} of {len(found)}; colour {quantiles(colours)} (smallest, 1 %, median, largest), under 2.5: "
-                  f"{(colours < 2.5).sum()}; contrast {quantiles(contrasts)}, under 12: {(contrasts < 12).sum()}; bars cut in {cut}", flush=True)
+                  f"{(colours < 2.5).sum()}; contrast {quantiles(contrasts)}, under 12: {(contrasts < 12).sum()}; bars cut in {cut}; phantoms {phantoms}", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,12 @@ def crop_edges(picture, rng):
     return cv2.warpAffine(framed, cv2.invertAffineTransform(turn), (CACHE, CACHE), borderMode=cv2.BORDER_REPLICATE)
 
 
-def degrade(picture, rng):
+def degrade(picture, rng, least=44):
     """Low resolution, blur, noise and JPEG blocks, at the resolution they would have had."""
     side = picture.shape[0]
     small = picture
     if rng.random() < 0.75:
-        n = int(np.exp(rng.uniform(np.log(44), np.log(side))))
+        n = int(np.exp(rng.uniform(np.log(least), np.log(side))))
         small = cv2.resize(picture, (n, n), interpolation=(cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.choice(3, p=[0.7, 0.15, 0.15])])
     if rng.random() < 0.3:
         # Not so much that an eye is lost: a face that is blurred away counts as covered (coverings.anonymise).
@@ -70,8 +70,8 @@ def relight(picture, rng):
     return np.clip(picture, 0, 255)
 
 
-def augment(picture, points, rng):
-    """A random chip, uint8 BGR, and whether it is a mirror image."""
+def augment(picture, points, rng, least=44):
+    """A random chip, uint8 BGR, made no smaller than `least` pixels in between, and whether it is a mirror image."""
     if rng.random() < 0.4:
         picture = crop_edges(picture, rng)
     flipped = rng.random() < 0.5
@@ -91,7 +91,7 @@ def augment(picture, points, rng):
         matrix[0, 2] += CHIP / 2 - (matrix[0, :2] @ points.mean(0) + matrix[0, 2])
     chip = warp(np.ascontiguousarray(picture), matrix, CHIP)
     chip = relight(chip.astype(np.float32), rng).astype(np.uint8)
-    return degrade(chip, rng), flipped
+    return degrade(chip, rng, least), flipped
 
 
 def plain(picture, points):

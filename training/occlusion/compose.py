@@ -360,7 +360,7 @@ def glasses(picture, face, dark):
     if rng.random() < 0.2:
         tint = vivid(rng) * rng.uniform(0.3, 1.0)
     fade, mirror = rng.uniform(0, 45) * (rng.random() < 0.7), rng.random()
-    reflection = photographed(rng) if FABRICS and mirror < 0.12 else None
+    reflection = photographed(rng) if FABRICS and mirror < (0.12 if dark else 0.3) else None
     style = int(rng.integers(3))
     half_width, half_height = rng.uniform(0.38 if dark else 0.34, 0.52), rng.uniform(0.24, 0.5 if dark else 0.42)
     drop = rng.uniform(0.0, 0.1)
@@ -370,7 +370,7 @@ def glasses(picture, face, dark):
     if dark and rng.random() < 0.5:  # of one piece with the lenses
         frame = tint * rng.uniform(0.4, 1.2)
     frame = frame * face.exposure
-    thick = 1.2 + 5.0 * rng.random() ** 2
+    thick = 1.2 + (5.0 if dark else 7.0) * rng.random() ** 2
     shift = face.lean * 0.35
     for sign in (-1, 1):
         outline = face.at(lens_outline(rng, (sign * rng.uniform(0.5, 0.54) + shift, drop), half_width, half_height, style))
@@ -388,6 +388,8 @@ def glasses(picture, face, dark):
         else:
             cover = area(outline)
             picture = blend(picture, rng.choice([0.0, 255.0]), cover * rng.uniform(0, 0.1))
+            if reflection is not None:  # a window or a room in the lens; the eye shows through
+                picture = blend(picture, cv2.GaussianBlur(reflection, (0, 0), 3), cover * rng.uniform(0.05, 0.3))
             if rng.random() < 0.25:  # a glare that leaves most of the eye visible
                 spot = outline.mean(0) + rng.uniform(-0.25, 0.25, 2) * face.unit
                 line = np.array([spot, spot + rng.uniform(-0.2, 0.2, 2) * face.unit])
@@ -460,8 +462,9 @@ def cap(picture, face):
                (wide * 1.1, -1.4), (wide, -3.0), (-wide, -3.0), (-wide * 1.1, -1.4)]
     texture = cloth(rng, face, 0.4) * shade(face, 0.4) * folds(rng, face, 3, 0.2)
     outline = face.at(smooth(corners, steps=5))
-    low = np.clip(cv2.GaussianBlur(area(outline + [0, rng.uniform(2, 14)]), (0, 0), 3)[..., None], 0, 1)
-    picture = picture * (1 - low * rng.uniform(0, 0.5))
+    # The brim's shadow may reach over the eyes.
+    low = np.clip(cv2.GaussianBlur(area(outline + [0, rng.uniform(2, 30)]), (0, 0), rng.uniform(2, 6))[..., None], 0, 1)
+    picture = picture * (1 - low * rng.uniform(0, 0.7))
     return blend(picture, texture, area(outline))
 
 

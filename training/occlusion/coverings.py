@@ -213,9 +213,9 @@ def patch(picture, face):
 
 
 def fingers(picture, face, target):
-    """Two to four fingers of one colour, side by side, as of a hand held before the eyes or the mouth."""
+    """One to four fingers of one colour, side by side, as of a hand held before the eyes or the mouth."""
     rng = face.rng
-    count, thick = int(rng.integers(2, 5)), rng.uniform(0.2, 0.32)
+    count, thick = int(rng.integers(1, 5)), rng.uniform(0.22, 0.34)
     angle = rng.choice([rng.normal(0, 0.25), rng.normal(np.pi / 2, 0.4)])
     along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     colour = face.skin * rng.uniform(0.75, 1.2) + rng.normal(0, 5, 3)
@@ -235,10 +235,12 @@ def anonymise(picture, face):
     rng = face.rng
     seen = picture[..., :3]
     # An eye is 0.35 units wide: cells and blurs that leave nothing of it. The face box is about 2 units wide.
-    if rng.random() < 0.5:
-        n = max(4, round(CACHE / (face.unit * rng.uniform(0.11, 0.4))))
-        low = cv2.resize(seen, (n, n), interpolation=cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_NEAREST)
-        hidden = cv2.resize(low, (CACHE, CACHE), interpolation=cv2.INTER_NEAREST)
+    if rng.random() < 0.6:
+        n = max(4, round(CACHE / (face.unit * rng.uniform(0.1, 0.42))))
+        # The cells begin anywhere, not at the corner of the cached picture.
+        off = -rng.uniform(0, CACHE / n, 2)
+        low = cv2.resize(np.roll(seen, off.astype(int), (0, 1)), (n, n), interpolation=cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_NEAREST)
+        hidden = np.roll(cv2.resize(low, (CACHE, CACHE), interpolation=cv2.INTER_NEAREST), -off.astype(int), (0, 1))
     else:
         hidden = cv2.GaussianBlur(seen, (0, 0), face.unit * rng.uniform(0.16, 0.45))
     kind = rng.random()

@@ -60,22 +60,6 @@ class Product(nn.Module):
 
 
 def take_up(net, path):
-    """Begins with an exported network of version 3: its normalisation layers are part of the convolutions, and its last two
-    layers (a depthwise 7x7, a linear one) become the overall answer's part of `place`. The parts begin with nothing."""
-    graph = onnx.load(path).graph
-    stored = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
-    stored |= {n.output[0]: onnx.numpy_helper.to_array(n.attribute[0].t) for n in graph.node if n.op_type == "Constant"}
-    convolutions = [n for n in graph.node if n.op_type == "Conv"]
-    layers = [m for m in [*net.first.modules(), *net.body.modules()] if isinstance(m, nn.Conv2d)]
-    linear = next(n for n in graph.node if n.op_type == "Gemm")
-    with torch.no_grad():
-        for node, layer in zip(convolutions[:-1], layers, strict=True):
-            weight, bias = (torch.tensor(stored[name]) for name in node.input[1:3])
-            layer.weight.copy_(weight * (255 if node is convolutions[0] else 1))
-            layer.bias.copy_(bias)
-        depthwise, offsets = (torch.tensor(stored[name]) for name in convolutions[-1].input[1:3])
-        weights, bias = torch.tensor(stored[linear.input[1]])[0], torch.tensor(stored[linear.input[2]])[0]
-        net.place.weight.zero_()
-        net.place.bias.zero_()
-        net.place.weight[0] = depthwise[:, 0] * weights[:, None, None]
-        net.place.bias[0] = bias + (weights * offsets).sum()
+    """Begins with an exported network, its factor 1/255 taken out of the first convolution again."""
+    stored = {i.name.removeprefix("net."): onnx.numpy_helper.to_array(i) for i in onnx.load(path).graph.initializer}
+    net.load_state_dict({name: torch.tensor(stored[name]) * (255 if name == "first.0.weight" else 1) for name in net.state_dict()})
