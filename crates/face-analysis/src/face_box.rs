@@ -3,7 +3,7 @@
 mod table;
 
 use crate::report::Extent;
-use table::{ANCHORS, EDGES, POINTS};
+use table::{EDGE_ANCHORS, EDGES, POINT_ANCHORS, POINTS, SPREAD};
 
 /// What the map gives, in the coordinates of the landmarks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,18 +16,39 @@ pub(crate) struct FaceBox {
 
 /// The box and points of the face whose 478 landmarks these are.
 ///
-/// Each edge and coordinate is the mean of the anchors plus a weighted sum of the anchors' offsets from that mean: what moves
-/// or scales the landmarks moves and scales the box. In contrast to a detector's box, which jitters by per cents when a
-/// picture moves by a pixel, it is as steady as the mean of many landmarks.
+/// Each edge and coordinate is the mean of some landmarks plus a weighted sum of their offsets from that mean, the edges plus a
+/// part of the spread of the offsets: what moves or scales the landmarks moves and scales the box. In contrast to a
+/// detector's box, which jitters by per cents when a picture moves by a pixel, it is as steady as the mean of many landmarks.
 pub(crate) fn from_landmarks(points: &[[f32; 3]]) -> FaceBox {
-    let anchors = ANCHORS.map(|i| points.get(i).map_or([0.0; 2], |p| [p[0], p[1]]));
-    let mean = |axis: usize| anchors.iter().map(|p| p[axis]).sum::<f32>() / ANCHORS.len() as f32;
-    let middle = [mean(0), mean(1)];
-    let at = |weights: &[[f32; 2]; ANCHORS.len()], axis: usize| {
-        let offset = |(p, w): (&[f32; 2], &[f32; 2])| (p[0] - middle[0]) * w[0] + (p[1] - middle[1]) * w[1];
-        middle[axis] + anchors.iter().zip(weights).map(offset).sum::<f32>()
-    };
-    let (left, top) = (at(&EDGES[0], 0), at(&EDGES[1], 1));
-    let extent = Extent { left, top, width: at(&EDGES[2], 0) - left, height: at(&EDGES[3], 1) - top };
-    FaceBox { extent, keypoints: [0, 1, 2, 3, 4].map(|i| [at(&POINTS[i][0], 0), at(&POINTS[i][1], 1)]) }
+    let edges = Anchors::new(points, &EDGE_ANCHORS);
+    let edge = |index: usize| edges.at(&EDGES[index], index % 2) + SPREAD[index] * edges.spread();
+    let (left, top) = (edge(0), edge(1));
+    let extent = Extent { left, top, width: edge(2) - left, height: edge(3) - top };
+    let anchors = Anchors::new(points, &POINT_ANCHORS);
+    FaceBox { extent, keypoints: [0, 1, 2, 3, 4].map(|i| [0, 1].map(|axis| anchors.at(&POINTS[i][axis], axis))) }
+}
+
+/// Some of the landmarks, about their mean.
+struct Anchors<const N: usize> {
+    middle: [f32; 2],
+    offsets: [[f32; 2]; N],
+}
+
+impl<const N: usize> Anchors<N> {
+    fn new(points: &[[f32; 3]], chosen: &[usize; N]) -> Self {
+        let anchors = chosen.map(|i| points.get(i).map_or([0.0; 2], |p| [p[0], p[1]]));
+        let middle = [0, 1].map(|axis| anchors.iter().map(|p| p[axis]).sum::<f32>() / N as f32);
+        Self { middle, offsets: anchors.map(|p| [p[0] - middle[0], p[1] - middle[1]]) }
+    }
+
+    /// The mean along an axis plus the weighted offsets.
+    fn at(&self, weights: &[[f32; 2]; N], axis: usize) -> f32 {
+        let sum = self.offsets.iter().zip(weights).map(|(p, w)| p[0] * w[0] + p[1] * w[1]).sum::<f32>();
+        self.middle[axis] + sum
+    }
+
+    /// Root of the mean square of the offsets.
+    fn spread(&self) -> f32 {
+        (self.offsets.iter().map(|p| p[0] * p[0] + p[1] * p[1]).sum::<f32>() / N as f32).sqrt()
+    }
 }
