@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use serde_json::Value;
 use support::{facegate, output};
-use testkit::{cropped, jpeg, picture, portrait, resized};
+use testkit::{cropped, jpeg, on_canvas, picture, portrait, resized};
 
 /// Faces of the packaged pictures, each with some room and twice as large: eight people.
 fn people() -> Vec<RgbImage> {
@@ -31,7 +31,9 @@ fn people() -> Vec<RgbImage> {
         })
         .collect();
     people.push(portrait(1.0));
-    people.push(image::load_from_memory(&picture("demo-portrait.jpg")).expect("a picture").to_rgb8());
+    // A tight crop, with a wall round it.
+    let tight = image::load_from_memory(&picture("Tom_Hanks_54745.png")).expect("a picture").to_rgb8();
+    people.push(on_canvas(&resized(&tight, 224, 224), 448, 448, 112, 112));
     people
 }
 
