@@ -9,7 +9,6 @@ use rustix::io::{read, write};
 use shared_memory::{Mapping, populate};
 
 use super::confinement::{ConfinementError, bind_to_parent, confine};
-use super::parent::KEPT;
 use super::protocol::{Answer, Request};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -41,6 +40,9 @@ impl Orders {
         Some(Self { limits, input_room: input_room.parse().ok()? })
     }
 }
+
+/// Bytes that a decode must be allowed for a cell's allocator to keep a place of as many for it.
+pub(super) const KEPT: u64 = 64 << 20;
 
 /// Exit codes, for the parent's message when a cell does not start.
 pub(super) const NO_ORDERS: u8 = 3;

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 use shared_memory::{Frozen, Peer};
 
-use super::child::{NO_ORDERS, NOT_CONFINED, Orders};
+use super::child::{KEPT, NO_ORDERS, NOT_CONFINED, Orders};
 use super::protocol::{Answer, Request};
 use crate::failure::CellError;
 
@@ -36,9 +36,6 @@ const QUICK: Duration = Duration::from_millis(50);
 
 /// After so long without a large picture what those took goes back to the system.
 pub(super) const REST: Duration = Duration::from_secs(2);
-
-/// Bytes that a decode must be allowed for a cell's allocator to keep a place of as many for it.
-pub(super) const KEPT: u64 = 64 << 20;
 
 /// How long a cell that has closed its end may take to be gone. It takes milliseconds, unless the machine is very busy.
 const FAREWELL: Duration = Duration::from_secs(2);
