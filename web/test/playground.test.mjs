@@ -631,7 +631,7 @@ describe('the camera', () => {
 
   for (const [name, side, hint, place = {}] of [
     ['too far', 90, 'Come closer'],
-    ['too close', 350, 'Move further away'],
+    ['too close', 365, 'Move further away'],
     ['aside', 175, 'Bring your face to the centre', { x: 130, y: 250 }],
     // The uppermost face of the group is turned by 48 degrees.
     ['turned', 170, 'Turn to the camera', { picture: group, reach: 0.8 }],
