@@ -71,12 +71,11 @@ impl Window {
         let span = |length: usize| {
             let full = length + 2 * reduced.border;
             let less = full / STRIDE * STRIDE;
-            let border = less.saturating_sub(length) / 2;
             // A few columns of the border are not worth a whole column of the network's cells.
-            if border as f32 >= BORDER_AT_LEAST * reduced.border as f32 {
-                (border, less.max(STRIDE))
-            } else {
-                (reduced.border, full.next_multiple_of(STRIDE))
+            let narrower = less.checked_sub(length).map(|room| room / 2);
+            match narrower.filter(|&border| border as f32 >= BORDER_AT_LEAST * reduced.border as f32) {
+                Some(border) => (border, less),
+                None => (reduced.border, full.next_multiple_of(STRIDE)),
             }
         };
         let ((left, canvas_width), (top, canvas_height)) = (span(pixels.width()), span(pixels.height()));
@@ -169,6 +168,42 @@ impl Window {
             score: face.score,
             extent: Extent { left, top, width: e.width * self.scale[0], height: e.height * self.scale[1] },
             keypoints: face.keypoints.map(point),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also without a border, which is a setting.
+    #[test]
+    fn a_canvas_holds_the_whole_picture_and_most_of_the_border() {
+        for border in [0.0, 0.001, 0.05, 0.15] {
+            for (width, height) in
+                [(1, 1), (3, 2), (40, 9), (320, 213), (213, 320), (1280, 720), (500, 500), (60, 2_000)]
+            {
+                let upright = Orientation::UPRIGHT;
+                let picture = Picture {
+                    pixels: Pixels::black(width, height),
+                    orientation: upright,
+                    exif_orientation: 1,
+                    format: "none",
+                };
+                let reduced = Reduced::new(&picture, 320.0, border);
+                let window = Window::whole(&picture, &reduced, upright);
+                let sides = [window.pixels.width(), window.pixels.height()];
+                for (axis, side) in sides.into_iter().enumerate() {
+                    let (before, canvas) = (window.offset[axis], window.canvas[axis]);
+                    let after = canvas.checked_sub(before + side).expect("the picture lies on the canvas");
+                    let least = BORDER_AT_LEAST * reduced.border as f32;
+                    assert!(before as f32 >= least && after as f32 >= least, "{width} x {height}, border {border}");
+                    assert!(canvas > 0 && canvas.is_multiple_of(STRIDE));
+                }
+                let mut input = Vec::new();
+                window.planar_bgr(&mut input);
+                assert_eq!(input.iter().filter(|&&v| v == 0.0).count(), 3 * sides[0] * sides[1], "all of it is drawn");
+            }
         }
     }
 }
