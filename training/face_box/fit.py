@@ -103,6 +103,16 @@ def mirrored_indices(geometry):
     return np.array([np.argmin(((v - [-p[0], p[1], p[2]]) ** 2).sum(1)) for p in v])
 
 
+def least_absolute(d, t, weights, ridge, rounds):
+    """Nearly the least absolute differences of each column of t (least squares, reweighted), which single odd boxes hardly move."""
+    each = np.repeat(weights[:, None], t.shape[1], 1)
+    for _ in range(rounds):
+        solution = np.stack([np.linalg.solve((d * w[:, None]).T @ d + w.mean() * ridge, (d * w[:, None]).T @ t[:, k])
+                             for k, w in enumerate(each.T)], 1)
+        each = weights[:, None] / np.maximum(np.abs(d @ solution - t), 0.005)
+    return solution
+
+
 class Problem:
     """Landmarks and targets about the middle of the mesh, in units of the box, the mirrored ones behind the others."""
 
@@ -122,16 +132,12 @@ class Problem:
         return (self.x[:, anchors] - middle[:, None]).reshape(len(self.x), -1), self.t - np.tile(middle, count)
 
     def solve(self, anchors, absolute=False):
-        """Least squares, or nearly least absolute differences (reweighted), which single odd boxes hardly move."""
+        """Least squares, or nearly least absolute differences."""
         d, t = self.design(anchors)
         ridge = RIDGE * len(d) * np.eye(d.shape[1])
-        weights = np.repeat(self.w[:, None], t.shape[1], 1)
-        for _ in range(20 if absolute else 1):
-            solution = np.stack([np.linalg.solve((d * w[:, None]).T @ d + w.mean() * ridge, (d * w[:, None]).T @ t[:, k])
-                                 for k, w in enumerate(weights.T)], 1) if absolute else np.linalg.solve(
-                                     (d * self.w[:, None]).T @ d + ridge, (d * self.w[:, None]).T @ t)
-            weights = self.w[:, None] / np.maximum(np.abs(d @ solution - t), 0.005)
-        return solution
+        if absolute:
+            return least_absolute(d, t, self.w, ridge, 20)
+        return np.linalg.solve((d * self.w[:, None]).T @ d + ridge, (d * self.w[:, None]).T @ t)
 
     def loss(self, anchors):
         d, t = self.design(anchors)
@@ -165,11 +171,7 @@ class Edges:
         deviation = np.sqrt((z**2).mean(0))
         z = np.c_[z / deviation, np.ones(len(z))]
         ridge = EDGE_RIDGE * len(z) * np.diag([1.0] * COMPONENTS + [0.0])
-        each = np.repeat(weights[:, None], 4, 1)
-        for _ in range(15):
-            solution = np.stack([np.linalg.solve((z * w[:, None]).T @ z + w.mean() * ridge, (z * w[:, None]).T @ t[:, k])
-                                 for k, w in enumerate(each.T)], 1)
-            each = weights[:, None] / np.maximum(np.abs(z @ solution - t), 0.005)
+        solution = least_absolute(z, t, weights, ridge, 15)
         self.weights, self.of_spread = (components.T / deviation) @ solution[:-1], solution[-1]
 
     def __call__(self, landmarks):
