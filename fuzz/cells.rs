@@ -1,4 +1,4 @@
-//! What the four `cell_*` targets share: a cell of the program that `FACEGATE_CELL` names, and what must hold of it.
+//! What the six `cell_*` targets share: a cell of the program that `FACEGATE_CELL` names, and what must hold of it.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

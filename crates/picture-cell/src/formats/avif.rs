@@ -153,6 +153,10 @@ impl Mosaic {
             if width * self.columns < self.size.0 as usize || height * rows < self.size.1 as usize {
                 return Err(malformed("its coded pictures are smaller than it"));
             }
+            // ISO/IEC 23008-12, 6.6.2.3.1. Each would be decoded, and none be seen.
+            if width * (self.columns - 1) >= self.size.0 as usize || height * (rows - 1) >= self.size.1 as usize {
+                return Err(malformed("some of its tiles lie outside of it"));
+            }
             draw((index % self.columns * width, index / self.columns * height), &planes)?;
         }
         Ok(())

@@ -3,6 +3,8 @@
 //! ISO/IEC 14496-12 (boxes) and 23008-12 (items). Only what a still picture needs.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Items that a file may list. A grid of 25 megapixels in tiles of 256 x 256 has 400; the rest are thumbnails and blocks of
 /// metadata.
@@ -12,7 +14,7 @@ const MAX_ITEMS: usize = 4_096;
 pub(super) struct Container<'b> {
     file: &'b [u8],
     pub(super) primary: u32,
-    items: Vec<Item>,
+    items: BTreeMap<u32, Item>,
     references: Vec<Reference>,
     /// Kind and body, in the order in which items refer to them.
     properties: Vec<([u8; 4], &'b [u8])>,
@@ -22,7 +24,6 @@ pub(super) struct Container<'b> {
 /// What the file lists of one item.
 #[derive(Default)]
 struct Item {
-    id: u32,
     kind: [u8; 4],
     /// Whether the extents lie in the file or in the container's own data box.
     inside: bool,
@@ -40,8 +41,14 @@ impl<'b> Container<'b> {
     /// `None` when a box is cut off or contradicts itself.
     pub(super) fn read(file: &'b [u8]) -> Option<Self> {
         let meta = boxes(file).find(|(kind, _)| kind == b"meta")?.1.get(4..)?;
-        let mut container =
-            Self { file, primary: 0, items: Vec::new(), references: Vec::new(), properties: Vec::new(), inside: &[] };
+        let mut container = Self {
+            file,
+            primary: 0,
+            items: BTreeMap::new(),
+            references: Vec::new(),
+            properties: Vec::new(),
+            inside: &[],
+        };
         for (kind, body) in boxes(meta) {
             match &kind {
                 b"pitm" => {
@@ -93,27 +100,31 @@ impl<'b> Container<'b> {
             let rest = whole.get(start..)?;
             if length == 0 { Some(rest) } else { rest.get(..length) }
         };
-        match item.extents.as_slice() {
-            [only] => part(only).map(Cow::Borrowed),
-            // Extents may overlap: what they add up to must not exceed the file.
-            many if many.iter().map(|extent| extent.1).sum::<usize>() > whole.len() => None,
-            many => many.iter().map(part).collect::<Option<Vec<_>>>().map(|parts| Cow::Owned(parts.concat())),
+        if let [only] = item.extents.as_slice() {
+            return part(only).map(Cow::Borrowed);
         }
+        // Extents may overlap, and one without a length reaches to the end: what they add up to must not exceed the file.
+        let mut data = Vec::new();
+        for extent in &item.extents {
+            let part = part(extent)?;
+            if part.len() > whole.len() - data.len() {
+                return None;
+            }
+            data.extend_from_slice(part);
+        }
+        Some(Cow::Owned(data))
     }
 
     fn item(&self, id: u32) -> Option<&Item> {
-        self.items.iter().find(|item| item.id == id)
+        self.items.get(&id)
     }
 
     /// The item of this number, new when it was not listed yet.
     fn listed(&mut self, id: u32) -> Option<&mut Item> {
-        match self.items.iter().position(|item| item.id == id) {
-            Some(index) => self.items.get_mut(index),
-            None if self.items.len() < MAX_ITEMS => {
-                self.items.push(Item { id, ..Item::default() });
-                self.items.last_mut()
-            }
-            None => None,
+        let room = self.items.len() < MAX_ITEMS;
+        match self.items.entry(id) {
+            Entry::Vacant(_) if !room => None,
+            entry => Some(entry.or_default()),
         }
     }
 

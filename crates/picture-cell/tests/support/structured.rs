@@ -3,6 +3,9 @@
 
 #![allow(unreachable_pub, reason = "a module of every program that includes it")]
 
+mod heif;
+mod heif_scripts;
+
 /// A format, and how a file of it is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
@@ -12,11 +15,13 @@ pub struct Kind {
 }
 
 /// Those whose decoders have the most to do.
-pub const KINDS: [Kind; 4] = [
+pub const KINDS: [Kind; 6] = [
     Kind { name: "tiff", make: tiff },
     Kind { name: "webp", make: webp },
     Kind { name: "jpeg", make: jpeg },
     Kind { name: "gif", make: gif },
+    Kind { name: "heic", make: |script| heif_scripts::made(heif::HEIC, script) },
+    Kind { name: "avif", make: |script| heif_scripts::made(heif::AVIF, script) },
 ];
 
 impl Kind {
