@@ -27,8 +27,24 @@ fn check_host(request: &Request) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     let well_formed = |host: &HeaderValue| {
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
-        host.as_bytes().iter().all(is_part)
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+        let (name, port) = match host.as_bytes() {
+            // An address in brackets, whose colons are no port's.
+            [b'[', rest @ ..] => {
+                let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+                let (address, port) = rest.split_at(end);
+                if !address.iter().all(|byte| is_part(byte) || *byte == b':') {
+                    return false;
+                }
+                (&[][..], &port[1..])
+            }
+            bytes => bytes.split_at(bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len())),
+        };
+        let is_port = match port {
+            [] => true,
+            [colon, digits @ ..] => *colon == b':' && digits.iter().all(u8::is_ascii_digit),
+        };
+        name.iter().all(is_part) && is_port
     };
     let fine = match (first, second) {
         (Some(host), None) => well_formed(host),

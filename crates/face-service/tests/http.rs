@@ -790,7 +790,13 @@ fn a_request_names_exactly_one_host() {
         ("GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\nConnection: close\r\n\r\n", 400),
         ("GET /healthz HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", 400),
         ("GET /healthz HTTP/1.1\r\nHost: user@a\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a:b\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a:1:2\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]a\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: [a]b]:1\r\nConnection: close\r\n\r\n", 400),
         ("GET /healthz HTTP/1.1\r\nHost: [::1]:8080\r\nConnection: close\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: xn--bcher-kva.example:\r\nConnection: close\r\n\r\n", 200),
         ("GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n", 200),
         ("GET /healthz HTTP/1.0\r\n\r\n", 200),
     ] {

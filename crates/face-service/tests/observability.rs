@@ -365,6 +365,31 @@ fn a_request_is_a_span_in_the_callers_trace_with_its_stages_below_it_and_nothing
 }
 
 #[test]
+fn whoever_is_no_user_decides_nothing_about_traces() {
+    let (endpoint, received) = collector();
+    let service = Service::with(|settings| {
+        settings.traces.endpoint = Some(endpoint);
+        settings.traces.sample_ratio = 0.0;
+    });
+    let body = json!({ "sessionId": "s", "faceImageBase": "x" });
+    let traced_by = |authorization: &str, trace: &str| {
+        let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
+        let headers =
+            [("Authorization", authorization), ("Content-Type", "application/json"), ("traceparent", &*traceparent)];
+        service.request("POST", DETECT, &headers, body.to_string().as_bytes()).status
+    };
+    let right = basic(USER, PASSWORD);
+    assert_eq!(traced_by(&right, "11111111111111111111111111111111"), 422);
+    for stranger in ["", "Bearer x", &basic(USER, "wrong")] {
+        assert_eq!(traced_by(stranger, "22222222222222222222222222222222"), 401);
+    }
+    service.wait_until_stopped();
+    let batches: Vec<_> = received.try_iter().collect();
+    let traces: Vec<Vec<u8>> = spans(&batches).into_iter().map(|span| span.trace_id).collect();
+    assert!(!traces.is_empty() && traces.iter().all(|trace| *trace == [0x11; 16]), "{traces:?}");
+}
+
+#[test]
 fn a_collector_that_is_down_harms_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));

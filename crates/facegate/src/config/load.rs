@@ -111,6 +111,9 @@ fn fault(name: &str, value: &Value) -> Option<String> {
         Value::Float(number) => *number,
         _ => return None,
     };
+    if !number.is_finite() {
+        return Some("it is not finite".to_owned());
+    }
     let is_share = name.starts_with("shares.") && name != "shares.window_ms";
     (is_share && !(number > 0.0 && number <= 1.0)).then(|| "a share is more than 0 and at most 1".to_owned())
 }
@@ -217,6 +220,9 @@ mod tests {
         for flag in
             ["shares.memory=0", "shares.memory=1.5", "shares.links=-0.5", "shares.window_ms=0", "shares.logins=nan"]
         {
+            assert!(matches!(load(flag), Err(ConfigError::Value { .. })), "{flag}");
+        }
+        for flag in ["traces.sample_ratio=nan", "analysis.detection.min_score=nan", "analysis.detection.border=inf"] {
             assert!(matches!(load(flag), Err(ConfigError::Value { .. })), "{flag}");
         }
         for flag in ["shares.memory=1", "shares.connections=0.001", "analysis.rules.max_yaw.limit=0"] {
