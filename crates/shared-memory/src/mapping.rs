@@ -119,6 +119,17 @@ pub fn close_inherited() -> io::Result<()> {
     // promises; a value that did would get EBADF from then on, which is an error and no undefined behaviour here.
     match unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) } {
         0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+        // Linux before 5.9, and sandboxes that do not know the call.
+        _ => close_listed(),
     }
+}
+
+fn close_listed() -> io::Result<()> {
+    let listed = std::fs::read_dir("/proc/self/fd")?.map(|entry| entry.map(|entry| entry.file_name()));
+    let names = listed.collect::<io::Result<Vec<_>>>()?;
+    for descriptor in names.iter().filter_map(|name| name.to_str()?.parse::<i32>().ok()).filter(|number| *number > 2) {
+        // SAFETY: as for `close_range` above. That of the list itself is closed by now, which is an error and no harm.
+        unsafe { libc::close(descriptor) };
+    }
+    Ok(())
 }

@@ -194,8 +194,8 @@ impl Cell {
         self.past.used = false;
         self.past.large = None;
         self.past.present = self.past.present.min(KEPT_PIXELS);
-        // Where the system does not tell, the cell is taken at its word.
-        if self.peer.own_memory().is_ok_and(|kept| kept > SWOLLEN) {
+        // Where the system does not tell (a /proc that hides processes, as `ProtectProc=` of systemd has it), it may be.
+        if self.peer.own_memory().map_or(true, |kept| kept > SWOLLEN) {
             return false;
         }
         let room = orders.input_room;
