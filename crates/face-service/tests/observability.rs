@@ -379,7 +379,7 @@ fn whoever_is_no_user_decides_nothing_about_traces() {
         service.request("POST", DETECT, &headers, body.to_string().as_bytes()).status
     };
     let right = basic(USER, PASSWORD);
-    assert_eq!(traced_by(&right, "11111111111111111111111111111111"), 422);
+    assert_eq!(traced_by(&right, "11111111111111111111111111111111"), 400);
     for stranger in ["", "Bearer x", &basic(USER, "wrong")] {
         assert_eq!(traced_by(stranger, "22222222222222222222222222222222"), 401);
     }
