@@ -151,6 +151,7 @@ fn a_cell_holds_nothing_and_may_do_nothing() {
         |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).expect("a field").trim().to_owned();
     assert_eq!((field("Seccomp:"), field("NoNewPrivs:"), field("Threads:")), ("2".into(), "1".into(), "1".into()));
     assert_eq!(field("Name:"), "facegate-cell");
+    assert_eq!(read("oom_score_adj").trim(), "1000");
     // The socket, the memory and /dev/null.
     assert_eq!(entries(&format!("/proc/{id}/fd")), 3);
     let environment = read("environ");

@@ -68,6 +68,8 @@ pub fn run(words: impl Iterator<Item = String>) -> ExitCode {
 
 fn prepare(orders: &Orders) -> Result<Mapping, ConfinementError> {
     bind_to_parent()?;
+    // When memory runs out for all, a cell is what the system ends first: one picture is lost, not the service.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     // The name is for people who look at processes; without it the program's own shows.
     let _ = rustix::thread::set_name(c"facegate-cell");
     let memory = Mapping::open(io::stdout())?;
