@@ -228,3 +228,20 @@ async fn answer<S>(
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_strangers_cause_is_said_once_in_a_while() {
+        let (mut warning, mut said) = (Warning::default(), 0);
+        for _ in 0..1_000 {
+            warning.say(|| said += 1);
+        }
+        assert_eq!(said, 1);
+        warning.0 = Instant::now().checked_sub(QUIET);
+        warning.say(|| said += 1);
+        assert_eq!(said, 2);
+    }
+}

@@ -199,6 +199,9 @@ fn nothing_private_reaches_a_log_a_metric_a_trace_or_an_answer() {
         (&of("link-0")["code"], &of("link-1")["code"]),
         (&"image_format_unknown".into(), &"link_refused".into())
     );
+    // Whoever bars addresses that guess reads them there.
+    let refused = |line: &&Value| line["status"] == 401 && line["address"] == "127.0.0.1";
+    assert_eq!(lines.iter().filter(refused).count(), 4);
     let audited = std::fs::read_to_string(&audit).expect("an audit log");
     // Eleven requests of a user; the four strangers among the others stand in the log.
     assert_eq!(audited.lines().count(), 11, "{audited}");

@@ -97,6 +97,9 @@ const MAY_BE_ZERO: [&str; 6] = [
     "links.max_redirects",
 ];
 
+/// More than the largest machines have cores; a number without bound would take all memory before anything is said.
+const MOST_WORKERS: f64 = 1_024.0;
+
 /// Why a value of the right kind cannot be meant: a limit of nothing, and a share that is none.
 fn fault(name: &str, value: &Value) -> Option<String> {
     let nothing = matches!(value, Value::Integer(0)) || matches!(value, Value::Float(number) if *number == 0.0);
@@ -113,6 +116,9 @@ fn fault(name: &str, value: &Value) -> Option<String> {
     };
     if !number.is_finite() {
         return Some("it is not finite".to_owned());
+    }
+    if name == "server.workers" && number > MOST_WORKERS {
+        return Some(format!("each has a process and memory of its own: at most {MOST_WORKERS}"));
     }
     let is_share = name.starts_with("shares.") && name != "shares.window_ms";
     (is_share && !(number > 0.0 && number <= 1.0)).then(|| "a share is more than 0 and at most 1".to_owned())
@@ -225,7 +231,10 @@ mod tests {
         for flag in ["traces.sample_ratio=nan", "analysis.detection.min_score=nan", "analysis.detection.border=inf"] {
             assert!(matches!(load(flag), Err(ConfigError::Value { .. })), "{flag}");
         }
-        for flag in ["shares.memory=1", "shares.connections=0.001", "analysis.rules.max_yaw.limit=0"] {
+        assert!(matches!(load("server.workers=9223372036854775807"), Err(ConfigError::Value { .. })));
+        for flag in
+            ["server.workers=1024", "shares.memory=1", "shares.connections=0.001", "analysis.rules.max_yaw.limit=0"]
+        {
             assert!(load(flag).is_ok(), "{flag}");
         }
     }
