@@ -12,6 +12,7 @@ use crate::inference::{Clock, InferenceError};
 use crate::landmarks::Landmarks;
 use crate::liveness::{Judged, Liveness};
 use crate::occlusion::OcclusionDetector;
+use crate::pixelation;
 use crate::pose::FaceGeometry;
 use crate::report::{
     Analysis, Details, DetectedFace, Extent, Face, ImageDetails, MODELS, Margins, ModelInfo, QualityComponent,
@@ -134,7 +135,10 @@ impl<'r> Examination<'r> {
         let (Some((_, face)), Some(view)) = (self.main_face(), &self.view) else {
             return Ok(());
         };
-        self.measured.occlusion = Some(self.timings.time("occlusion", || detector.run(view, &face))?);
+        let occlusion = self.timings.time("occlusion", || {
+            Ok::<_, InferenceError>(detector.run(view, &face)?.under_grid(pixelation::strength(view, &face)))
+        })?;
+        self.measured.occlusion = Some(occlusion);
         self.judge();
         Ok(())
     }

@@ -21,6 +21,7 @@ mod light;
 mod liveness;
 mod models;
 mod occlusion;
+mod pixelation;
 mod pose;
 mod quality;
 pub mod report;

@@ -3,6 +3,7 @@
 use crate::alignment::{FaceView, Similarity};
 use crate::face::Detection;
 use crate::inference::{InferenceError, Network};
+use crate::pixelation::GRID;
 use crate::report::Occlusion;
 
 /// Side of the network's square input in pixels.
@@ -47,6 +48,23 @@ impl OcclusionDetector {
 }
 
 impl Occlusion {
+    /// The same of a face over which a grid lies so strongly (`pixelation::strength`): from `GRID` on all of its parts are hidden, which
+    /// the network sees of coarse cells only. The stronger, the surer.
+    pub(crate) fn under_grid(self, strength: f32) -> Self {
+        if strength < GRID {
+            return self;
+        }
+        let hidden = 1.0 / (1.0 + (-12.0 * (strength - GRID)).exp());
+        Self {
+            probability: self.probability.max(hidden),
+            right_eye: self.right_eye.max(hidden),
+            left_eye: self.left_eye.max(hidden),
+            nose: self.nose.max(hidden),
+            mouth: self.mouth.max(hidden),
+            lower_face: self.lower_face.max(hidden),
+        }
+    }
+
     /// What is covered, as a sentence without its full stop: `the mouth is covered`.
     pub(crate) fn finding(&self) -> String {
         let named = [

@@ -162,6 +162,26 @@ fn a_face_that_was_blurred_away_is_covered_or_none() {
 }
 
 #[test]
+fn a_pixelated_face_is_covered_however_fine_the_cells_and_a_poor_picture_is_not() {
+    for face in faces() {
+        let ([left, top], [right, bottom]) = (face.at(-1.1, -0.9), face.at(1.1, 1.8));
+        let (x, y, width, height) = (left as u32, top as u32, (right - left) as u32, (bottom - top) as u32);
+        let plain = cropped(&face.picture, x, y, width, height);
+        for cells in [9, 12, 16, 20] {
+            let small = imageops::resize(&plain, cells, cells * height / width, imageops::FilterType::Triangle);
+            let mut out = face.picture.clone();
+            let coarse = imageops::resize(&small, width, height, imageops::FilterType::Nearest);
+            imageops::replace(&mut out, &coarse, i64::from(x), i64::from(y));
+            let analysis = analyze(&jpeg(&out, 92));
+            let told = details(&analysis).faces.is_empty() || occlusion(&analysis).probability >= 0.5;
+            assert!(told, "{cells} cells on {}: {:?}", face.name, occlusion(&analysis));
+        }
+        let poor = occlusion(&analyze(&jpeg(&face.picture, 30)));
+        assert!(poor.probability < 0.5, "{}: {poor:?}", face.name);
+    }
+}
+
+#[test]
 fn what_merely_looks_like_a_covering_is_none() {
     let cases: [(&str, Drawn); 6] = [
         ("nothing", |f| f.picture.clone()),
