@@ -213,7 +213,8 @@ impl<'r> Examination<'r> {
     pub(crate) fn finish(mut self, picture: &Picture) -> Result<Analysis, AnalysisError> {
         let verdict = self.verdict(picture)?;
         let details = self.wanted.details.then(|| Box::new(self.details(picture)));
-        Ok(Analysis { verdict, details, timings: self.timings.0, inference: self.inference })
+        let pixels = (picture.pixels.width() * picture.pixels.height()) as u64;
+        Ok(Analysis { verdict, details, timings: self.timings.0, inference: self.inference, pixels })
     }
 
     fn judge(&mut self) {

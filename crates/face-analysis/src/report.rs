@@ -23,6 +23,8 @@ pub struct Analysis {
     pub timings: Vec<StageTime>,
     /// The part of them that the networks themselves took.
     pub inference: Duration,
+    /// Pixels that were judged: those of the decoded picture inside uniform bars at its edges.
+    pub pixels: u64,
 }
 
 /// The outcome of the rules.

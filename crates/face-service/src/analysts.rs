@@ -1,36 +1,114 @@
 //! The threads that analyse, apart from those that talk.
 
-use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use axum::http::StatusCode;
-use tokio::task::JoinHandle;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use tokio::sync::oneshot;
 
-use super::blocking::Pool;
 use super::contract::Problem;
 
 /// As many threads as analyses may run side by side, and nothing else runs on them: the allocator keeps what a thread has
 /// freed for that thread, so a larger pool would keep the memory of an analysis in each of its threads.
 #[derive(Debug)]
-pub struct Analysts(Pool);
+pub struct Analysts(Sender<Work>);
+
+type Work = Box<dyn FnOnce(&mut Leftovers) + Send>;
+
+/// A picture of more pixels than this leaves more free memory behind than the next portrait uses.
+const LARGE: u64 = 1_500_000;
+
+/// After so long without a large picture what those took goes back to the system, as in the cells.
+const REST: Duration = Duration::from_secs(2);
+
+/// What one thread's analyses may have left behind.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    /// When the last large picture was done, if its memory was not given back since.
+    large: Option<Instant>,
+}
+
+impl Leftovers {
+    /// A picture of so many pixels was analysed.
+    pub fn of(&mut self, pixels: u64) {
+        if pixels > LARGE {
+            self.large = Some(Instant::now());
+        }
+    }
+
+    /// How long until they are given back.
+    fn left(&self) -> Option<Duration> {
+        self.large.map(|since| REST.saturating_sub(since.elapsed()))
+    }
+
+    fn give_back(&mut self) {
+        if self.left() == Some(Duration::ZERO) {
+            self.large = None;
+            #[cfg(target_os = "linux")]
+            shared_memory::give_back_heap();
+        }
+    }
+}
 
 impl Analysts {
-    /// `number` threads, which start when they are first needed.
+    /// `number` threads.
     pub fn new(number: usize) -> io::Result<Self> {
-        Ok(Self(Pool::new("analyst", number)?))
+        let (analysts, queue) = unbounded();
+        for _ in 0..number.max(1) {
+            let queue = queue.clone();
+            thread::Builder::new().name("analyst".into()).spawn(move || analyse(&queue))?;
+        }
+        Ok(Self(analysts))
     }
 
     /// Runs `work` where it blocks nobody. A panic ends there: what was `held` for it is free again, the caller gets a 500.
     pub async fn run<T: Send + 'static>(
         &self,
         held: impl Send + 'static,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Leftovers) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        self.0.begin(held, work).await.map_err(|_| fault("analysis_crashed"))
+        let done = self.begin(move |leftovers| {
+            let _held = held;
+            work(leftovers)
+        });
+        done.await.map_err(|_| fault("analysis_crashed"))
     }
 
     /// Begins `work`, also when nobody waits for it.
-    pub fn begin<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-        self.0.begin((), work)
+    pub fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Leftovers) -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (done, result) = oneshot::channel();
+        let span = tracing::Span::current();
+        let work = move |leftovers: &mut Leftovers| {
+            let result = span.in_scope(|| work(leftovers));
+            // Nobody may wait for it any more.
+            let _ = done.send(result);
+        };
+        // The threads live as long as this.
+        let _ = self.0.send(Box::new(work));
+        result
+    }
+}
+
+/// One thread's life.
+fn analyse(queue: &Receiver<Work>) {
+    let mut leftovers = Leftovers::default();
+    loop {
+        let work = match leftovers.left() {
+            Some(left) => queue.recv_timeout(left),
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match work {
+            // The panic has been told by the hook; what the work held is dropped with it.
+            Ok(work) => drop(catch_unwind(AssertUnwindSafe(|| work(&mut leftovers)))),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        leftovers.give_back();
     }
 }
 
@@ -67,11 +145,11 @@ mod tests {
         };
         let turn = admission.turn(admission.enter(&guest).await.expect("free")).await.expect("idle");
         let held = (turn, reserve());
-        let problem = analysts.run(held, || -> u8 { panic!("the network of cheeks") }).await.expect_err("panicked");
+        let problem = analysts.run(held, |_| -> u8 { panic!("the network of cheeks") }).await.expect_err("panicked");
         assert_eq!((problem.status, problem.code), (StatusCode::INTERNAL_SERVER_ERROR, "analysis_crashed"));
         assert!(!problem.message.contains("cheeks"));
         let turn = admission.turn(admission.enter(&guest).await.expect("free again")).await.expect("idle again");
-        assert_eq!(analysts.run((turn, reserve()), || 7).await, Ok(7));
+        assert_eq!(analysts.run((turn, reserve()), |_| 7).await, Ok(7));
     }
 
     #[tokio::test]
@@ -81,7 +159,7 @@ mod tests {
         for _ in 0..20 {
             let analysts = Arc::clone(&analysts);
             callers.spawn(async move {
-                let work = || {
+                let work = |_: &mut Leftovers| {
                     thread::sleep(Duration::from_millis(2));
                     thread::current().id()
                 };
@@ -91,5 +169,34 @@ mod tests {
         let threads: HashSet<_> = callers.join_all().await.into_iter().collect();
         assert_eq!(threads.len(), 2);
         assert!(!threads.contains(&thread::current().id()));
+    }
+
+    #[test]
+    fn only_a_large_picture_leaves_something_behind_and_the_last_one_says_until_when() {
+        let mut leftovers = Leftovers::default();
+        leftovers.of(1280 * 720);
+        assert_eq!(leftovers.left(), None, "nothing to wait for");
+        leftovers.of(4000 * 3000);
+        let left = leftovers.left().expect("something to give back");
+        assert!(left <= REST && left > REST / 2, "{left:?}");
+        leftovers.of(1280 * 720);
+        leftovers.give_back();
+        assert!(leftovers.left().is_some(), "not before its time, and a small picture changes nothing");
+        leftovers.large = Instant::now().checked_sub(REST);
+        leftovers.give_back();
+        assert_eq!(leftovers.left(), None);
+    }
+
+    #[tokio::test]
+    async fn a_thread_takes_the_next_work_after_it_gave_memory_back() {
+        let analysts = Analysts::new(1).expect("a thread");
+        let past = Instant::now().checked_sub(REST);
+        assert_eq!(analysts.run((), move |leftovers| leftovers.large = past).await, Ok(()));
+        let large = analysts.run((), |leftovers| leftovers.large).await;
+        assert_eq!(large, Ok(None), "given back after the work, without waiting for more");
+        let almost = Instant::now().checked_sub(REST - Duration::from_millis(50));
+        assert_eq!(analysts.run((), move |leftovers| leftovers.large = almost).await, Ok(()));
+        thread::sleep(Duration::from_millis(120));
+        assert_eq!(analysts.run((), |leftovers| leftovers.large).await, Ok(None), "given back while it waited");
     }
 }

@@ -16,7 +16,7 @@ use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, HeadError, HeadName, Wanted};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use self::body::unread;
 use super::admission::Admission;
@@ -106,8 +106,8 @@ impl App {
     }
 
     /// Runs `work` on a thread that will analyse, so that the memory it leaves behind is used again.
-    pub fn prepare<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-        self.analysts.begin(work)
+    pub fn prepare<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+        self.analysts.begin(|_| work())
     }
 
     /// Takes the loaded networks into service: from now on `/readyz` answers 200.
@@ -307,7 +307,11 @@ impl App {
         let turn = trail.time("queue", self.admission.turn(place)).await?;
         let analyzer = Arc::clone(analyzer);
         // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
-        let working = self.analysts.run(turn, move || analyzer.analyze(&picture[part], wanted));
+        let working = self.analysts.run(turn, move |leftovers| {
+            let analysis = analyzer.analyze(&picture[part], wanted)?;
+            leftovers.of(analysis.pixels);
+            Ok(analysis)
+        });
         let analysis = trail.time(ANALYSIS, working).await?.map_err(|error| refused(&error))?;
         trail.analysed(&analysis);
         Ok(self.respond(trail.session_id.as_deref().unwrap_or_default(), &analysis))

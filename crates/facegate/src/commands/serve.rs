@@ -100,7 +100,8 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     let mut failed = None;
     let stop = async {
         let stop = stop_signal();
-        let ready = loading.await.map_err(CommandError::from).and_then(|loaded| loaded);
+        let crashed = |_| CommandError::Message("loading the networks crashed; it has been logged".into());
+        let ready = loading.await.map_err(crashed).and_then(|loaded| loaded);
         let greeted = ready.and_then(|analyzer| {
             running.install(Arc::new(analyzer));
             let picture = demo.then(|| demo_picture(&store.pictures_dir())).transpose()?;
