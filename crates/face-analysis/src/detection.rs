@@ -59,7 +59,7 @@ impl Default for DetectionSettings {
             min_score: 0.6,
             weak_score: 0.4,
             min_certainty: 0.5,
-            coarse_size: 480,
+            coarse_size: 416,
             fine_size: 640,
             border: 0.15,
             min_face_share: 0.03,

@@ -17,8 +17,9 @@ pub struct Analysts(Sender<Work>);
 
 type Work = Box<dyn FnOnce(&mut Leftovers) + Send>;
 
-/// A picture of more pixels than this leaves more free memory behind than the next portrait uses.
-const LARGE: u64 = 1_500_000;
+/// Pictures of more pixels than this leave more free memory behind than the next portrait uses: more than those of a screen
+/// (1920 x 1080), which are common.
+const LARGE: u64 = 3_000_000;
 
 /// After so long without a large picture what those took goes back to the system, as in the cells.
 const REST: Duration = Duration::from_secs(2);
