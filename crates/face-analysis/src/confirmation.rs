@@ -63,6 +63,13 @@ impl Evidence {
         self.presence >= TRUSTED_PRESENCE && self.flat >= DRAWN
     }
 
+    /// Whether it may be one face more beside the main one. What the landmark network does not see has to look like a face to
+    /// the detector from near as well: parts of clothes and bodies do from afar, and the occlusion network takes them for
+    /// covered faces.
+    pub(crate) fn counts_beside(&self, min_score: f32) -> bool {
+        self.presence >= 0.5 || self.closer.is_none_or(|closer| closer >= min_score)
+    }
+
     /// The logarithm of the odds that it is a face.
     pub(crate) fn log_odds(&self) -> f32 {
         if self.is_drawn() {
@@ -105,6 +112,15 @@ mod tests {
         assert!(portrait.certainty() > 0.95 && mask.certainty() > 0.5, "{} {}", portrait.certainty(), mask.certainty());
         assert!(hand.certainty() < 0.5 && pattern.certainty() < 0.5, "{} {}", hand.certainty(), pattern.certainty());
         assert!(portrait.is_plain(0.6) && !mask.is_plain(0.6));
+    }
+
+    #[test]
+    fn beside_a_face_what_has_no_landmarks_must_look_like_one_from_near() {
+        let sleeve = Evidence { score: 0.73, closer: Some(0.24), presence: 0.15, covered: Some(0.94), ..PLAIN };
+        assert!(sleeve.certainty() > 0.5, "alone it may be a masked person");
+        assert!(!sleeve.counts_beside(0.6));
+        assert!(Evidence { closer: Some(0.7), ..sleeve }.counts_beside(0.6), "a masked person");
+        assert!(Evidence { presence: 0.9, ..sleeve }.counts_beside(0.6) && PLAIN.counts_beside(0.6));
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl FaceFinder {
             let odds = surest.map_or(f32::NEG_INFINITY, |evidence| evidence.log_odds());
             found = self.turned(&mut search, odds)?.unwrap_or(found);
         }
-        Ok(found.ordered(search.mesh_time))
+        Ok(found.ordered(self.settings.min_score, search.mesh_time))
     }
 
     /// The landmarks of a face whose surroundings are at hand.
@@ -288,9 +288,10 @@ struct Facing {
 
 impl Facing {
     /// The answer: the main face first, the others by size.
-    fn ordered(self, mesh_time: Duration) -> Found {
+    fn ordered(self, min_score: f32, mesh_time: Duration) -> Found {
         let Self { rotation, upright, mut faces } = self;
         let main = main_of(&faces).map(|main| faces.swap_remove(main));
+        faces.retain(|candidate| candidate.face.evidence.counts_beside(min_score));
         faces.sort_by(|a, b| area(&b.face.detection.extent).total_cmp(&area(&a.face.detection.extent)));
         let all = main.iter().chain(&faces).map(|candidate| candidate.face).collect();
         Found { upright, rotation, faces: all, main: main.map(|main| (main.view, main.landmarks)), mesh_time }
