@@ -1,4 +1,4 @@
-//! The threads that analyse, apart from those that talk.
+//! The threads that analyse, apart from those that talk; between two pictures they give memory back.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

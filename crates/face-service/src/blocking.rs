@@ -1,5 +1,5 @@
-//! The only place where blocking work begins: each kind has a few threads of its own, and takes with it what it was let
-//! in by.
+//! The only place where blocking work begins, but for analyses, whose threads ([`analysts`](crate::analysts)) keep to the same
+//! rule: each kind has a few threads of its own, and takes with it what it was let in by.
 //!
 //! A caller may be gone a millisecond after such work has begun, and the work runs on. Whatever bounds it (permits, counts
 //! of failures) must therefore belong to the work and not to the request. `clippy.toml` refuses `spawn_blocking` and name
