@@ -1,6 +1,7 @@
 //! The threads that analyse, apart from those that talk; between two pictures they give memory back.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
@@ -13,7 +14,10 @@ use super::contract::Problem;
 /// As many threads as analyses may run side by side, and nothing else runs on them: the allocator keeps what a thread has
 /// freed for that thread, so a larger pool would keep the memory of an analysis in each of its threads.
 #[derive(Debug)]
-pub struct Analysts(Sender<Work>);
+pub struct Analysts {
+    queue: Sender<Work>,
+    give_back: Arc<OnceLock<fn()>>,
+}
 
 type Work = Box<dyn FnOnce(&mut Leftovers) + Send>;
 
@@ -44,11 +48,10 @@ impl Leftovers {
         self.large.map(|since| REST.saturating_sub(since.elapsed()))
     }
 
-    fn give_back(&mut self) {
+    fn give_back(&mut self, how: Option<&fn()>) {
         if self.left() == Some(Duration::ZERO) {
             self.large = None;
-            #[cfg(target_os = "linux")]
-            shared_memory::give_back_heap();
+            how.inspect(|give_back| give_back());
         }
     }
 }
@@ -56,12 +59,18 @@ impl Leftovers {
 impl Analysts {
     /// `number` threads.
     pub fn new(number: usize) -> io::Result<Self> {
-        let (analysts, queue) = unbounded();
+        let (queue, work) = unbounded();
+        let give_back = Arc::default();
         for _ in 0..number.max(1) {
-            let queue = queue.clone();
-            thread::Builder::new().name("analyst".into()).spawn(move || analyse(&queue))?;
+            let (work, give_back) = (work.clone(), Arc::clone(&give_back));
+            thread::Builder::new().name("analyst".into()).spawn(move || analyse(&work, &give_back))?;
         }
-        Ok(Self(analysts))
+        Ok(Self { queue, give_back })
+    }
+
+    /// How a thread gives its free memory back to the system is the allocator's affair: `how` asks it to. Only the first counts.
+    pub fn give_back_with(&self, how: fn()) {
+        let _ = self.give_back.set(how);
     }
 
     /// Runs `work` where it blocks nobody. A panic ends there: what was `held` for it is free again, the caller gets a 500.
@@ -90,13 +99,13 @@ impl Analysts {
             let _ = done.send(result);
         };
         // The threads live as long as this.
-        let _ = self.0.send(Box::new(work));
+        let _ = self.queue.send(Box::new(work));
         result
     }
 }
 
 /// One thread's life.
-fn analyse(queue: &Receiver<Work>) {
+fn analyse(queue: &Receiver<Work>, give_back: &OnceLock<fn()>) {
     let mut leftovers = Leftovers::default();
     loop {
         let work = match leftovers.left() {
@@ -109,7 +118,7 @@ fn analyse(queue: &Receiver<Work>) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        leftovers.give_back();
+        leftovers.give_back(give_back.get());
     }
 }
 
@@ -123,6 +132,7 @@ pub fn fault(code: &'static str) -> Problem {
 mod tests {
     use std::collections::HashSet;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
     use std::time::Duration;
 
@@ -181,16 +191,20 @@ mod tests {
         let left = leftovers.left().expect("something to give back");
         assert!(left <= REST && left > REST / 2, "{left:?}");
         leftovers.of(1280 * 720);
-        leftovers.give_back();
+        leftovers.give_back(None);
         assert!(leftovers.left().is_some(), "not before its time, and a small picture changes nothing");
         leftovers.large = Instant::now().checked_sub(REST);
-        leftovers.give_back();
+        leftovers.give_back(None);
         assert_eq!(leftovers.left(), None);
     }
 
     #[tokio::test]
     async fn a_thread_takes_the_next_work_after_it_gave_memory_back() {
+        static GIVEN_BACK: AtomicU32 = AtomicU32::new(0);
         let analysts = Analysts::new(1).expect("a thread");
+        analysts.give_back_with(|| {
+            GIVEN_BACK.fetch_add(1, Ordering::Relaxed);
+        });
         let past = Instant::now().checked_sub(REST);
         assert_eq!(analysts.run((), move |leftovers| leftovers.large = past).await, Ok(()));
         let large = analysts.run((), |leftovers| leftovers.large).await;
@@ -199,5 +213,6 @@ mod tests {
         assert_eq!(analysts.run((), move |leftovers| leftovers.large = almost).await, Ok(()));
         thread::sleep(Duration::from_millis(120));
         assert_eq!(analysts.run((), |leftovers| leftovers.large).await, Ok(None), "given back while it waited");
+        assert_eq!(GIVEN_BACK.load(Ordering::Relaxed), 2);
     }
 }

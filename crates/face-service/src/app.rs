@@ -110,6 +110,11 @@ impl App {
         self.analysts.begin(|_| work())
     }
 
+    /// How a thread that analyses gives its free memory back to the system, some time after large pictures.
+    pub fn give_back_with(&self, how: fn()) {
+        self.analysts.give_back_with(how);
+    }
+
     /// Takes the loaded networks into service: from now on `/readyz` answers 200.
     pub fn install(&self, analyzer: Arc<FaceAnalyzer>) {
         self.metrics.set_analyzer(Arc::clone(&analyzer));

@@ -1,16 +1,13 @@
 //! Memory that a process shares with a child. The parent sees a slice of it only while the child cannot run, so that no
 //! byte changes between a check and a use.
 //!
-//! All `unsafe` code of the workspace is in this crate, and this is all that it does: map a memory file, hand out slices
-//! of the mapping, take and give back its pages and those of
-//! the heap, close descriptors that a parent left open. Linux only; elsewhere the crate is empty.
+//! All `unsafe` code of the workspace is in this crate, but for one call in `heap`, and this is all that it does: map a memory file, hand out slices
+//! of the mapping, take and give back its pages, close descriptors that a parent left open. Linux only; elsewhere the crate is empty.
 
 #![cfg(target_os = "linux")]
 
-mod heap;
 mod mapping;
 mod peer;
 
-pub use heap::give_back_heap;
 pub use mapping::{Mapping, close_inherited, populate};
 pub use peer::{Frozen, Peer};

@@ -68,6 +68,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     let files = models::files(store)?;
     let settings = config.service();
     let app = Arc::new(App::new(&settings, Arc::clone(&users), workers)?);
+    app.give_back_with(heap::give_back);
     let tls = tls(&config.server)?;
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() && tls.is_none() {
