@@ -10,15 +10,15 @@ its cache. Of the test side of each (the congress's all), NUMBER bare faces as t
 
 import argparse
 import csv
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "occlusion"))
+TRAINING = Path(__file__).parent.parent
+sys.path[:0] = [str(TRAINING / "occlusion"), str(TRAINING / "liveness")]
+from common import analyze
 from prepare import verdicts
 
 
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--number", type=int, default=25)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    left_out = verdicts(Path(__file__).parent.parent / "occlusion" / "labels.csv")
+    left_out = verdicts(TRAINING / "occlusion" / "labels.csv")
     sets, views, rng = {}, {}, np.random.default_rng(5)
     with open(options.faces, newline="") as file:
         for row in csv.DictReader(file):
@@ -59,11 +59,10 @@ def main():
                 cv2.imwrite(str(path), drawn, [cv2.IMWRITE_JPEG_QUALITY, quality])
                 views.setdefault(view, []).append(str(path))
     for view, paths in views.items():
-        command = [options.facegate, "analyze", "--details", "--profile", "lenient", "--set", "analysis.attributes.effort=fast", *paths]
-        lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-        found = [d for d in (json.loads(line).get("details") or {} for line in lines) if d.get("faces") and d.get("occlusion")]
+        answers = analyze(options.facegate, paths)
+        found = [d for d in (answer.get("details") or {} for answer in answers) if d.get("faces") and d.get("occlusion")]
         told = sum(d["occlusion"]["probability"] >= 0.5 for d in found)
-        print(f"{view}: of {len(lines)} told {told}, no face {len(lines) - len(found)}, passed {len(found) - told}", flush=True)
+        print(f"{view}: of {len(answers)} told {told}, no face {len(answers) - len(found)}, passed {len(found) - told}", flush=True)
 
 
 if __name__ == "__main__":

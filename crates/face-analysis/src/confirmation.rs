@@ -26,6 +26,9 @@ pub(crate) struct Evidence {
 /// From this presence on the mesh lies on the face: ordinary live pictures have 0.9994 and more.
 pub(crate) const TRUSTED_PRESENCE: f32 = 0.9;
 
+/// Below this presence the landmark network rather denies that it sees a face.
+const DENIED_PRESENCE: f32 = 0.5;
+
 /// Five points and mesh that are further apart than this do not mean the same face. 98 % of ordinary faces lie under 0.1.
 const SAME_POINTS: f32 = 0.15;
 
@@ -67,7 +70,7 @@ impl Evidence {
     /// the detector from near as well: parts of clothes and bodies do from afar, and the occlusion network takes them for
     /// covered faces.
     pub(crate) fn counts_beside(&self, min_score: f32) -> bool {
-        self.presence >= 0.5 || self.closer.is_none_or(|closer| closer >= min_score)
+        self.presence >= DENIED_PRESENCE || self.closer.is_none_or(|closer| closer >= min_score)
     }
 
     /// The logarithm of the odds that it is a face.

@@ -3,6 +3,7 @@
 use crate::alignment::{FaceView, Similarity};
 use crate::face::Detection;
 use crate::inference::{InferenceError, Network};
+use crate::light;
 
 /// Side of the network's square input in pixels.
 const INPUT: usize = 256;
@@ -90,14 +91,14 @@ impl Landmarker {
     }
 
     fn flat_share_of(&self, [columns, rows]: [std::ops::Range<usize>; 2]) -> f32 {
-        let luma = |at: usize| {
+        let brightness = |at: usize| {
             let channel = |i: usize| self.input.get(i * INPUT * INPUT + at).copied().unwrap_or(0.0);
-            255.0 * (0.299 * channel(0) + 0.587 * channel(1) + 0.114 * channel(2))
+            255.0 * light::luma([0, 1, 2].map(channel))
         };
         let (mut cells, mut flat) = (0, 0);
         for top in rows.step_by(CELL) {
             for left in columns.clone().step_by(CELL) {
-                let inside = (0..CELL * CELL).map(|i| luma((top + i / CELL) * INPUT + left + i % CELL));
+                let inside = (0..CELL * CELL).map(|i| brightness((top + i / CELL) * INPUT + left + i % CELL));
                 let (least, most) = inside.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)));
                 if most >= BLACK && least <= WHITE {
                     cells += 1;

@@ -23,6 +23,11 @@ pub(crate) struct Light {
     pub(crate) colour: f32,
 }
 
+/// Brightness of a pixel as it is stored (not linear light) and as JPEG codes it (ITU-R BT.601), in the unit of its channels.
+pub(crate) fn luma([red, green, blue]: [f32; 3]) -> f32 {
+    0.299 * red + 0.587 * green + 0.114 * blue
+}
+
 /// Measures the part of `face` (in upright coordinates) that lies inside the picture.
 pub(crate) fn measure(stored: &Pixels, upright: Orientation, face: Extent) -> Light {
     let size = upright.size((stored.width(), stored.height()));
@@ -40,7 +45,7 @@ pub(crate) fn measure(stored: &Pixels, upright: Orientation, face: Extent) -> Li
         let y = place(face.top, face.height, size.1, row);
         for column in 0..GRID {
             let [red, green, blue] = pixels.at(place(face.left, face.width, size.0, column), y).map(f32::from);
-            let luma = 0.299 * red + 0.587 * green + 0.114 * blue;
+            let luma = luma([red, green, blue]);
             let (to_blue, to_red) = (blue - luma, red - luma);
             histogram[luma as usize] += 1;
             let step = &mut steps[luma as usize * STEPS / 256];

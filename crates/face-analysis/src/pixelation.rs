@@ -4,6 +4,7 @@ use std::f32::consts::TAU;
 
 use crate::alignment::FaceView;
 use crate::face::Detection;
+use crate::light;
 
 /// Side of the part of the face that is judged, in distances between eyes and mouth: what lies inside the outline.
 const SIDE: f32 = 1.6;
@@ -42,11 +43,10 @@ pub(crate) fn strength(view: &FaceView, face: &Detection) -> f32 {
     if columns.len() < 24 || rows.len() < 24 {
         return 0.0;
     }
-    let line = 3 * pixels.width();
     let luma: Vec<f32> = rows
         .clone()
-        .flat_map(|y| pixels.data()[y * line + 3 * columns.start..y * line + 3 * columns.end].chunks_exact(3))
-        .map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]))
+        .flat_map(|y| pixels.row(y).as_chunks().0[columns.clone()].iter())
+        .map(|rgb: &[u8; 3]| light::luma(rgb.map(f32::from)))
         .collect();
     let (width, height) = (columns.len(), rows.len());
     let profile = |count: usize, across: usize, at: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {

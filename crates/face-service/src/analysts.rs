@@ -51,7 +51,9 @@ impl Leftovers {
     fn give_back(&mut self, how: Option<&fn()>) {
         if self.left() == Some(Duration::ZERO) {
             self.large = None;
-            how.inspect(|give_back| give_back());
+            if let Some(give_back) = how {
+                give_back();
+            }
         }
     }
 }

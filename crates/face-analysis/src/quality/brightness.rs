@@ -2,6 +2,8 @@
 
 use picture_cell::Pixels;
 
+use crate::light::luma;
+
 /// Weights of a blur along a line, from `reach` pixels before to `reach` pixels after.
 pub(super) struct Kernel {
     pub(super) reach: usize,
@@ -24,9 +26,9 @@ pub(super) struct Plane {
     pub(super) data: Vec<f32>,
 }
 
-/// Brightness of a pixel as JPEG codes it (ITU-R BT.601).
-pub(super) fn brightness([r, g, b]: [u8; 3]) -> f32 {
-    0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
+/// Brightness of a pixel, 0 to 255.
+pub(super) fn brightness(rgb: [u8; 3]) -> f32 {
+    luma(rgb.map(f32::from))
 }
 
 impl Plane {
