@@ -133,8 +133,8 @@ impl AttributeEstimator {
 
 /// Samples the chip into `[views, 3, side, side]`; the second view is its mirror image.
 fn sample(view: &FaceView, from_chip: &Similarity, side: usize, views: usize, input: &mut Vec<f32>) {
-    input.clear();
-    view.sample(from_chip, side, side, input);
+    input.resize(3 * side * side, 0.0);
+    view.sample(from_chip, side, input);
     if views == 2 {
         let mirrored = input.len();
         input.extend_from_within(..);

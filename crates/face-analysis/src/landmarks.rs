@@ -54,7 +54,7 @@ pub(crate) struct Landmarker {
 
 impl Landmarker {
     pub(crate) fn new(network: Network) -> Self {
-        Self { network, input: Vec::new() }
+        Self { network, input: vec![0.0; 3 * INPUT * INPUT] }
     }
 
     pub(crate) fn run(&mut self, view: &FaceView, face: &Detection) -> Result<Landmarks, InferenceError> {
@@ -65,10 +65,9 @@ impl Landmarker {
         let scale = e.width.max(e.height) * SPAN / INPUT as f32;
         let middle = INPUT as f32 / 2.0;
         let from_chip = Similarity::around([middle, middle], center, scale, roll);
-        self.input.clear();
-        view.sample(&from_chip, INPUT, INPUT, &mut self.input);
+        view.sample(&from_chip, INPUT, &mut self.input);
         for value in &mut self.input {
-            *value /= 255.0;
+            *value *= 1.0 / 255.0;
         }
         let outputs = self.network.run([1, 3, INPUT, INPUT], &self.input)?;
         let points = outputs

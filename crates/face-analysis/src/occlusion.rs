@@ -25,14 +25,13 @@ pub(crate) struct OcclusionDetector {
 
 impl OcclusionDetector {
     pub(crate) fn new(network: Network) -> Self {
-        Self { network, input: Vec::new() }
+        Self { network, input: vec![0.0; 3 * INPUT * INPUT] }
     }
 
     /// Probabilities that something covers the face and its parts.
     pub(crate) fn run(&mut self, view: &FaceView, face: &Detection) -> Result<Occlusion, InferenceError> {
         let from_chip = Similarity::fit(&CHIP_POINTS, &face.keypoints);
-        self.input.clear();
-        view.sample(&from_chip, INPUT, INPUT, &mut self.input);
+        view.sample(&from_chip, INPUT, &mut self.input);
         let outputs = self.network.run([1, 3, INPUT, INPUT], &self.input)?;
         let parts = outputs.get("parts")?;
         let part = |i: usize| parts.get(i).copied().unwrap_or(f32::NAN);

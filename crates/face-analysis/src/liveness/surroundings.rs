@@ -8,6 +8,9 @@ use crate::report::Extent;
 /// of its own: the averages of its crops then hardly differ from those of the full picture.
 const OVERSAMPLING: f32 = 2.0;
 
+/// At most by this factor, so that 16 bits hold the sum of as many values: twice as many sums in a register as with 32.
+const MOST: usize = u16::MAX as usize / u8::MAX as usize;
+
 /// The part of a picture that all crops of one face lie in, upright.
 #[derive(Debug)]
 pub(super) struct Surroundings {
@@ -24,7 +27,7 @@ impl Surroundings {
     /// `upright` brings upright. `finest` is the smallest number of picture pixels that any network gets for one of its own.
     pub(super) fn cut(stored: &Pixels, upright: Orientation, crops: &[Extent], finest: f32) -> Self {
         let (width, height) = upright.size((stored.width(), stored.height()));
-        let factor = ((finest / OVERSAMPLING) as usize).max(1);
+        let factor = ((finest / OVERSAMPLING) as usize).clamp(1, MOST);
         let span = |begin: fn(&Extent) -> f32, length: fn(&Extent) -> f32, limit: usize| {
             let from = crops.iter().map(begin).fold(f32::INFINITY, f32::min).floor().max(0.0) as usize;
             let to = crops.iter().map(|e| begin(e) + length(e)).fold(0.0, f32::max).ceil() as usize;
@@ -122,17 +125,21 @@ fn averaged(pixels: &Pixels, area: Area, factor: usize) -> Pixels {
 fn averaged_by(pixels: &Pixels, area: Area, factor: usize) -> Pixels {
     let (width, height) = (area.width / factor, area.height / factor);
     let mut out = Pixels::black(width, height);
-    let mut sums = vec![0_u32; 3 * width * factor];
+    let mut sums = vec![0_u16; 3 * width * factor];
     let pixels_in_block = (factor * factor) as u32;
     for (y, row) in out.data_mut().chunks_exact_mut(3 * width).enumerate() {
-        sums.fill(0);
-        for line in 0..factor {
-            let source = &pixels.row(area.top + y * factor + line)[3 * area.left..];
-            sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum += u32::from(value));
+        let source = |line: usize| &pixels.row(area.top + y * factor + line)[3 * area.left..];
+        sums.iter_mut().zip(source(0)).for_each(|(sum, &value)| *sum = u16::from(value));
+        for line in 1..factor {
+            sums.iter_mut().zip(source(line)).for_each(|(sum, &value)| *sum += u16::from(value));
         }
         for (rgb, block) in row.as_chunks_mut().0.iter_mut().zip(sums.chunks_exact(3 * factor)) {
             let half = [pixels_in_block / 2; 3];
-            let sum = block.as_chunks::<3>().0.iter().fold(half, |s, p| [s[0] + p[0], s[1] + p[1], s[2] + p[2]]);
+            let sum = block
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .fold(half, |sum, pixel| [0, 1, 2].map(|channel: usize| sum[channel] + u32::from(pixel[channel])));
             *rgb = sum.map(|sum| (sum / pixels_in_block) as u8);
         }
     }
