@@ -23,6 +23,11 @@ impl Peer {
         Ok(Self { child, memory })
     }
 
+    /// The child's number.
+    pub fn id(&self) -> Pid {
+        pid(&self.child)
+    }
+
     /// Copies `bytes` to the beginning of the memory. Panics when they are longer than it.
     pub fn write(&mut self, bytes: &[u8]) {
         self.memory.write(0, bytes);

@@ -7,6 +7,7 @@
 mod child;
 mod confinement;
 mod parent;
+mod place;
 mod pool;
 mod protocol;
 

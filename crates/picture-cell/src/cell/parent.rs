@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use shared_memory::{Frozen, Peer};
 
 use super::child::{KEPT, NO_ORDERS, NOT_CONFINED, Orders};
+use super::place::Together;
 use super::protocol::{Answer, Request};
 use crate::failure::CellError;
 
@@ -33,6 +34,9 @@ const KEPT_INPUT: usize = 1 << 20;
 
 /// What a picture that fits into them takes at most, also on a busy machine. What takes longer may have left more behind.
 const QUICK: Duration = Duration::from_millis(50);
+
+/// How long a cell decodes where its caller waits. Longer, and it might wait there for others while a processor is idle.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// After so long without a large picture what those took goes back to the system.
 pub(super) const REST: Duration = Duration::from_secs(2);
@@ -146,8 +150,18 @@ impl Cell {
         Err(CellError::Start(why))
     }
 
+    /// Moves it to where its caller is.
+    pub(super) fn come_here(&self) -> Option<Together> {
+        Together::new(self.peer.id())
+    }
+
     /// Decodes `bytes`, which fit into the memory before the pixels.
-    pub(super) fn ask(&mut self, bytes: &[u8], orders: &Orders) -> Result<Answer, Ending> {
+    pub(super) fn ask(
+        &mut self,
+        bytes: &[u8],
+        orders: &Orders,
+        together: &mut Option<Together>,
+    ) -> Result<Answer, Ending> {
         let deadline = Instant::now() + Duration::from_millis(orders.limits.max_decode_ms);
         self.peer.write(bytes);
         self.past.decoded += 1;
@@ -156,7 +170,11 @@ impl Cell {
         // A cell that is gone is found by hearing nothing from it.
         let _ = send(&self.socket, &request.write(), SendFlags::NOSIGNAL);
         let begin = Instant::now();
-        if !self.wait(deadline) {
+        let soon = self.wait(deadline.min(begin + TOGETHER));
+        if !soon && let Some(together) = together.take() {
+            together.part();
+        }
+        if !soon && !self.wait(deadline) {
             let _ = self.peer.kill();
             return Err(Ending::Time);
         }

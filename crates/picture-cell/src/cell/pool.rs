@@ -94,7 +94,9 @@ impl Cells {
             return Err(PictureError::TooCostly { limit: Cost::Memory(shared.orders.input_room as u64) }.into());
         }
         let mut cell = shared.take()?;
-        let answer = cell.ask(bytes, &shared.orders);
+        // Until its pixels hold still.
+        let mut together = cell.come_here();
+        let answer = cell.ask(bytes, &shared.orders, &mut together);
         let (error, lost) = match answer {
             Ok(Answer::Picture(format, found)) => match cell.freeze() {
                 Ok(stopped) => return Ok(shared.lend(stopped, format, found)?),
