@@ -25,7 +25,8 @@ type Work = Box<dyn FnOnce(&mut Leftovers) + Send>;
 /// (1920 x 1080), which are common.
 const LARGE: u64 = 3_000_000;
 
-/// After so long without a large picture what those took goes back to the system, as in the cells.
+/// After so long without a large picture what those took goes back to the system, as in the cells; after so long without
+/// any, what all took.
 const REST: Duration = Duration::from_secs(2);
 
 /// What one thread's analyses may have left behind.
@@ -33,6 +34,8 @@ const REST: Duration = Duration::from_secs(2);
 pub struct Leftovers {
     /// When the last large picture was done, if its memory was not given back since.
     large: Option<Instant>,
+    /// Whether there was work since memory was given back.
+    used: bool,
 }
 
 impl Leftovers {
@@ -45,12 +48,16 @@ impl Leftovers {
 
     /// How long until they are given back.
     fn left(&self) -> Option<Duration> {
-        self.large.map(|since| REST.saturating_sub(since.elapsed()))
+        match self.large {
+            Some(since) => Some(REST.saturating_sub(since.elapsed())),
+            None => self.used.then_some(REST),
+        }
     }
 
-    fn give_back(&mut self, how: Option<&fn()>) {
-        if self.left() == Some(Duration::ZERO) {
-            self.large = None;
+    /// Gives them back if it is time, or if the thread has `rested` until then.
+    fn give_back(&mut self, rested: bool, how: Option<&fn()>) {
+        if rested || self.left() == Some(Duration::ZERO) {
+            *self = Self::default();
             if let Some(give_back) = how {
                 give_back();
             }
@@ -114,13 +121,17 @@ fn analyse(queue: &Receiver<Work>, give_back: &OnceLock<fn()>) {
             Some(left) => queue.recv_timeout(left),
             None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
-        match work {
-            // The panic has been told by the hook; what the work held is dropped with it.
-            Ok(work) => drop(catch_unwind(AssertUnwindSafe(|| work(&mut leftovers)))),
-            Err(RecvTimeoutError::Timeout) => {}
+        let rested = match work {
+            Ok(work) => {
+                leftovers.used = true;
+                // The panic has been told by the hook; what the work held is dropped with it.
+                drop(catch_unwind(AssertUnwindSafe(|| work(&mut leftovers))));
+                false
+            }
+            Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => return,
-        }
-        leftovers.give_back(give_back.get());
+        };
+        leftovers.give_back(rested, give_back.get());
     }
 }
 
@@ -193,10 +204,16 @@ mod tests {
         let left = leftovers.left().expect("something to give back");
         assert!(left <= REST && left > REST / 2, "{left:?}");
         leftovers.of(1280 * 720);
-        leftovers.give_back(None);
+        leftovers.give_back(false, None);
         assert!(leftovers.left().is_some(), "not before its time, and a small picture changes nothing");
         leftovers.large = Instant::now().checked_sub(REST);
-        leftovers.give_back(None);
+        leftovers.give_back(false, None);
+        assert_eq!(leftovers.left(), None);
+        leftovers.used = true;
+        assert_eq!(leftovers.left(), Some(REST), "whatever there was is given back in the end");
+        leftovers.give_back(false, None);
+        assert!(leftovers.used, "while there is work it is used again");
+        leftovers.give_back(true, None);
         assert_eq!(leftovers.left(), None);
     }
 

@@ -68,6 +68,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     let files = models::files(store)?;
     let settings = config.service();
     let app = Arc::new(App::new(&settings, Arc::clone(&users), workers)?);
+    heap::keep_free_memory(KEPT_MS);
     app.give_back_with(heap::give_back);
     let tls = tls(&config.server)?;
     let address = listener.local_addr()?;
@@ -174,6 +175,10 @@ fn users(config: &AuthConfig) -> Result<(Authenticator, Option<String>), Command
         (None, ..) => Err(CommandError::new("auth.user and auth.password belong together: one of them is missing")),
     }
 }
+
+/// How long freed memory stays with the process: several analyses, also where they wait for a processor. What all of them
+/// leave is given back when there have been none for a while.
+const KEPT_MS: u16 = 100;
 
 /// The user that exists when none is configured.
 const GENERATED_USER: &str = "facegate";
