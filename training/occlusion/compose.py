@@ -7,6 +7,8 @@ A picture may have a fourth channel: 255 where the face is seen, 0 where somethi
 it, and so what is covered is measured, not assumed (parts.py).
 """
 
+import copy
+
 import cv2
 import numpy as np
 
@@ -351,8 +353,19 @@ def lens_outline(rng, centre, half_width, half_height, style):
     return np.stack([centre[0] + x * half_width, centre[1] + y * half_height], 1)
 
 
-def glasses(picture, face, dark):
-    """Sunglasses (`dark`), from lightly tinted to opaque and mirroring, or ordinary glasses with clear lenses."""
+def tilted(face):
+    """The face for a thing worn askew, slipped down or pushed up a little."""
+    rng, other = face.rng, copy.copy(face)
+    angle = rng.normal(0, 0.07)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    other.right, other.down = turn @ face.right, turn @ face.down
+    other.origin = face.origin + face.down * rng.uniform(-0.06, 0.1)
+    return other
+
+
+def glasses(picture, face, dark, small=False):
+    """Sunglasses (`dark`), from lightly tinted to opaque and mirroring, of usual size or (`small`) round, narrow and often without
+    a rim; or ordinary glasses with clear lenses."""
     rng = face.rng
     opacity = rng.uniform(0.93, 1.0) if rng.random() < 0.8 else rng.uniform(0.3, 0.93)
     tint = np.array(((12, 12, 12), (25, 22, 20), (20, 30, 50), (60, 30, 20), (40, 25, 60), (30, 60, 90), (25, 50, 30))[rng.integers(7)],
@@ -360,9 +373,11 @@ def glasses(picture, face, dark):
     if rng.random() < 0.2:
         tint = vivid(rng) * rng.uniform(0.3, 1.0)
     fade, mirror = rng.uniform(0, 45) * (rng.random() < 0.7), rng.random()
-    reflection = photographed(rng) if FABRICS and mirror < (0.12 if dark else 0.3) else None
+    reflection = photographed(rng) if FABRICS and mirror < (0.3 if small else 0.12 if dark else 0.3) else None
     style = int(rng.integers(3))
     half_width, half_height = rng.uniform(0.38 if dark else 0.34, 0.52), rng.uniform(0.24, 0.5 if dark else 0.42)
+    if small:
+        half_width, half_height, style = rng.uniform(0.27, 0.42), rng.uniform(0.17, 0.34), int(rng.integers(3))
     drop = rng.uniform(0.0, 0.1)
     frame = np.array(((20, 20, 20), (30, 40, 70), (90, 130, 160), (60, 60, 60), (190, 190, 195))[rng.integers(5)], np.float64)
     if rng.random() < 0.15:
@@ -394,7 +409,7 @@ def glasses(picture, face, dark):
                 spot = outline.mean(0) + rng.uniform(-0.25, 0.25, 2) * face.unit
                 line = np.array([spot, spot + rng.uniform(-0.2, 0.2, 2) * face.unit])
                 picture = blend(picture, 250.0, stroke(line, rng.uniform(1, 6), 1.5) * cover * rng.uniform(0.3, 0.9))
-        if dark or rng.random() < 0.9:
+        if (not small or rng.random() < 0.5) if dark else rng.random() < 0.9:
             picture = blend(picture, frame, stroke(np.vstack([outline, outline[:1]]), thick))
         temple = face.at([(sign * 1.0 + shift, drop - 0.1), (sign * 1.3, drop - 0.12)])
         picture = blend(picture, frame, stroke(temple, max(1.5, thick * 0.8)))

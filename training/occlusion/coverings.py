@@ -20,6 +20,17 @@ HANDS, MASKS, DEVICES = {}, {}, []
 FABRIC_KINDS = {"Fabric", "Carpet", "Paper", "Wallpaper", "Cardboard", "Plastic", "Plaster", "Leather", "Wood", "Metal", "Wicker"}
 
 
+def shrunk(picture, scale):
+    """A picture made smaller; with alpha, premultiplied meanwhile, so that what lies under transparent pixels does not bleed in."""
+    if scale >= 1:
+        return picture
+    if picture.shape[2] == 3:
+        return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    both = cv2.resize(np.dstack([picture[..., :3] * alpha, alpha]), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.dstack([both[..., :3] / np.maximum(both[..., 3:], 1e-3), both[..., 3] * 255]).clip(0, 255).astype(np.uint8)
+
+
 def cut_out(path, limit=360):
     """A picture with alpha, cut to what is opaque, in BGRA, its longer side at most `limit`."""
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -27,14 +38,7 @@ def cut_out(path, limit=360):
         return None
     y, x = np.where(picture[..., 3] > 32)
     picture = picture[y.min():y.max() + 1, x.min():x.max() + 1]
-    scale = limit / max(picture.shape[:2])
-    if scale < 1:
-        # Premultiplied while it shrinks, so that what lies under transparent pixels does not bleed in.
-        alpha = picture[..., 3:].astype(np.float32) / 255
-        both = np.dstack([picture[..., :3] * alpha, alpha])
-        both = cv2.resize(both, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        picture = np.dstack([both[..., :3] / np.maximum(both[..., 3:], 1e-3), both[..., 3] * 255]).clip(0, 255).astype(np.uint8)
-    return picture
+    return shrunk(picture, min(1.0, limit / max(picture.shape[:2])))
 
 
 def load(data):
@@ -58,6 +62,18 @@ def load(data):
     for row, path in rows("textures"):
         if row["kind"] in FABRIC_KINDS:
             compose.FABRICS.append(cv2.imread(str(path)))
+
+
+def take(what, kind, pictures):
+    """The same from what pack.py packed."""
+    if what == "hands":
+        HANDS[kind] = pictures
+    elif what == "masks":
+        MASKS[kind] = pictures
+    elif what == "devices":
+        DEVICES.extend(pictures)
+    else:
+        compose.FABRICS.extend(pictures)
 
 
 def paste(picture, cut, matrix, border=cv2.BORDER_CONSTANT):
@@ -230,6 +246,46 @@ def fingers(picture, face, target):
     return picture
 
 
+def fingertips(picture, face):
+    """The ends of a photographed hand's fingers over an eye, the nose or the mouth, the hand coming from anywhere; or two such hands."""
+    rng = face.rng
+    for _ in range(1 + int(rng.random() < 0.2)):
+        gesture = ("paper", "scissors")[int(rng.random() < 0.35)]
+        picture = real_hand(picture, face, spot(face, SPOTS[rng.choice(5, p=[0.35, 0.16, 0.16, 0.18, 0.15])]), gesture, rng.uniform(0.06, 0.3))
+    return picture
+
+
+def full_beard(picture, face):
+    """A beard of single hairs, dark to white, from stubble to the chest; it may hide the upper lip, the lower one stays free."""
+    rng = face.rng
+    lean, stubble = face.lean * 0.7, rng.random() < 0.3
+    bottom, wide, high = rng.uniform(1.75, 2.6), rng.uniform(0.72, 0.98), rng.uniform(0.3, 0.9)
+    lip = rng.uniform(0.9, 1.02)
+    jaw = face.at(smooth([(-wide, high), (-wide * 0.6 + lean, rng.uniform(0.85, 1.1)), (-0.33 + lean, 0.82), (lean, 0.76), (0.33 + lean, 0.82),
+                          (wide * 0.6 + lean, rng.uniform(0.85, 1.1)), (wide, high), (wide * 0.88, 1.4), (wide * 0.45, min(bottom, 2.0) - 0.12),
+                          (0, min(bottom, 2.0)), (-wide * 0.45, min(bottom, 2.0) - 0.12), (-wide * 0.88, 1.4)]))
+    lips = area(face.at(smooth([(-0.34 + lean, 1.0), (lean, lip), (0.34 + lean, 1.0), (lean, 1.16)])), 1.2)
+    cover = area(jaw, rng.uniform(1.5, 5)) * (1 - lips)
+    tone = np.array(((14, 15, 18), (22, 28, 40), (40, 60, 95), (110, 115, 120), (200, 200, 202))[rng.integers(5)], np.float64) * face.exposure
+    if stubble:
+        dots = np.clip(rng.standard_normal((CACHE, CACHE, 1)).astype(np.float32) * 0.5 + 0.4, 0, 1)
+        return blend(picture, tone, cover * cv2.GaussianBlur(dots, (0, 0), 0.7)[..., None] * rng.uniform(0.3, 0.9))
+    under = blend(picture, tone * rng.uniform(0.6, 1.0), cover * rng.uniform(0.6, 0.95))
+    hairs = under[..., :3].astype(np.float32).copy()
+    inside = np.argwhere(cover[..., 0] > 0.25)
+    length = rng.uniform(0.08, 0.3) * face.unit * (1 if bottom < 2.1 else 1.8)
+    down = face.down / face.unit
+    side = face.right / np.hypot(*face.right)
+    middle = face.at([(lean, 1.0)])[0]
+    for y, x in inside[rng.integers(len(inside), size=int(rng.integers(250, 700)))] if len(inside) else []:
+        out = np.clip(np.dot(np.array([x, y]) - middle, side) / (0.9 * face.unit), -1, 1)
+        way = (down + side * out * 0.5 + rng.normal(0, 0.2, 2)) * length * rng.uniform(0.5, 1.1)
+        line = np.array([(x, y), (x, y) + way * 0.55 + rng.normal(0, 1, 2), (x, y) + way])
+        cv2.polylines(hairs, [np.round(line * 16).astype(np.int32)], False, tuple(map(float, tone * rng.uniform(0.6, 1.6) + rng.uniform(0, 14))), 1,
+                      cv2.LINE_AA, 4)
+    return blend(picture, hairs, np.clip(cover * 1.6, 0, 1) + (0 if bottom < 2.1 else area(jaw + down * length, 2) * (1 - lips) * (1 - cover)))
+
+
 def anonymise(picture, face, pixelated=0.6, cells=(0.1, 0.42)):
     """The face made unrecognisable: pixelated or heavily blurred, whole or only the eyes; `cells` in face units."""
     rng = face.rng
@@ -342,6 +398,10 @@ def cover(picture, points, face, kind=None):
         p = headscarf(p, face, veil=True)
     elif kind == "sunglasses":
         p = compose.glasses(p, face, dark=True)
+    elif kind == "other sunglasses":
+        p = compose.glasses(p, compose.tilted(face), dark=True, small=True)
+    elif kind == "fingertips":
+        p = fingertips(p, face)
     elif kind == "drawn phone":
         p = compose.slab(p, face, target)
     elif kind == "phone":
@@ -408,3 +468,7 @@ def decorate(picture, face):
         else:  # something beside the face
             picture = compose.blob(picture, face, (rng.choice([-1, 1]) * rng.uniform(1.9, 2.4), rng.uniform(-0.5, 2)))
     return picture
+
+
+# Kinds that draw.py draws more often.
+LOOKALIKES = {"beard": compose.beard, "full beard": full_beard, "glasses": lambda picture, face: compose.glasses(picture, face, dark=False), "open mouth": open_mouth}
