@@ -151,16 +151,16 @@ class Augment:
         column, line = (torch.round(t * reach * f(angle)[:, None] + 4).long() for f in (torch.cos, torch.sin))
         kernel = torch.zeros(n, 81, device=self.device).scatter_add_(1, line * 9 + column, torch.full((n, 25), 1 / 25, device=self.device))
         kernel = kernel.view(n, 1, 9, 9).repeat_interleave(3, 0)
-        padded = functional.pad(x, (4, 4, 4, 4), mode="replicate").view(1, 3 * n, CHIP + 8, CHIP + 8)
-        return functional.conv2d(padded, kernel, groups=3 * n).view(n, 3, CHIP, CHIP)
+        padded = functional.pad(x, (4, 4, 4, 4), mode="replicate").reshape(1, 3 * n, CHIP + 8, CHIP + 8)
+        return functional.conv2d(padded, kernel, groups=3 * n).reshape(n, 3, CHIP, CHIP)
 
     def blocks(self, x, table):
         """Cosine transform, rounding to a table [n, 8, 8] and back, in blocks of eight pixels."""
         n, c, h, w = x.shape
-        x = x.view(n, c, h // 8, 8, w // 8, 8).transpose(3, 4).reshape(n, -1, 64) @ self.cosines.T
+        x = x.reshape(n, c, h // 8, 8, w // 8, 8).transpose(3, 4).reshape(n, -1, 64) @ self.cosines.T
         table = table.view(n, 1, 64)
         x = (torch.round(x / table) * table) @ self.cosines
-        return x.view(n, c, h // 8, w // 8, 8, 8).transpose(3, 4).reshape(n, c, h, w)
+        return x.reshape(n, c, h // 8, w // 8, 8, 8).transpose(3, 4).reshape(n, c, h, w)
 
     def jpeg(self, x, quality):
         """JPEG at a quality for each picture, colour at half the resolution."""

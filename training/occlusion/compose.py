@@ -448,6 +448,24 @@ def hair(picture, face, covering):
     return picture
 
 
+def lock(picture, face):
+    """Hair swept from a parting over one eye, thin strands whose tone changes slowly from one to the next."""
+    rng = face.rng
+    sign = rng.choice([-1, 1])
+    colour = np.array(((16, 16, 20), (22, 30, 48), (40, 62, 95), (75, 115, 150), (150, 155, 160))[rng.integers(5)], np.float64) * face.exposure
+    part, low, wave = -sign * rng.uniform(-0.2, 0.6), rng.uniform(0.35, 1.5), rng.uniform(0, 0.1)
+    inner, outer = rng.uniform(0.0, 0.3), rng.uniform(0.85, 1.25)
+    tones = np.interp(np.linspace(0, 1, 200), np.linspace(0, 1, 14), rng.uniform(0.55, 1.5, 14))
+    for u in rng.permutation(np.linspace(0, 1, int(rng.integers(110, 260)))):
+        across = inner + (outer - inner) * u
+        end = low + (0.5 - u) * rng.uniform(0, 0.4) + rng.normal(0, 0.08)
+        line = smooth([(part, -1.2 - 0.25 * u), (part * 0.4 + sign * across * 0.45, -0.95 + 0.3 * (1 - u)), (sign * across, -0.25 + rng.normal(0, 0.02)),
+                       (sign * (across * 1.05 + wave * np.sin(9 * u)), (end - 0.25) / 2), (sign * (across * 0.98 + rng.normal(0, 0.03)), end)], False, 4)
+        tone = colour * tones[int(u * 199)] * rng.uniform(0.85, 1.2) + rng.uniform(0, 8)
+        cv2.polylines(picture, [np.round(face.at(line) * 16).astype(np.int32)], False, tuple(map(float, tone)), int(rng.integers(1, 3)), cv2.LINE_AA, 4)
+    return picture
+
+
 def beard(picture, face):
     """Hair on jaw, chin and upper lip; the lips stay free."""
     rng = face.rng

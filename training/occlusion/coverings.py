@@ -400,6 +400,8 @@ def cover(picture, points, face, kind=None):
         p = compose.glasses(p, face, dark=True)
     elif kind == "other sunglasses":
         p = compose.glasses(p, compose.tilted(face), dark=True, small=True)
+    elif kind == "lock":
+        p = compose.lock(p, face)
     elif kind == "fingertips":
         p = fingertips(p, face)
     elif kind == "drawn phone":

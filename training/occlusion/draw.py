@@ -16,7 +16,7 @@ from parts import BARE
 # How often each kind of face is drawn, and the share of it in a batch, before train.py weighs kinds by how badly they are known.
 # Coverings (coverings.cover) first, then real covered faces changed, then what must stay quiet.
 COVERINGS = {"hand": 0.075, "fingertips": 0.045, "fingers": 0.06, "sunglasses": 0.055, "other sunglasses": 0.025, "patch": 0.03, "panel": 0.03, "phone": 0.025, "microphone": 0.025,
-             "anonymised": 0.03, "fine cells": 0.03, "real mask": 0.03, "mask": 0.02, "low mask": 0.015, "drawn hand": 0.015, "hair": 0.015,
+             "anonymised": 0.03, "fine cells": 0.03, "real mask": 0.03, "mask": 0.02, "low mask": 0.015, "drawn hand": 0.015, "hair": 0.01, "lock": 0.02,
              "scarf": 0.01, "object": 0.01, "veil": 0.005, "drawn phone": 0.005}
 CHANGED = {"masked mixed": 0.06, "masked worn": 0.02, "finger mixed": 0.03, "finger skin": 0.02}
 QUIET = {"beside": 0.06, "decorate": 0.08, "beard": 0.03, "full beard": 0.03, "glasses": 0.03, "open mouth": 0.015, "skin": 0.04, "bare mixed": 0.03}

@@ -95,8 +95,8 @@ def validation(real, processes):
     common = np.array(list(draw.COVERINGS.values())) / sum(draw.COVERINGS.values())
     common = [str(np.random.default_rng((96, n)).choice(list(draw.COVERINGS), p=common)) for n in range(400)]
     work = [("cover", kind) for kind in common]
-    for name, count in (("hand", 120), ("fingers", 120), ("sunglasses", 120), ("patch", 80), ("microphone", 80), ("anonymised", 100), ("fine cells", 100),
-                        ("decorate", 350), ("beard", 150), ("glasses", 100), ("beside", 120), ("masked mixed", 80), ("bare mixed", 80)):
+    for name, count in (("hand", 120), ("fingers", 120), ("sunglasses", 120), ("fingertips", 100), ("other sunglasses", 80), ("lock", 80), ("patch", 80), ("microphone", 80), ("anonymised", 100), ("fine cells", 100),
+                        ("decorate", 350), ("beard", 150), ("full beard", 80), ("glasses", 100), ("beside", 120), ("masked mixed", 80), ("bare mixed", 80)):
         work += [(name, name)] * count
     faces = draw.draw_all([(kind, (95, n)) for n, (_, kind) in enumerate(work)], real, processes)
     drawn = {}
@@ -176,7 +176,7 @@ def cycle(net, stock, queue, deadline, batch, seed, order, report):
     places = [net.place.weight]
     decay = [p for p in net.parameters() if p.ndim > 1 and p is not net.place.weight]
     rest = [p for p in net.parameters() if p.ndim <= 1]
-    groups = [(decay, 0.05, PEAK), (places, 0.2, PEAK / 10), (rest, 0.0, PEAK)]
+    groups = [(decay, 0.05, PEAK), (places, 0.3, PEAK / 20), (rest, 0.0, PEAK)]
     optimizer = torch.optim.AdamW([{"params": p, "weight_decay": w, "lr": r, "peak": r} for p, w, r in groups], fused=device.type == "cuda")
     augment, rng = Augment(device, seed), np.random.default_rng(seed)
     eyes_swapped = torch.tensor([0, 2, 1, 3, 4, 5], device=device)
