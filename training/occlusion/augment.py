@@ -177,7 +177,7 @@ class Augment:
         """Low resolution, blur, noise and JPEG blocks, at the resolution they would have had."""
         n = len(x)
         fine = least > 0.7 * CHIP  # what must stay visible is fine: cells of a few pixels
-        side = torch.exp(torch.log(least) + self.uniform(0, 1, n) * (np.log(CHIP) - torch.log(least)))
+        side = torch.exp(torch.log(least) + self.uniform(0, 1, n) * (float(np.log(CHIP)) - torch.log(least)))
         side = torch.where(self.chance(0.75, n), side, float(CHIP)).long().clamp(LEAST, CHIP)
         which = torch.randint(3, (2, n), generator=self.random, device=self.device)
         down = self.down[which[0], side - LEAST][:, None]

@@ -10,6 +10,7 @@ machine there are more or fewer steps.
 
 import argparse
 import copy
+import math
 import time
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def cost_of(answer, target):
 
 def rate(part):
     """The learning rate, as a share of its peak, when this part of the time is over: up, then down to nothing along a cosine."""
-    return part / RISE if part < RISE else 0.5 + 0.5 * np.cos(np.pi * min(1.0, (part - RISE) / (1 - RISE)))
+    return part / RISE if part < RISE else 0.5 + 0.5 * math.cos(math.pi * min(1.0, (part - RISE) / (1 - RISE)))
 
 
 def layout(device):
@@ -214,7 +215,7 @@ def cycle(net, stock, queue, deadline, batch, seed, order, report):
                 for a, b in zip(average.state_dict().values(), net.state_dict().values()):
                     a.copy_(a.lerp(b, 1 - keep) if a.is_floating_point() else b)
         if step % 300 == 0:
-            known = (excess / seen).cpu().numpy()
+            known = np.maximum((excess / seen).cpu().numpy(), 1e-6)
             # What is known badly is shown up to twice as often, what is known well half as often.
             stock.badness = np.clip(np.sqrt(known / (known * SHARES).sum() * SHARES.sum()), 0.5, 2.0)
             excess *= 0.7
