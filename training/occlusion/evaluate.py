@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Measures occlusion.onnx on real pictures that were neither trained nor calibrated on, and on drawn ones. Prints JSON.
 
-    python3 evaluate.py --data FOLDER --detector YUNET.onnx --cache FOLDER --model occlusion.onnx [--drawn] [--sheet FILE.png]
+    python3 evaluate.py --data FOLDER --detector YUNET.onnx --cache FOLDER --model occlusion.onnx [OTHER.onnx ...] [--drawn] [--sheet FILE.png]
 
 `--cache` is what train.py left (faces.csv and others.csv hold the split). Masks are detected and aligned anew, so their
 numbers include the detector's points. `--drawn` adds drawn coverings and lookalikes on faces of the test split: synthetic,
-and reported apart. `--sheet` draws every wrong answer.
+and reported apart. `--sheet` draws every wrong answer (of the last model). Several models are measured on the same chips.
 """
 
 import argparse
@@ -87,6 +87,7 @@ def drawn(faces, others, seen, data):
     kinds = list(coverings.KINDS)
     found = {}
     seeds = [((4242, n), kinds[n % len(kinds)]) for n in range(100 * len(kinds))] + [((4545, n), "fine cells") for n in range(100)]
+    seeds += [((4646, n), kind) for kind in ("fingertips", "other sunglasses", "lock") for n in range(100)]
     for seed, kind in seeds:
         rng = np.random.default_rng(seed)
         picture, at = pool[rng.integers(len(pool))]
@@ -94,7 +95,7 @@ def drawn(faces, others, seen, data):
         if target[0] >= 0.9:
             found.setdefault((kind, True), []).append(plain(np.clip(made, 0, 255).astype(np.uint8), at))
     for name, draw in (("clear glasses", lambda p, f: compose.glasses(p, f, dark=False)), ("beard", compose.beard), ("open mouth", coverings.open_mouth),
-                       ("hat", compose.cap), ("headscarf", coverings.headscarf), ("shadow", compose.shadow),
+                       ("full beard", coverings.full_beard), ("hat", compose.cap), ("headscarf", coverings.headscarf), ("shadow", compose.shadow),
                        ("fringe, strands", lambda p, f: compose.hair(p, f, covering=False)), ("mask under the chin", lambda p, f: compose.face_mask(p, f, "chin"))):
         for n in range(100):
             rng = np.random.default_rng((4343, n))
@@ -105,26 +106,19 @@ def drawn(faces, others, seen, data):
         rng = np.random.default_rng((4444, n))
         picture, at = pool[rng.integers(len(pool))]
         found.setdefault(("dark skin", False), []).append(plain(compose.other_skin(picture, at, rng), at))
+    for n in range(120):
+        rng = np.random.default_rng((4747, n))
+        picture, at = pool[rng.integers(len(pool))]
+        made, target = coverings.beside(picture.astype(np.float32), at, compose.Face(picture, at, rng))
+        if target[0] <= 0.1:
+            found.setdefault(("hand or phone beside the face", False), []).append(plain(np.clip(made, 0, 255).astype(np.uint8), at))
     for (kind, covered), chips in found.items():
         yield f"drawn: {kind}", covered, chips
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--detector", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--drawn", action="store_true")
-    parser.add_argument("--sheet", type=Path)
-    args = parser.parse_args()
-    cv2.setNumThreads(1)
-    model, faces, others = Model(args.model), Faces(args.cache), Others(args.cache)
-    seen = verdicts(Path(__file__).parent / "labels.csv")
+def judge(model, sets):
+    """What one model says of every set, and the chips it is wrong about."""
     result, scores, wrong = {}, {}, []
-    sets = list(real(args, faces, others, seen))
-    if args.drawn:
-        sets += list(drawn(faces, others, seen, args.data))
     for name, covered, chips in sets:
         answers = np.array([model(chip) for chip in chips]).reshape(len(chips), -1)
         told = answers[:, 0] >= 0.5
@@ -136,16 +130,44 @@ def main():
     result["AUC masked against bare"] = auc(scores["masks: bare"], scores["masks: masked"])
     result["masks at other thresholds (recall, false alarms)"] = {str(t): [round(float((scores[k] >= t).mean()), 4) for k in ("masks: masked", "masks: bare")]
                                                                   for t in (0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9)}
-    times = []
+    return result, wrong
+
+
+def time_of(models):
+    """Milliseconds of one call each, the models taking turns, so that what else the machine does falls on all alike."""
+    times = [[] for _ in models]
     for _ in range(300):
-        began = time.perf_counter()
-        model(np.zeros((CHIP, CHIP, 3), np.uint8))
-        times.append((time.perf_counter() - began) * 1e3)
-    result["milliseconds on one thread"] = {"median": round(float(np.median(times)), 3), "fastest": round(min(times), 3)}
+        for model, mine in zip(models, times):
+            began = time.perf_counter()
+            model(np.zeros((CHIP, CHIP, 3), np.uint8))
+            mine.append((time.perf_counter() - began) * 1e3)
+    return [{"median": round(float(np.median(mine)), 3), "fastest": round(min(mine), 3)} for mine in times]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--model", type=Path, nargs="+", required=True)
+    parser.add_argument("--drawn", action="store_true")
+    parser.add_argument("--sheet", type=Path)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    faces, others = Faces(args.cache), Others(args.cache)
+    seen = verdicts(Path(__file__).parent / "labels.csv")
+    sets = list(real(args, faces, others, seen))
+    if args.drawn:
+        sets += list(drawn(faces, others, seen, args.data))
+    models = [Model(path) for path in args.model]
+    results, wrong = zip(*[judge(model, sets) for model in models])
+    for result, milliseconds in zip(results, time_of(models)):
+        result["milliseconds on one thread"] = milliseconds
+    wrong = wrong[-1]
     if args.sheet and wrong:
         wrong += [np.zeros_like(wrong[0])] * (-len(wrong) % 16)
         cv2.imwrite(str(args.sheet), np.vstack([np.hstack(wrong[n:n + 16]) for n in range(0, len(wrong), 16)]))
-    print(json.dumps(result, indent=1))
+    print(json.dumps(results[0] if len(results) == 1 else {str(path): result for path, result in zip(args.model, results)}, indent=1))
 
 
 if __name__ == "__main__":

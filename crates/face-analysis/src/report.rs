@@ -385,7 +385,7 @@ pub const MODELS: [ModelInfo; 8] = [
     ModelInfo::published("age", "dlib age", "v1"),
     ModelInfo::published("gender", "dlib gender", "v1"),
     ModelInfo::published("age and gender", "face-api age-gender", "1.7.15"),
-    ModelInfo::published("occlusion", "facegate occlusion", "5"),
+    ModelInfo::published("occlusion", "facegate occlusion", "6"),
 ];
 
 /// Time spent in one stage.
