@@ -1,8 +1,9 @@
-//! Passive liveness: MiniFASNetV2 and MiniFASNetV1SE (Minivision Silent-Face-Anti-Spoofing) on two crops that show
-//! the face with its surroundings, and the operator's own head on their features where there is one.
+//! Passive liveness: MiniFASNetV2 and MiniFASNetV1SE (Minivision Silent-Face-Anti-Spoofing) and a network of our own on crops
+//! that show the face with its surroundings, and the operator's own head on the features of the first two where there is one.
 
 mod calibration;
 mod heads;
+mod own;
 mod simulated;
 mod surroundings;
 
@@ -60,10 +61,11 @@ struct Judge {
     network: Network,
 }
 
-/// Both networks.
+/// All networks.
 #[derive(Debug)]
 pub(crate) struct Liveness {
     judges: [Judge; 2],
+    own: own::Own,
     crops: usize,
     head: Arc<HeadPlace>,
     input: Vec<f32>,
@@ -83,12 +85,19 @@ pub(crate) struct Judged {
 }
 
 impl Liveness {
-    pub(crate) fn new(v2: Network, v1se: Network, settings: &LivenessSettings, head: Arc<HeadPlace>) -> Self {
+    pub(crate) fn new(
+        v2: Network,
+        v1se: Network,
+        own: Network,
+        settings: &LivenessSettings,
+        head: Arc<HeadPlace>,
+    ) -> Self {
         let judges = [
             Judge { name: "MiniFASNetV2", crop_scale: 2.7, network: v2 },
             Judge { name: "MiniFASNetV1SE", crop_scale: 4.0, network: v1se },
         ];
-        Self { judges, crops: settings.crops.clamp(1, JITTER.len()), head, input: Vec::new() }
+        let crops = settings.crops.clamp(1, JITTER.len());
+        Self { judges, own: own::Own::new(own), crops, head, input: Vec::new() }
     }
 
     /// Judges the face in `extent` (upright coordinates) of the stored picture that `upright` brings upright.
@@ -135,7 +144,16 @@ impl Liveness {
             }
             pair += log_odds / JUDGES;
         }
-        let evidence = simulated::fused(pair, &features, surrounding);
+        let mut own = 0.0;
+        let areas = &crops[0].areas;
+        for (number, &area) in areas.iter().enumerate() {
+            let answer = self.own.judge(&surroundings, area)?;
+            own += answer.log_odds / areas.len() as f32;
+            if number == 0 {
+                models.push(answer.score(crops[0].scale));
+            }
+        }
+        let evidence = own::joined(simulated::fused(pair, &features, surrounding), own);
         let general = calibration::general(evidence, surrounding);
         let (log_odds, head) = match self.head.current() {
             Some(loaded) => {
@@ -305,7 +323,8 @@ mod tests {
         };
         let settings = LivenessSettings { crops, head: None };
         let head = HeadPlace::load(None, Vec::new()).expect("no head");
-        Liveness::new(network(&files.liveness_v2), network(&files.liveness_v1se), &settings, Arc::new(head))
+        let [v2, v1se, own] = [&files.liveness_v2, &files.liveness_v1se, &files.liveness_own].map(network);
+        Liveness::new(v2, v1se, own, &settings, Arc::new(head))
     }
 
     /// Live probabilities of both networks as training/liveness/reference.py computes them, with OpenCV's averaging.

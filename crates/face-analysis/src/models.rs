@@ -32,6 +32,8 @@ pub struct ModelFiles {
     pub liveness_v2: PathBuf,
     /// MiniFASNetV1SE.
     pub liveness_v1se: PathBuf,
+    /// Our own liveness network.
+    pub liveness_own: PathBuf,
     /// dlib age.
     pub age: PathBuf,
     /// dlib gender.
@@ -55,6 +57,7 @@ impl ModelFiles {
             detector: file("detector.onnx"),
             liveness_v2: file("liveness_v2.onnx"),
             liveness_v1se: file("liveness_v1se.onnx"),
+            liveness_own: file("liveness_own.onnx"),
             age: file("age.onnx"),
             gender: file("gender.onnx"),
             age_gender: file("age_gender.onnx"),
@@ -111,6 +114,7 @@ pub(crate) struct Blueprints {
     occlusion: Blueprint,
     liveness_v2: Blueprint,
     liveness_v1se: Blueprint,
+    liveness_own: Blueprint,
     age: Blueprint,
     gender: Blueprint,
     age_gender: Blueprint,
@@ -125,7 +129,11 @@ fn liveness_networks(files: &ModelFiles) -> Result<Vec<NetworkId>, LoadError> {
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(NetworkId { name: name.to_owned(), sha256 })
     };
-    Ok(vec![network("MiniFASNetV2", &files.liveness_v2)?, network("MiniFASNetV1SE", &files.liveness_v1se)?])
+    Ok(vec![
+        network("MiniFASNetV2", &files.liveness_v2)?,
+        network("MiniFASNetV1SE", &files.liveness_v1se)?,
+        network("facegate liveness", &files.liveness_own)?,
+    ])
 }
 
 impl Blueprints {
@@ -139,6 +147,7 @@ impl Blueprints {
             occlusion: draw(&files.occlusion)?,
             liveness_v2: draw(&files.liveness_v2)?,
             liveness_v1se: draw(&files.liveness_v1se)?,
+            liveness_own: draw(&files.liveness_own)?,
             age: draw(&files.age)?,
             gender: draw(&files.gender)?,
             age_gender: draw(&files.age_gender)?,
@@ -162,6 +171,7 @@ impl Engine {
             liveness: Liveness::new(
                 network(&blueprints.liveness_v2)?,
                 network(&blueprints.liveness_v1se)?,
+                network(&blueprints.liveness_own)?,
                 &settings.liveness,
                 Arc::clone(&blueprints.head),
             ),

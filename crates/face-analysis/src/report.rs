@@ -377,11 +377,12 @@ pub struct HeadName {
 }
 
 /// The networks behind an answer.
-pub const MODELS: [ModelInfo; 8] = [
+pub const MODELS: [ModelInfo; 9] = [
     ModelInfo::published("detector", "YuNet", "2023mar"),
     ModelInfo::published("landmarks", "MediaPipe face landmarker", "2023-05"),
     ModelInfo::published("liveness", "MiniFASNetV2", "2.7_80x80"),
     ModelInfo::published("liveness", "MiniFASNetV1SE", "4_0_0_80x80"),
+    ModelInfo::published("liveness", "facegate liveness", "1"),
     ModelInfo::published("age", "dlib age", "v1"),
     ModelInfo::published("gender", "dlib gender", "v1"),
     ModelInfo::published("age and gender", "face-api age-gender", "1.7.15"),

@@ -31,7 +31,10 @@ const WORK: &str = ".work";
 type Bundle = &'static [(&'static str, &'static [u8])];
 
 /// Weights of our own, small enough to be part of the repository.
-const BUNDLE: Bundle = &[("weights/occlusion.onnx", include_bytes!("../weights/occlusion.onnx"))];
+const BUNDLE: Bundle = &[
+    ("weights/occlusion.onnx", include_bytes!("../weights/occlusion.onnx")),
+    ("weights/liveness.onnx", include_bytes!("../weights/liveness.onnx")),
+];
 
 /// The model folder cannot be filled or read.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +111,8 @@ pub struct ModelPaths {
     pub liveness_v2: PathBuf,
     /// MiniFASNetV1SE, crop scale 4.0.
     pub liveness_v1se: PathBuf,
+    /// Our own liveness network, crop scale 2.7.
+    pub liveness_own: PathBuf,
     /// dlib's age network.
     pub age: PathBuf,
     /// dlib's gender network.
@@ -199,6 +204,7 @@ impl ModelStore {
             detector: path("detector")?,
             liveness_v2: path("liveness_v2")?,
             liveness_v1se: path("liveness_v1se")?,
+            liveness_own: path("liveness_own")?,
             age: path("age")?,
             gender: path("gender")?,
             age_gender: path("age_gender")?,

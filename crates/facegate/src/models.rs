@@ -21,6 +21,7 @@ pub fn files(store: &ModelStore) -> Result<ModelFiles, StoreError> {
         detector: paths.detector,
         liveness_v2: paths.liveness_v2,
         liveness_v1se: paths.liveness_v1se,
+        liveness_own: paths.liveness_own,
         age: paths.age,
         gender: paths.gender,
         age_gender: paths.age_gender,

@@ -168,8 +168,8 @@ def grown(quad, share):
     return (quad + np.sign(quad - middle) * size.min() * share).astype(np.float32)
 
 
-def print_attack(live, face, items, props, scale, rng):
-    ink, white = printed(live, rng)
+def print_attack(live, face, items, props, scale, rng, wider=False):
+    ink, white = printed(live, rng, wider)
     sheet = ink
     factor, gloss = paper_light(sheet.shape, rng)
     level = np.exp(rng.normal(0, 0.35))
@@ -257,7 +257,7 @@ def cut(item, rng):
     return picked
 
 
-def mask_attack(live, matrix, item, heads, props, rng):
+def mask_attack(live, matrix, item, heads, props, rng, wider=False):
     """A printed head, cut out, before the face of the live picture."""
     head = heads[int(rng.integers(len(heads)))]
     theirs = moved(item["points"], matrix)
@@ -277,7 +277,7 @@ def mask_attack(live, matrix, item, heads, props, rng):
     laid = cv2.warpPerspective(picture, to_canvas, (WIDE, HIGH), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     outline = moved(cut(head, rng), fit)
     mask = polygon(outline)
-    ink, white = printed(to_light(laid), rng)
+    ink, white = printed(to_light(laid), rng, wider)
     if chance(rng, 0.5):
         # Rooms print as they are lit: the print meets the brightness of the face more often than not.
         ink = ink * np.clip((live * mask).sum() / max((ink * mask).sum(), 1e-3), 0.4, 2.5)
@@ -318,8 +318,23 @@ def mask_attack(live, matrix, item, heads, props, rng):
     return light
 
 
-def pair(item, items, heads, props, kind, rng):
-    """The two pictures, 8 bits BGR on the canvas, live first; or None where the head does not fit."""
+def elsewhere(live, matrix, item, items, props, rng):
+    """The same live person before another room, cut out softly: an outline about the head is no proof of an attack."""
+    if silhouette(item) is None:
+        return live
+    outline = moved(silhouette(item), matrix)
+    low, wide, middle = outline[:, 1].max(), np.ptp(outline[:, 0]), outline[:, 0].mean()
+    shoulders = np.float32([[middle - wide * 0.35, low - 4], [middle + wide * 0.35, low - 4], [middle + wide * rng.uniform(0.6, 1.2), low + wide * 0.45],
+                            [middle + wide * 1.3, HIGH + 4], [middle - wide * 1.3, HIGH + 4], [middle - wide * rng.uniform(0.6, 1.2), low + wide * 0.45]])
+    mask = np.maximum(polygon(outline), polygon(shoulders))
+    mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.6, 2.0))[..., None]
+    scene = behind(items, props, rng, 2.0)
+    return over(scene * np.clip(live.mean() / max(scene.mean(), 1e-3), 0.4, 2.5), live, mask)
+
+
+def pair(item, items, heads, props, kind, rng, wider=False):
+    """The two pictures, 8 bits BGR on the canvas, live first; or None where the head does not fit. `wider`: with what the network
+    of our own is drawn beside, and the linear head is not."""
     scale = 2.7 if chance(rng, 0.5) else np.exp(rng.uniform(np.log(1.25), np.log(2.7)))
     area, fitting = crop(item, scale, rng)
     picture, matrix = view(item["picture"], area, rng.normal(0, 3), rng.normal(0, 2.5, (4, 2)).astype(np.float32))
@@ -328,13 +343,15 @@ def pair(item, items, heads, props, kind, rng):
     corners = moved([item["box"][:2], item["box"][:2] + item["box"][2:]], matrix)
     face = np.r_[corners[0], corners[1]]
     if kind == "mask":
-        attack = mask_attack(live, matrix, item, heads, props, rng)
+        attack = mask_attack(live, matrix, item, heads, props, rng, wider)
         if attack is None:
             return None
     elif kind == "print":
-        attack = print_attack(live, face, items, props, fitting, rng)
+        attack = print_attack(live, face, items, props, fitting, rng, wider)
     else:
         attack = replay_attack(live, face, items, props, fitting, rng)
+    if wider and chance(rng, 0.2):
+        live = elsewhere(live, matrix, item, items, props, rng)
     # A live person may hold a hand beside the face as well, and lamps shine for everybody.
     if chance(rng, 0.3):
         side = float(rng.choice((-1, 1)))

@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::report::HeadName;
 use liveness_head::{Head, HeadFileError, InvalidHead, NetworkId};
 
-/// How crops are cut and features averaged. Raised with every change that moves features by more than noise, so that heads
-/// of before are refused.
-pub const FEATURES_REVISION: u32 = 1;
+/// How crops are cut, features averaged and the general score made. Raised with every change that moves them by more than
+/// noise, so that heads of before are refused.
+pub const FEATURES_REVISION: u32 = 2;
 
 /// Features of both networks together.
 const FEATURES: usize = 2 * 512;
