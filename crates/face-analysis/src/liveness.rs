@@ -323,8 +323,8 @@ mod tests {
         };
         let settings = LivenessSettings { crops, head: None };
         let head = HeadPlace::load(None, Vec::new()).expect("no head");
-        let [v2, v1se, own] = [&files.liveness_v2, &files.liveness_v1se, &files.liveness_own].map(network);
-        Liveness::new(v2, v1se, own, &settings, Arc::new(head))
+        let own = network(&files.liveness_own);
+        Liveness::new(network(&files.liveness_v2), network(&files.liveness_v1se), own, &settings, Arc::new(head))
     }
 
     /// Live probabilities of both networks as training/liveness/reference.py computes them, with OpenCV's averaging.
