@@ -14,7 +14,6 @@ BEGIN = np.array([0.10, 0.10, 0.15, 0.10, 0.20])
 FULL = np.array([0.30, 0.30, 0.45, 0.28, 0.50])
 
 BARE = np.zeros(6, np.float32)
-HIDDEN = np.ones(6, np.float32)
 UNKNOWN = np.float32(np.nan)
 
 
@@ -44,8 +43,3 @@ def targets(seen, points, face):
     share = np.array([hidden[mask].mean() if mask.any() else 0 for mask in regions(points, face)])
     parts = np.clip((share - BEGIN) / (FULL - BEGIN), 0, 1)
     return np.concatenate([[parts.max()], parts]).astype(np.float32)
-
-
-def mirrored(target):
-    """The same for the mirror image: the eyes change sides."""
-    return target[[0, 2, 1, 3, 4, 5]]
