@@ -178,7 +178,7 @@ fn users(config: &AuthConfig) -> Result<(Authenticator, Option<String>), Command
 
 /// How long freed memory stays with the process: several analyses, also where they wait for a processor. What all of them
 /// leave is given back when there have been none for a while.
-const KEPT_MS: u16 = 100;
+const KEPT_MS: u16 = 30;
 
 /// The user that exists when none is configured.
 const GENERATED_USER: &str = "facegate";
