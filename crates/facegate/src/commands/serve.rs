@@ -176,8 +176,8 @@ fn users(config: &AuthConfig) -> Result<(Authenticator, Option<String>), Command
     }
 }
 
-/// How long freed memory stays with the process: several analyses, also where they wait for a processor. What all of them
-/// leave is given back when there have been none for a while.
+/// How long freed memory stays with the process, in milliseconds: an analysis finds what the one before left, also where it waits
+/// for a processor (docs/performance.md). What all of them leave is given back when there have been none for a while.
 const KEPT_MS: u16 = 30;
 
 /// The user that exists when none is configured.
