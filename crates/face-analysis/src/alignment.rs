@@ -125,21 +125,22 @@ const PART_BITS: u32 = 11;
 /// Reductions are made in steps of this power of two, so that slightly different chips share one.
 const LEVELS_PER_OCTAVE: f32 = 4.0;
 
-/// The view spans this many times the longer side of the face box: enough for a landmark chip of 1.5 times the
-/// box at any turn of the head in the plane (1.5 * sqrt 2 = 2.1).
-const VIEW_SPAN: f32 = 2.1;
+/// Every chip of an upright face lies within this many times the longer side of its box: the landmark network's spans 1.5
+/// (`landmarks::SPAN`), those that are cut by its points up to 1.2, which need not be in the middle.
+const VIEW_SPAN: f32 = 1.65;
 
 /// Longer side of the face box in the view, in pixels: what the landmark network sees of it, 256 / 1.5. Its chip is sampled from
 /// the view as it is; every other one shows the face smaller.
 const VIEW_FACE: f32 = 256.0 / 1.5;
 
 impl FaceView {
-    /// Cuts the surroundings of `face` (in upright coordinates) out of `stored`, which `upright` brings upright.
-    pub(crate) fn cut(stored: &Pixels, upright: Orientation, face: Extent) -> Self {
+    /// Cuts the surroundings of `face` (in upright coordinates) out of `stored`, which `upright` brings upright: what the chips of a
+    /// head that is turned by `roll` (radians) in the plane may show.
+    pub(crate) fn cut(stored: &Pixels, upright: Orientation, face: Extent, roll: f32) -> Self {
         let stored_size = (stored.width(), stored.height());
         let (width, height) = upright.size(stored_size);
         let side = face.width.max(face.height).max(1.0);
-        let half = side * VIEW_SPAN / 2.0;
+        let half = side * VIEW_SPAN * (roll.cos().abs() + roll.sin().abs()) / 2.0;
         let center = [face.left + face.width / 2.0, face.top + face.height / 2.0];
         let begin = |c: f32, limit: usize| ((c - half).floor().max(0.0) as usize).min(limit - 1);
         let end = |c: f32, from: usize, limit: usize| ((c + half).ceil().max(0.0) as usize).clamp(from + 1, limit);
@@ -353,7 +354,7 @@ mod tests {
         let face = Extent { left: 20.0, top: 10.0, width: 10.0, height: 14.0 };
         for number in 1..=8 {
             let upright = Orientation::from_exif(number);
-            let view = FaceView::cut(&upright.inverse().apply(seen.clone()), upright, face);
+            let view = FaceView::cut(&upright.inverse().apply(seen.clone()), upright, face, 0.0);
             let mut chip = [f32::NAN; 3 * 4 * 3];
             view.sample(&Similarity::around([0.0, 0.0], [20.0, 10.0], 1.0, 0.0), 4, &mut chip);
             assert_eq!(&chip[..4], [80.0, 84.0, 88.0, 92.0], "orientation {number}");
@@ -403,9 +404,11 @@ mod tests {
         fn views_of_faces_anywhere_can_be_sampled(
             left in -500.0_f32..500.0, top in -500.0_f32..500.0, width in 0.0_f32..900.0, height in 0.0_f32..900.0,
             orientation in 1_u8..=8,
+            roll in -4.0_f32..4.0,
         ) {
             let stored = Pixels::black(60, 40);
-            let view = FaceView::cut(&stored, Orientation::from_exif(orientation), Extent { left, top, width, height });
+            let extent = Extent { left, top, width, height };
+            let view = FaceView::cut(&stored, Orientation::from_exif(orientation), extent, roll);
             let mut chip = [f32::NAN; 3 * 8 * 8];
             view.sample(&Similarity::around([0.0, 0.0], [left, top], 1.0 + width, 0.7), 8, &mut chip);
             prop_assert!(chip.iter().all(|v| v.is_finite()));

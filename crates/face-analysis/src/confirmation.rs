@@ -37,7 +37,7 @@ const SAME_POINTS: f32 = 0.15;
 const DRAWN: f32 = 0.06;
 
 /// The weights of the log-odds of the proposal's score, of its refinement's, and of the second opinion, and of a
-/// disagreement of 0.1: a logistic regression, made with an earlier occlusion network
+/// disagreement of 0.1: a logistic regression, made with an earlier occlusion network; one with the present network is no better
 /// (training/evaluation/confirmation.py fits anew, measures this rule and draws the operating curve), but that the
 /// refinement weighs 1.15 in place of 1.03, so that what looks like a face from afar only is none. The second opinion
 /// never weighs more than 9 to 1: the landmark network is sure of some apes, and does not see one real portrait of

@@ -60,11 +60,9 @@ impl Landmarker {
     pub(crate) fn run(&mut self, view: &FaceView, face: &Detection) -> Result<Landmarks, InferenceError> {
         let e = face.extent;
         let center = [e.left + e.width / 2.0, e.top + e.height / 2.0];
-        let [right, left, ..] = face.keypoints;
-        let roll = (left[1] - right[1]).atan2(left[0] - right[0]);
         let scale = e.width.max(e.height) * SPAN / INPUT as f32;
         let middle = INPUT as f32 / 2.0;
-        let from_chip = Similarity::around([middle, middle], center, scale, roll);
+        let from_chip = Similarity::around([middle, middle], center, scale, face.roll());
         view.sample(&from_chip, INPUT, &mut self.input);
         for value in &mut self.input {
             *value *= 1.0 / 255.0;

@@ -194,7 +194,7 @@ impl Engine {
         let extent = Extent { left: 240.0, top: 140.0, width: 160.0, height: 200.0 };
         let keypoints = [[285.0, 220.0], [355.0, 220.0], [320.0, 260.0], [290.0, 300.0], [350.0, 300.0]];
         let face = Detection { score: 1.0, extent, keypoints };
-        let view = FaceView::cut(&picture.pixels, upright, extent);
+        let view = FaceView::cut(&picture.pixels, upright, extent, face.roll());
         let landmarks = self.finder.landmarks(&view, &face)?;
         self.occlusion.run(&view, &face)?;
         self.liveness.judge(&picture.pixels, upright, extent, 2.4)?;

@@ -121,7 +121,7 @@ impl Stages {
             Stage::Decode => drop(black_box(decode(&self.bytes, &self.settings.limits)?)),
             Stage::Resize => drop(black_box(engine.finder.reduce(picture))),
             Stage::Detect => drop(black_box(engine.finder.find(picture, &mut engine.occlusion)?)),
-            Stage::Align => drop(black_box(FaceView::cut(&picture.pixels, upright, face.extent))),
+            Stage::Align => drop(black_box(FaceView::cut(&picture.pixels, upright, face.extent, face.roll()))),
             Stage::Landmarks => drop(black_box(engine.finder.landmarks(&self.view, &face)?)),
             Stage::Pose => drop(black_box(engine.geometry.pose(&self.landmarks.points))),
             Stage::Occlusion => drop(black_box(engine.occlusion.run(&self.view, &face)?)),

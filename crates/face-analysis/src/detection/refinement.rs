@@ -20,6 +20,12 @@ const REFINED_HEIGHTS: [f32; 2] = [256.0, 128.0];
 /// The proposal of a further face is refined with the face this high: it may be one that is too small to be sure of.
 const FURTHER_HEIGHT: f32 = 96.0;
 
+/// Refinement sees this many times the longer side of a face.
+const SPAN: f32 = 2.0;
+
+/// Of a further face less: the main one, which is near to it, then disturbs less (docs/performance.md has both).
+const FURTHER_SPAN: f32 = 1.5;
+
 /// The mesh is fitted again when the refined box overlaps the first one by less (intersection over union).
 const MOVED: f32 = 0.85;
 
@@ -83,7 +89,7 @@ impl FaceFinder {
     ) -> Result<(f32, Option<Detection>), InferenceError> {
         let (mut sum, mut surest) = (0.0, None::<Detection>);
         for height in sizes {
-            let Some(seen) = self.refine_at(picture, upright, proposal, *height)? else { continue };
+            let Some(seen) = self.refine_at(picture, upright, proposal, *height, SPAN)? else { continue };
             sum += seen.score;
             if surest.is_none_or(|before| seen.score > before.score) {
                 surest = Some(seen);
@@ -99,7 +105,7 @@ impl FaceFinder {
         upright: Orientation,
         proposal: &Detection,
     ) -> Result<Option<Detection>, InferenceError> {
-        self.refine_at(picture, upright, proposal, FURTHER_HEIGHT)
+        self.refine_at(picture, upright, proposal, FURTHER_HEIGHT, FURTHER_SPAN)
     }
 
     /// One run of the landmark network.
@@ -112,7 +118,7 @@ impl FaceFinder {
         let Some(left) = search.meshes_left.checked_sub(1) else { return Ok(None) };
         search.meshes_left = left;
         let begin = Instant::now();
-        let view = FaceView::cut(&search.picture.pixels, upright, detection.extent);
+        let view = FaceView::cut(&search.picture.pixels, upright, detection.extent, detection.roll());
         let landmarks = self.landmarker.run(&view, &detection)?;
         let flat = self.landmarker.flat_share();
         search.mesh_time += begin.elapsed();
@@ -130,16 +136,17 @@ impl FaceFinder {
         Ok(Some(Candidate { face: Face { detection, evidence }, view, landmarks }))
     }
 
-    /// The detector once more at one face alone, with the face `height` pixels high.
+    /// The detector once more at one face alone and `span` times its longer side, with the face `height` pixels high.
     fn refine_at(
         &mut self,
         picture: &Picture,
         upright: Orientation,
         face: &Detection,
         height: f32,
+        span: f32,
     ) -> Result<Option<Detection>, InferenceError> {
         let scale = (height / face.longer_side()).min(MAX_ENLARGEMENT);
-        let window = Window::closer(picture, upright, &face.extent, scale);
+        let window = Window::closer(picture, upright, &face.extent, scale, span);
         // Proposals with less are worth refining, and no reason to move a face.
         let least = self.settings.weak_score.min(self.settings.min_score);
         let e = &face.extent;

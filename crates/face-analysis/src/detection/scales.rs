@@ -11,9 +11,6 @@ const STRIDE: usize = 32;
 /// Small pictures are enlarged by at most this factor.
 pub(super) const MAX_ENLARGEMENT: f32 = 3.0;
 
-/// Refinement sees this many times the longer side of a face.
-const CLOSER_SPAN: f32 = 2.0;
-
 /// The border may be narrower than asked for, down to this part of it, where the canvas then needs no further row or column of cells:
 /// pictures of 16 to 9 at the first scale would fill one row of pixels of the last cells.
 const BORDER_AT_LEAST: f32 = 0.9;
@@ -88,31 +85,31 @@ impl Window {
         }
     }
 
-    /// The surroundings of one face, `scale` pixels of the canvas per pixel of the picture.
+    /// The surroundings of one face, `span` times its longer side, with `scale` pixels of the canvas per pixel of the picture.
     ///
     /// The canvas starts at a multiple of the detector's largest stride, so that the answer is the one that the detector
     /// would give on the whole picture.
-    pub(super) fn closer(picture: &Picture, upright: Orientation, face: &Extent, scale: f32) -> Self {
+    pub(super) fn closer(picture: &Picture, upright: Orientation, face: &Extent, scale: f32, span: f32) -> Self {
         let stored = (picture.pixels.width(), picture.pixels.height());
         let size = upright.size(stored);
         let long = face.width.max(face.height);
-        let cell = STRIDE as f32 / scale;
-        let cells = (long * CLOSER_SPAN / cell).ceil() + 1.0;
+        let (seen, cell) = (long * span, STRIDE as f32 / scale);
+        let cells = (seen / cell).ceil() + 1.0;
         let side = cells as usize * STRIDE;
         // Per axis: begin of the window, then begin and length of its part inside the picture, all in picture pixels.
-        let span = |begin: f32, length: f32, limit: usize| {
-            let from = ((begin + length / 2.0 - long * CLOSER_SPAN / 2.0) / cell).floor() * cell;
+        let part = |begin: f32, length: f32, limit: usize| {
+            let from = ((begin + length / 2.0 - seen / 2.0) / cell).floor() * cell;
             let inside = (from.round().max(0.0) as usize).min(limit - 1);
             let end = ((from + cells * cell).round().max(0.0) as usize).clamp(inside + 1, limit);
             (from, inside, end - inside)
         };
-        let (from_x, left, width) = span(face.left, face.width, size.0);
-        let (from_y, top, height) = span(face.top, face.height, size.1);
+        let (from_x, left, width) = part(face.left, face.width, size.0);
+        let (from_y, top, height) = part(face.top, face.height, size.1);
         let reduced = |length: usize| ((length as f32 * scale).round() as usize).clamp(1, side);
         let (small_width, small_height) = (reduced(width), reduced(height));
-        let part = upright.inverse().area(Area { left, top, width, height }, size);
+        let area = upright.inverse().area(Area { left, top, width, height }, size);
         let (raw_width, raw_height) = upright.inverse().size((small_width, small_height));
-        let pixels = upright.apply(resize(&picture.pixels, part, raw_width, raw_height));
+        let pixels = upright.apply(resize(&picture.pixels, area, raw_width, raw_height));
         let offset = |inside: usize, from: f32, length: usize| {
             (((inside as f32 - from) * scale).round().max(0.0) as usize).min(side - length)
         };

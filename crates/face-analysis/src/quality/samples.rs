@@ -61,7 +61,7 @@ pub(super) fn with<T>(
 ) -> T {
     let upright = Orientation::from_exif(exif);
     let pixels = upright.inverse().apply(seen.clone());
-    let view = FaceView::cut(&pixels, upright, FACE);
+    let view = FaceView::cut(&pixels, upright, FACE, 0.0);
     let picture = Picture { pixels, orientation: upright, exif_orientation: exif, format: "png" };
     let second = Extent { left: 0.0, top: 0.0, width: 90.0, height: 105.0 };
     let faces = vec![face(FACE), face(second)];
