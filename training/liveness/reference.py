@@ -18,12 +18,11 @@ import cv2
 import numpy as np
 import onnxruntime
 
-JUDGES = (("liveness_v2.onnx", 2.7), ("liveness_v1se.onnx", 4.0))
+JUDGES = (("liveness_v2.onnx", 2.7, 80), ("liveness_fr.onnx", 2.0, 128))
 FINE = 8
-SIDE = 80
 
 
-def crop(picture, box, scale):
+def crop(picture, box, scale, side):
     """The box grown about its centre, at most to the picture, shifted inside where it would leave it; each value a mean."""
     height, width = picture.shape[:2]
     x, y, w, h = box
@@ -34,17 +33,17 @@ def crop(picture, box, scale):
     fine = picture.astype(np.float32).repeat(FINE, 0).repeat(FINE, 1)
     rows = slice(round(top * FINE), round((top + new_h) * FINE))
     columns = slice(round(left * FINE), round((left + new_w) * FINE))
-    if min(new_w, new_h) < SIDE:
+    if min(new_w, new_h) < side:
         raise SystemExit("the crop would have to be enlarged, which this reference does not do")
-    return cv2.resize(fine[rows, columns], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(fine[rows, columns], (side, side), interpolation=cv2.INTER_AREA)
 
 
 def main():
     models, path, *box = sys.argv[1:]
     picture = cv2.imread(path)
-    for name, scale in JUDGES:
+    for name, scale, side in JUDGES:
         session = onnxruntime.InferenceSession(f"{models}/{name}")
-        seen = crop(picture, [float(v) for v in box], scale).transpose(2, 0, 1)[None]
+        seen = crop(picture, [float(v) for v in box], scale, side).transpose(2, 0, 1)[None]
         answer = session.run(None, {session.get_inputs()[0].name: seen})[0].ravel().astype(float)
         print(name, np.round(answer, 4), np.round(np.log(answer[1] / (answer[0] + answer[2])), 3))
 

@@ -85,11 +85,11 @@ pub struct LivenessSample {
 /// What the liveness networks say of one face.
 #[derive(Debug, Clone)]
 pub struct LivenessObservation {
-    /// What both networks see before their last layers, one after the other.
+    /// What both published networks see before their last layers, one after the other.
     pub features: Vec<f32>,
     /// The same of the mirror image: a near-copy may be mirrored.
     pub mirrored: Vec<f32>,
-    /// The mean of both networks' log-odds of a live face.
+    /// The mean of these two networks' log-odds of a live face.
     pub pair: f32,
     /// Log-odds of a live face as they are without a head, 0 at the operating point.
     pub general: f32,

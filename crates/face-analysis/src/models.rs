@@ -30,8 +30,8 @@ pub struct ModelFiles {
     pub detector: PathBuf,
     /// MiniFASNetV2.
     pub liveness_v2: PathBuf,
-    /// MiniFASNetV1SE.
-    pub liveness_v1se: PathBuf,
+    /// fr_liveness, a MiniFASNet.
+    pub liveness_fr: PathBuf,
     /// Our own liveness network.
     pub liveness_own: PathBuf,
     /// dlib age.
@@ -56,7 +56,7 @@ impl ModelFiles {
             onnx_runtime: file(if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" }),
             detector: file("detector.onnx"),
             liveness_v2: file("liveness_v2.onnx"),
-            liveness_v1se: file("liveness_v1se.onnx"),
+            liveness_fr: file("liveness_fr.onnx"),
             liveness_own: file("liveness_own.onnx"),
             age: file("age.onnx"),
             gender: file("gender.onnx"),
@@ -113,7 +113,7 @@ pub(crate) struct Blueprints {
     geometry: FaceGeometry,
     occlusion: Blueprint,
     liveness_v2: Blueprint,
-    liveness_v1se: Blueprint,
+    liveness_fr: Blueprint,
     liveness_own: Blueprint,
     age: Blueprint,
     gender: Blueprint,
@@ -131,7 +131,7 @@ fn liveness_networks(files: &ModelFiles) -> Result<Vec<NetworkId>, LoadError> {
     };
     Ok(vec![
         network("MiniFASNetV2", &files.liveness_v2)?,
-        network("MiniFASNetV1SE", &files.liveness_v1se)?,
+        network("fr_liveness", &files.liveness_fr)?,
         network("facegate liveness", &files.liveness_own)?,
     ])
 }
@@ -146,7 +146,7 @@ impl Blueprints {
             geometry: FaceGeometry::load(&files.face_geometry)?,
             occlusion: draw(&files.occlusion)?,
             liveness_v2: draw(&files.liveness_v2)?,
-            liveness_v1se: draw(&files.liveness_v1se)?,
+            liveness_fr: draw(&files.liveness_fr)?,
             liveness_own: draw(&files.liveness_own)?,
             age: draw(&files.age)?,
             gender: draw(&files.gender)?,
@@ -170,7 +170,7 @@ impl Engine {
             occlusion: OcclusionDetector::new(network(&blueprints.occlusion)?),
             liveness: Liveness::new(
                 network(&blueprints.liveness_v2)?,
-                network(&blueprints.liveness_v1se)?,
+                network(&blueprints.liveness_fr)?,
                 network(&blueprints.liveness_own)?,
                 &settings.liveness,
                 Arc::clone(&blueprints.head),

@@ -381,7 +381,7 @@ pub const MODELS: [ModelInfo; 9] = [
     ModelInfo::published("detector", "YuNet", "2023mar"),
     ModelInfo::published("landmarks", "MediaPipe face landmarker", "2023-05"),
     ModelInfo::published("liveness", "MiniFASNetV2", "2.7_80x80"),
-    ModelInfo::published("liveness", "MiniFASNetV1SE", "4_0_0_80x80"),
+    ModelInfo::published("liveness", "fr_liveness", "0.0.1"),
     ModelInfo::published("liveness", "facegate liveness", "1"),
     ModelInfo::published("age", "dlib age", "v1"),
     ModelInfo::published("gender", "dlib gender", "v1"),

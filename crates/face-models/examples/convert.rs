@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let converted = match (converter.as_str(), inputs.as_slice()) {
         ("yunet", [onnx]) => convert::yunet::make_dynamic(onnx)?,
         ("minifasnet", [pth]) => convert::torch::minifasnet(pth)?,
+        ("onnx-minifasnet", [onnx]) => convert::onnx_minifasnet::minifasnet(onnx)?,
         ("age", [onnx]) => convert::dlib::age(onnx)?,
         ("gender", [onnx]) => convert::dlib::gender(onnx)?,
         ("age-gender", [bin, manifest]) => convert::faceapi::age_gender(bin, manifest)?,

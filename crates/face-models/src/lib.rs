@@ -7,7 +7,7 @@
 //! converts what is not ONNX ([`convert`]); and stores everything in one folder:
 //!
 //! ```text
-//! detector.onnx  liveness_v2.onnx  liveness_v1se.onnx  age.onnx  gender.onnx  age_gender.onnx  landmarks.onnx
+//! detector.onnx  liveness_v2.onnx  liveness_fr.onnx  age.onnx  gender.onnx  age_gender.onnx  landmarks.onnx
 //! face_geometry.json  libonnxruntime.so (.dylib)
 //! pictures/…        only after ensure(Group::TestPictures)
 //! installed.json    length and SHA-256 of each file as it was stored

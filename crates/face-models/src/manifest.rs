@@ -28,6 +28,8 @@ pub enum Group {
     Models,
     /// Pictures that the tests look at.
     TestPictures,
+    /// A network that facegate no longer runs and other services beside it do (`benches/peers`).
+    Peers,
 }
 
 /// How the files of an artefact become the file in the model folder.
@@ -40,6 +42,8 @@ pub enum Converter {
     YunetDynamic,
     /// MiniFASNet out of a PyTorch file.
     TorchMinifasnet,
+    /// A MiniFASNet that is ONNX already, rebuilt.
+    OnnxMinifasnet,
     /// The dlib age network.
     DlibAge,
     /// The dlib gender network.
@@ -67,6 +71,7 @@ impl Converter {
             Self::Copy => "copy",
             Self::YunetDynamic => "yunet-dynamic",
             Self::TorchMinifasnet => "torch-minifasnet",
+            Self::OnnxMinifasnet => "onnx-minifasnet",
             Self::DlibAge => "dlib-age",
             Self::DlibGender => "dlib-gender",
             Self::FaceapiAgeGender => "faceapi-age-gender",
@@ -86,6 +91,7 @@ impl Converter {
             Self::Copy => Ok(first.to_vec()),
             Self::YunetDynamic => convert::yunet::make_dynamic(first),
             Self::TorchMinifasnet => convert::torch::minifasnet(first),
+            Self::OnnxMinifasnet => convert::onnx_minifasnet::minifasnet(first),
             Self::DlibAge => convert::dlib::age(first),
             Self::DlibGender => convert::dlib::gender(first),
             Self::FaceapiAgeGender => convert::faceapi::age_gender(first, sources[1]),
@@ -370,7 +376,7 @@ mod tests {
             for name in [
                 "detector",
                 "liveness_v2",
-                "liveness_v1se",
+                "liveness_fr",
                 "age",
                 "gender",
                 "age_gender",

@@ -109,8 +109,8 @@ pub struct ModelPaths {
     pub detector: PathBuf,
     /// MiniFASNetV2, crop scale 2.7.
     pub liveness_v2: PathBuf,
-    /// MiniFASNetV1SE, crop scale 4.0.
-    pub liveness_v1se: PathBuf,
+    /// fr_liveness, crop scale 2.0.
+    pub liveness_fr: PathBuf,
     /// Our own liveness network, crop scale 2.7.
     pub liveness_own: PathBuf,
     /// dlib's age network.
@@ -203,7 +203,7 @@ impl ModelStore {
             onnx_runtime: path("onnx_runtime")?,
             detector: path("detector")?,
             liveness_v2: path("liveness_v2")?,
-            liveness_v1se: path("liveness_v1se")?,
+            liveness_fr: path("liveness_fr")?,
             liveness_own: path("liveness_own")?,
             age: path("age")?,
             gender: path("gender")?,

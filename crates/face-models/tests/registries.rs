@@ -26,7 +26,7 @@ fn every_model_is_fetched_converted_and_verified() {
         &paths.onnx_runtime,
         &paths.detector,
         &paths.liveness_v2,
-        &paths.liveness_v1se,
+        &paths.liveness_fr,
         &paths.age,
         &paths.gender,
         &paths.age_gender,

@@ -20,7 +20,7 @@ pub fn files(store: &ModelStore) -> Result<ModelFiles, StoreError> {
         onnx_runtime: paths.onnx_runtime,
         detector: paths.detector,
         liveness_v2: paths.liveness_v2,
-        liveness_v1se: paths.liveness_v1se,
+        liveness_fr: paths.liveness_fr,
         liveness_own: paths.liveness_own,
         age: paths.age,
         gender: paths.gender,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use face_analysis::{Verdict, Wanted};
 use face_models::Manifest;
-use face_models::convert::{dlib, faceapi, geometry, tflite, torch, yunet};
+use face_models::convert::{dlib, faceapi, geometry, onnx_minifasnet, tflite, torch, yunet};
 use face_service::buffer::Buffer;
 use face_service::contract::DetectRequest;
 use face_service::link::{LinkFetcher, LinkSettings};
@@ -86,7 +86,7 @@ pub fn link(bytes: &[u8]) {
 /// Any bytes as weights or manifest: a network, or an error. The first byte chooses the reader.
 pub fn weights(bytes: &[u8]) {
     let Some((choice, file)) = bytes.split_first() else { return };
-    match choice % 8 {
+    match choice % 9 {
         0 => drop(torch::minifasnet(file)),
         1 => drop(dlib::age(file)),
         2 => drop(dlib::gender(file)),
@@ -97,7 +97,8 @@ pub fn weights(bytes: &[u8]) {
             let half = file.len() / 2;
             drop(faceapi::age_gender(&file[..half], &file[half..]));
         }
-        _ => drop(std::str::from_utf8(file).map(Manifest::parse)),
+        7 => drop(std::str::from_utf8(file).map(Manifest::parse)),
+        _ => drop(onnx_minifasnet::minifasnet(file)),
     }
 }
 

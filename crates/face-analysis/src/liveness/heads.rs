@@ -8,9 +8,9 @@ use liveness_head::{Head, HeadFileError, InvalidHead, NetworkId};
 
 /// How crops are cut, features averaged and the general score made. Raised with every change that moves them by more than
 /// noise, so that heads of before are refused.
-pub const FEATURES_REVISION: u32 = 2;
+pub const FEATURES_REVISION: u32 = 3;
 
-/// Features of both networks together.
+/// Features of both published networks together.
 const FEATURES: usize = 2 * 512;
 
 /// A head that cannot be used here.

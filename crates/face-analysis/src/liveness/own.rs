@@ -1,4 +1,4 @@
-//! A network of our own, trained on drawn attacks: what it answers, and how it joins the others' evidence.
+//! A network of our own, trained on drawn attacks: what it answers.
 //!
 //! Its data, training and worth: training/liveness/network/MODEL_CARD.md.
 
@@ -10,18 +10,11 @@ use crate::report::{Extent, LivenessModelScore};
 /// Its name in answers.
 const NAME: &str = "facegate liveness";
 
-/// Side of its square input in pixels: a face is 41 pixels wide there, where the other networks get 30 and 20.
-const SIDE: usize = 112;
+/// Side of its square input in pixels: a face is 41 pixels wide there, where the other networks get 30 and 64.
+pub(super) const SIDE: usize = 112;
 
 /// The crop that it was trained on, in face boxes: MiniFASNetV2's.
 const CROP_SCALE: f32 = 2.7;
-
-/// What its log-odds count beside the others' evidence. Chosen among 1, 1.5 and 2, which lie close together, by the share of live
-/// pictures of a left-out source that are refused, and with attacks-dev in view.
-const WEIGHT: f32 = 2.0;
-
-/// The evidence of the others between which it has a say: surer than that they are of printed masks as well.
-const OTHERS: (f32, f32) = (-6.0, 10.0);
 
 /// Its log-odds are not taken to be surer than this.
 const SUREST: f32 = 6.0;
@@ -77,11 +70,6 @@ impl Answer {
     }
 }
 
-/// The evidence of all networks: `others` and this one's log-odds, the mean over its crops.
-pub(super) fn joined(others: f32, own: f32) -> f32 {
-    others.clamp(OTHERS.0, OTHERS.1) + WEIGHT * own
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,12 +82,5 @@ mod tests {
         for (value, expected) in [(score.live, 0.6439), (score.shaped_attack, 0.2369), (score.flat_attack, 0.1192)] {
             assert!((value - expected).abs() < 1e-4, "{value} {expected}");
         }
-    }
-
-    #[test]
-    fn neither_side_is_surer_than_its_limit() {
-        assert_eq!(joined(50.0, 1.0), joined(10.0, 1.0));
-        assert_eq!(joined(-50.0, 1.0), joined(-6.0, 1.0));
-        assert!(joined(3.0, 1.0) > joined(3.0, 0.5));
     }
 }

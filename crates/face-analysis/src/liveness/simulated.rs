@@ -8,10 +8,10 @@ const NUMBERS: &[u8; 4 * (FEATURES + 1)] = include_bytes!("simulated.bin");
 /// MiniFASNetV2's features before its last layer.
 const FEATURES: usize = 512;
 
-/// What a unit of the head counts in log-odds of the pair; its unit is its own spread over drawn pictures.
+/// What a unit of the head counts in log-odds of the network; its unit is its own spread over drawn pictures.
 const WEIGHT: f32 = 3.0;
 
-/// Beyond these log-odds the pair says nothing more: surer than that it is of worn prints as well, and would hide what the
+/// Beyond these log-odds the network says nothing more: surer than that it is of worn prints as well, and would hide what the
 /// head sees.
 const SUREST: f32 = 4.0;
 
@@ -19,14 +19,14 @@ const SUREST: f32 = 4.0;
 /// the errors on tighter ones.
 const JOINS: (f32, f32) = (1.2, 1.7);
 
-/// Log-odds of a live face by the pair and the head together.
+/// Log-odds of a live face by the network and the head together.
 ///
-/// `pair` is the mean of both networks' log-odds, `features` begin with MiniFASNetV2's (the mean over its crops),
+/// `answer` is MiniFASNetV2's log-odds and `features` begin with what it sees, both the mean over its crops;
 /// `surrounding` is the smaller of picture width over face width and picture height over face height.
-pub(super) fn fused(pair: f32, features: &[f32], surrounding: f32) -> f32 {
+pub(super) fn fused(answer: f32, features: &[f32], surrounding: f32) -> f32 {
     let share = ((surrounding - JOINS.0) / (JOINS.1 - JOINS.0)).clamp(0.0, 1.0);
-    let together = pair.clamp(-SUREST, SUREST) + WEIGHT * head(features);
-    (1.0 - share) * pair + share * together
+    let together = answer.clamp(-SUREST, SUREST) + WEIGHT * head(features);
+    (1.0 - share) * answer + share * together
 }
 
 /// The head's own answer, in units of its spread over drawn pictures; higher is more alive.

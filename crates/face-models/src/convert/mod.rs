@@ -15,6 +15,7 @@ mod task;
 pub mod dlib;
 pub mod faceapi;
 pub mod geometry;
+pub mod onnx_minifasnet;
 pub mod tflite;
 pub mod torch;
 pub mod yunet;
@@ -109,7 +110,7 @@ mod tests {
         let liveness = ("input[N,3,80,80]", "probabilities[N,3] logits[N,3] features[N,512]");
         let expected = [
             (&paths.liveness_v2, liveness.0, liveness.1),
-            (&paths.liveness_v1se, liveness.0, liveness.1),
+            (&paths.liveness_fr, "input[N,3,128,128]", liveness.1),
             (&paths.landmarks, "input[N,3,256,256]", "landmarks[N,478,3] presence[N]"),
             (&paths.age, "input[N,3,64,64]", "probabilities[N,81]"),
             (&paths.gender, "input[N,3,32,32]", "probabilities[N,2]"),

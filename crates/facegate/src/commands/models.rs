@@ -52,6 +52,8 @@ enum Which {
     TestPictures,
     /// Both.
     All,
+    /// What other services under the same load run beside that (benches/peers).
+    Peers,
 }
 
 impl Which {
@@ -60,6 +62,7 @@ impl Which {
             Self::Models => &[Group::Models],
             Self::TestPictures => &[Group::TestPictures],
             Self::All => &[Group::Models, Group::TestPictures],
+            Self::Peers => &[Group::Peers],
         }
     }
 }
