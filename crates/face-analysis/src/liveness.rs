@@ -9,6 +9,7 @@ mod simulated;
 mod surroundings;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use picture_cell::{Orientation, Pixels};
@@ -105,24 +106,21 @@ impl Liveness {
         extent: Extent,
         surrounding: f32,
     ) -> Result<Judged, InferenceError> {
-        let size = upright.size((stored.width(), stored.height()));
-        let crops = self.judges.each_ref().map(|judge| crops(extent, judge, size, self.crops));
-        let all: Vec<Extent> = crops.iter().flat_map(|c| c.areas.iter().copied()).collect();
-        let surroundings = Surroundings::cut(stored, upright, &all, self.finest(crops.each_ref().map(|c| c.areas[0])));
+        let seen = self.look(stored, upright, extent, self.crops);
         let mut models = Vec::with_capacity(self.judges.len());
         let mut features = Vec::new();
         let mut answers = [0.0; 2];
-        for ((judge, crops), answered) in self.judges.iter_mut().zip(&crops).zip(&mut answers) {
+        for ((judge, seen), answered) in self.judges.iter_mut().zip(&seen).zip(&mut answers) {
             let begin = features.len();
-            let share = 1.0 / crops.areas.len() as f32;
-            for (number, &area) in crops.areas.iter().enumerate() {
+            let share = 1.0 / seen.areas.len() as f32;
+            for (number, &area) in seen.areas.iter().enumerate() {
                 self.input.clear();
-                surroundings.sample(area, judge.side, &mut self.input);
+                seen.surroundings.sample(area, judge.side, &mut self.input);
                 let outputs = judge.network.run([1, 3, judge.side, judge.side], &self.input)?;
                 let logits = outputs.get("logits")?;
-                let seen = outputs.get("features")?;
-                features.resize(begin + seen.len(), 0.0);
-                features[begin..].iter_mut().zip(seen).for_each(|(mean, f)| *mean += share * f);
+                let values = outputs.get("features")?;
+                features.resize(begin + values.len(), 0.0);
+                features[begin..].iter_mut().zip(values).for_each(|(mean, f)| *mean += share * f);
                 let class = |i: usize| logits.get(i).copied().unwrap_or(0.0);
                 *answered += share * (class(1) - soft_maximum(class(0), class(2)));
                 if number == 0 {
@@ -134,18 +132,19 @@ impl Liveness {
                         live: probability(1),
                         shaped_attack: probability(2),
                         crop_scale: judge.crop_scale,
-                        actual_scale: crops.scale,
+                        actual_scale: seen.scale,
                     });
                 }
             }
         }
         let mut own = 0.0;
-        let areas = &crops[0].areas;
-        for (number, &area) in areas.iter().enumerate() {
-            let answer = self.own.judge(&surroundings, area)?;
-            own += answer.log_odds / areas.len() as f32;
+        // Our own network was trained on MiniFASNetV2's crop.
+        let seen = &seen[0];
+        for (number, &area) in seen.areas.iter().enumerate() {
+            let answer = self.own.judge(&seen.surroundings, area)?;
+            own += answer.log_odds / seen.areas.len() as f32;
             if number == 0 {
-                models.push(answer.score(crops[0].scale));
+                models.push(answer.score(seen.scale));
             }
         }
         let [v2, fr] = answers;
@@ -178,13 +177,11 @@ impl Liveness {
         upright: Orientation,
         extent: Extent,
     ) -> Result<Vec<f32>, InferenceError> {
-        let size = upright.size((stored.width(), stored.height()));
-        let areas = self.judges.each_ref().map(|judge| crop_area(extent, judge.crop_scale, size).0);
-        let surroundings = Surroundings::cut(stored, upright, &areas, self.finest(areas));
+        let seen = self.look(stored, upright, extent, 1);
         let mut features = Vec::new();
-        for (judge, area) in self.judges.iter_mut().zip(areas) {
+        for (judge, seen) in self.judges.iter_mut().zip(&seen) {
             self.input.clear();
-            surroundings.sample(area, judge.side, &mut self.input);
+            seen.surroundings.sample(seen.areas[0], judge.side, &mut self.input);
             self.input.chunks_exact_mut(judge.side).for_each(<[f32]>::reverse);
             let outputs = judge.network.run([1, 3, judge.side, judge.side], &self.input)?;
             features.extend_from_slice(outputs.get("features")?);
@@ -192,10 +189,22 @@ impl Liveness {
         Ok(features)
     }
 
-    /// Source pixels per value of the finest of the crops, one of each published network. Our own sees the first.
-    fn finest(&self, areas: [Extent; 2]) -> f32 {
-        let sides = [self.judges[0].side.max(own::SIDE), self.judges[1].side];
-        areas.iter().zip(sides).map(|(c, side)| c.width.min(c.height) / side as f32).fold(f32::INFINITY, f32::min)
+    /// What each of the published networks gets to see: all out of one part of the picture, as fine as one of them needs it.
+    fn look(&self, stored: &Pixels, upright: Orientation, face: Extent, count: usize) -> [Seen; 2] {
+        let size = upright.size((stored.width(), stored.height()));
+        let crops = self.judges.each_ref().map(|judge| {
+            let (areas, scale) = crops(face, judge, size, count);
+            // Pixels of the picture per value.
+            let least = areas.iter().map(|c| c.width.min(c.height)).fold(f32::INFINITY, f32::min);
+            (areas, scale, least / judge.side as f32)
+        });
+        let all: Vec<Extent> = crops.iter().flat_map(|(areas, ..)| areas.iter().copied()).collect();
+        let finest = crops.iter().map(|(.., finest)| *finest).fold(f32::INFINITY, f32::min);
+        let part = Rc::new(Surroundings::cut(stored, upright, &all, finest));
+        crops.map(|(areas, scale, finest)| {
+            let surroundings = part.coarser(finest).map_or_else(|| Rc::clone(&part), Rc::new);
+            Seen { areas, scale, surroundings }
+        })
     }
 }
 
@@ -205,15 +214,18 @@ fn soft_maximum(a: f32, b: f32) -> f32 {
 }
 
 /// What one network gets to see.
-struct Crops {
+struct Seen {
     /// One for each crop; fewer where the picture is too small to move them.
     areas: Vec<Extent>,
     /// The scale of the first, as far as it fits.
     scale: f32,
+    /// The part of the picture that they lie in.
+    surroundings: Rc<Surroundings>,
 }
 
-fn crops(face: Extent, judge: &Judge, size: (usize, usize), count: usize) -> Crops {
-    let (first, fitting) = crop_area(face, judge.crop_scale, size);
+/// The crops of one network, and the scale of the first.
+fn crops(face: Extent, judge: &Judge, size: (usize, usize), count: usize) -> (Vec<Extent>, f32) {
+    let (first, scale) = crop_area(face, judge.crop_scale, size);
     let mut areas = vec![first];
     for (grow, shift) in JITTER.into_iter().take(count).skip(1) {
         let (area, _) = crop_area(jittered(face, grow, shift), judge.crop_scale, size);
@@ -222,7 +234,7 @@ fn crops(face: Extent, judge: &Judge, size: (usize, usize), count: usize) -> Cro
             areas.push(area);
         }
     }
-    Crops { areas, scale: fitting }
+    (areas, scale)
 }
 
 /// Whether two crops differ by less than what a network can see.

@@ -11,7 +11,7 @@ use crate::report::{Extent, LivenessModelScore};
 const NAME: &str = "facegate liveness";
 
 /// Side of its square input in pixels: a face is 41 pixels wide there, where the other networks get 30 and 64.
-pub(super) const SIDE: usize = 112;
+const SIDE: usize = 112;
 
 /// The crop that it was trained on, in face boxes: MiniFASNetV2's.
 const CROP_SCALE: f32 = 2.7;

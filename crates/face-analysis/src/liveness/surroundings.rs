@@ -8,8 +8,14 @@ use crate::report::Extent;
 /// of its own: the averages of its crops then hardly differ from those of the full picture.
 const OVERSAMPLING: f32 = 2.0;
 
-/// At most by this factor, so that 16 bits hold the sum of as many values: twice as many sums in a register as with 32.
-const MOST: usize = u16::MAX as usize / u8::MAX as usize;
+/// Blocks are at most so wide; larger ones are blocks of blocks. Known to the compiler, a factor costs a quarter of what any does.
+const WIDEST: usize = 6;
+
+/// The factor by which pixels may be reduced for a network that gets `finest` of them for each of its own.
+fn factor(finest: f32) -> usize {
+    let most = (finest / OVERSAMPLING) as usize;
+    if most > WIDEST { WIDEST * factor((most / WIDEST) as f32 * OVERSAMPLING) } else { most.max(1) }
+}
 
 /// The part of a picture that all crops of one face lie in, upright.
 #[derive(Debug)]
@@ -27,7 +33,7 @@ impl Surroundings {
     /// `upright` brings upright. `finest` is the smallest number of picture pixels that any network gets for one of its own.
     pub(super) fn cut(stored: &Pixels, upright: Orientation, crops: &[Extent], finest: f32) -> Self {
         let (width, height) = upright.size((stored.width(), stored.height()));
-        let factor = ((finest / OVERSAMPLING) as usize).clamp(1, MOST);
+        let factor = factor(finest);
         let span = |begin: fn(&Extent) -> f32, length: fn(&Extent) -> f32, limit: usize| {
             let from = crops.iter().map(begin).fold(f32::INFINITY, f32::min).floor().max(0.0) as usize;
             let to = crops.iter().map(|e| begin(e) + length(e)).fold(0.0, f32::max).ceil() as usize;
@@ -44,6 +50,15 @@ impl Surroundings {
         let area = upright.inverse().area(seen, (width, height));
         let pixels = if factor > 1 { averaged(stored, area, factor) } else { stored.crop(area) };
         Self { pixels: upright.apply(pixels), left: left as f32, top: top as f32, reduction: factor as f32 }
+    }
+
+    /// The same in larger blocks, for a network that gets `finest` pixels of the picture for each of its own; `None` where it needs
+    /// these.
+    pub(super) fn coarser(&self, finest: f32) -> Option<Self> {
+        let factor = factor(finest / self.reduction);
+        let area = Area { left: 0, top: 0, width: self.pixels.width(), height: self.pixels.height() };
+        let reduction = self.reduction * factor as f32;
+        (factor > 1).then(|| Self { pixels: averaged(&self.pixels, area, factor), reduction, ..*self })
     }
 
     /// Reduces `crop` to `side` x `side`, each value the mean of the picture over its square, partly covered pixels counted by
@@ -108,42 +123,62 @@ fn windows(begin: f32, length: f32, count: usize, limit: usize) -> Vec<Window> {
     (0..count).map(window).collect()
 }
 
-/// `area` of `pixels` in blocks of `factor` x `factor`, whose number is whole, each averaged and rounded.
+/// `area` of `pixels` in blocks of `factor` x `factor` from its upper left corner on, each averaged and rounded; the last of a row
+/// or column may be smaller.
 fn averaged(pixels: &Pixels, area: Area, factor: usize) -> Pixels {
-    // The factors of ordinary pictures. Known to the compiler, they cost a quarter of what any factor does.
     match factor {
         2 => averaged_by(pixels, area, 2),
         3 => averaged_by(pixels, area, 3),
         4 => averaged_by(pixels, area, 4),
         5 => averaged_by(pixels, area, 5),
-        6 => averaged_by(pixels, area, 6),
-        _ => averaged_by(pixels, area, factor),
+        WIDEST => averaged_by(pixels, area, WIDEST),
+        _ => {
+            let blocks = averaged_by(pixels, area, WIDEST);
+            let whole = Area { left: 0, top: 0, width: blocks.width(), height: blocks.height() };
+            averaged(&blocks, whole, factor / WIDEST)
+        }
     }
 }
 
 #[inline(always)]
 fn averaged_by(pixels: &Pixels, area: Area, factor: usize) -> Pixels {
-    let (width, height) = (area.width / factor, area.height / factor);
-    let mut out = Pixels::black(width, height);
-    let mut sums = vec![0_u16; 3 * width * factor];
-    let pixels_in_block = (factor * factor) as u32;
-    for (y, row) in out.data_mut().chunks_exact_mut(3 * width).enumerate() {
+    let mut out = Pixels::black(area.width.div_ceil(factor), area.height.div_ceil(factor));
+    let mut sums = vec![0_u16; 3 * area.width];
+    let whole = 3 * factor * (area.width / factor);
+    let row_length = 3 * out.width();
+    for (y, row) in out.data_mut().chunks_exact_mut(row_length).enumerate() {
+        let lines = factor.min(area.height - y * factor);
         let source = |line: usize| &pixels.row(area.top + y * factor + line)[3 * area.left..];
         sums.iter_mut().zip(source(0)).for_each(|(sum, &value)| *sum = u16::from(value));
-        for line in 1..factor {
+        for line in 1..lines {
             sums.iter_mut().zip(source(line)).for_each(|(sum, &value)| *sum += u16::from(value));
         }
-        for (rgb, block) in row.as_chunks_mut().0.iter_mut().zip(sums.chunks_exact(3 * factor)) {
-            let half = [pixels_in_block / 2; 3];
-            let sum = block
-                .as_chunks::<3>()
-                .0
-                .iter()
-                .fold(half, |sum, pixel| [0, 1, 2].map(|channel: usize| sum[channel] + u32::from(pixel[channel])));
-            *rgb = sum.map(|sum| (sum / pixels_in_block) as u8);
+        let (blocks, rest) = sums.split_at(whole);
+        let means = row.as_chunks_mut().0.iter_mut();
+        let blocks = blocks.chunks_exact(3 * factor);
+        if lines == factor {
+            means.zip(blocks).for_each(|(rgb, block)| *rgb = mean(block, factor * factor));
+        } else {
+            means.zip(blocks).for_each(|(rgb, block)| *rgb = mean(block, factor * lines));
+        }
+        if let (false, Some(last)) = (rest.is_empty(), row.as_chunks_mut().0.last_mut()) {
+            *last = mean(rest, rest.len() / 3 * lines);
         }
     }
     out
+}
+
+/// The mean colour of a block of `pixels` pixels, from the sums of its columns.
+#[inline(always)]
+fn mean(columns: &[u16], pixels: usize) -> [u8; 3] {
+    let pixels = pixels as u32;
+    let half = [pixels / 2; 3];
+    let sum = columns
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .fold(half, |sum, column| [0, 1, 2].map(|channel: usize| sum[channel] + u32::from(column[channel])));
+    sum.map(|sum| (sum / pixels) as u8)
 }
 
 #[cfg(test)]
@@ -175,6 +210,17 @@ mod tests {
         let seen = sample(&pixels, extent(0.0, 0.0, 4.0, 2.0), 2);
         assert_eq!(seen[8..], [0.5, 2.5, 4.5, 6.5]);
         assert_eq!(seen[..4], [100.5, 102.5, 104.5, 106.5]);
+    }
+
+    #[test]
+    fn the_last_blocks_are_means_of_what_there_is_of_them() {
+        // Columns 1 to 4 of 5, rows 0 to 3 of 4: blocks of three columns and one, three rows and one.
+        let value = |x: u8, y: u8| [2 * x, 2 * y, x + y];
+        let data = (0..4).flat_map(|y| (0..5).flat_map(move |x| value(x, y))).collect();
+        let pixels = Pixels::new(5, 4, data).expect("sizes fit");
+        let seen = averaged(&pixels, Area { left: 1, top: 0, width: 4, height: 4 }, 3);
+        assert_eq!((seen.width(), seen.height()), (2, 2));
+        assert_eq!(seen.data(), [4, 2, 3, 8, 2, 5, 4, 6, 5, 8, 6, 7]);
     }
 
     #[test]
@@ -213,6 +259,17 @@ mod tests {
         assert!(worst < 6.0, "{worst}");
         let mean = once.iter().zip(&directly).map(|(a, b)| (a - b).abs()).sum::<f32>() / once.len() as f32;
         assert!(mean < 1.5, "{mean}");
+        // In blocks of 2 and then of 2 it is what it is in blocks of 4, but for one more rounding.
+        let finest = crop.height / 40.0;
+        let mut twice = Vec::new();
+        let cut = Surroundings::cut(&pixels, Orientation::UPRIGHT, &[crop], finest / 2.0);
+        let coarser = cut.coarser(finest).expect("larger blocks");
+        assert!(cut.reduction == 2.0 && coarser.reduction == 4.0 && coarser.coarser(finest).is_none());
+        coarser.sample(crop, 40, &mut twice);
+        let mut four = Vec::new();
+        Surroundings::cut(&pixels, Orientation::UPRIGHT, &[crop], 8.0).sample(crop, 40, &mut four);
+        let worst = twice.iter().zip(&four).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 2.0, "{worst}");
     }
 
     #[test]
