@@ -109,8 +109,8 @@ const FINE_FACE: f32 = 96.0;
 const UPRIGHT: f32 = 0.9;
 
 /// Beside a main face, a proposal that scores at least the first is refined, and one that is higher than `SMALL_FACE`, so that it is
-/// seen well, from the second on. Of 1,494 composed pairs, half of whose second people wore masks or were blurred or dark, 167 second
-/// faces that the first look is not sure of are found so; with the first alone 169, for a fifth more runs (docs/performance.md).
+/// seen well, from the second on. Of 1,500 composed pairs, a third of whose second people wore masks while many were blurred or dark,
+/// 167 second faces that the first look is not sure of are found so; with the first alone 169, for a fifth more runs (docs/performance.md).
 const FURTHER_SCORE: f32 = 0.07;
 const LARGE_FURTHER_SCORE: f32 = 0.1;
 
