@@ -139,12 +139,12 @@ impl Liveness {
         }
         let mut own = 0.0;
         // Our own network was trained on MiniFASNetV2's crop.
-        let seen = &seen[0];
+        let (seen, crop_scale) = (&seen[0], self.judges[0].crop_scale);
         for (number, &area) in seen.areas.iter().enumerate() {
             let answer = self.own.judge(&seen.surroundings, area)?;
             own += answer.log_odds / seen.areas.len() as f32;
             if number == 0 {
-                models.push(answer.score(seen.scale));
+                models.push(answer.score(crop_scale, seen.scale));
             }
         }
         let [v2, fr] = answers;

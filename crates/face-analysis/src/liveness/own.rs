@@ -13,9 +13,6 @@ const NAME: &str = "facegate liveness";
 /// Side of its square input in pixels: a face is 41 pixels wide there, where the other networks get 30 and 64.
 const SIDE: usize = 112;
 
-/// The crop that it was trained on, in face boxes: MiniFASNetV2's.
-const CROP_SCALE: f32 = 2.7;
-
 /// Its log-odds are not taken to be surer than this.
 const SUREST: f32 = 6.0;
 
@@ -54,8 +51,8 @@ impl Own {
 }
 
 impl Answer {
-    /// As it is reported: prints and replays are flat, masks have a shape.
-    pub(super) fn score(&self, actual_scale: f32) -> LivenessModelScore {
+    /// As it is reported for a crop of this scale: prints and replays are flat, masks have a shape.
+    pub(super) fn score(&self, crop_scale: f32, actual_scale: f32) -> LivenessModelScore {
         let most = self.logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let [live, mask, print, replay] = self.logits.map(|logit| (logit - most).exp());
         let sum = live + mask + print + replay;
@@ -64,7 +61,7 @@ impl Answer {
             flat_attack: (print + replay) / sum,
             live: live / sum,
             shaped_attack: mask / sum,
-            crop_scale: CROP_SCALE,
+            crop_scale,
             actual_scale,
         }
     }
@@ -78,7 +75,7 @@ mod tests {
     fn probabilities_of_an_answer_are_those_of_its_logits() {
         // Softmax of 2, 1, 0, -1 by hand: 7.3891, 2.7183, 1, 0.3679 of 11.4752.
         let answer = Answer { logits: [2.0, 1.0, 0.0, -1.0], log_odds: 0.0 };
-        let score = answer.score(2.7);
+        let score = answer.score(2.7, 2.7);
         for (value, expected) in [(score.live, 0.6439), (score.shaped_attack, 0.2369), (score.flat_attack, 0.1192)] {
             assert!((value - expected).abs() < 1e-4, "{value} {expected}");
         }

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_surer_than_it_is_right_does_not_hide_the_head() {
+    fn a_network_surer_than_it_is_right_does_not_hide_the_head() {
         let features = [0.0; FEATURES];
         assert_eq!(fused(12.0, &features, 3.0), fused(SUREST, &features, 3.0));
         assert_eq!(fused(-12.0, &features, 3.0), fused(-SUREST, &features, 3.0));

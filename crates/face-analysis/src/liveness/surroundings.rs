@@ -11,9 +11,10 @@ const OVERSAMPLING: f32 = 2.0;
 /// Blocks are at most so wide; larger ones are blocks of blocks. Known to the compiler, a factor costs a quarter of what any does.
 const WIDEST: usize = 6;
 
-/// The factor by which pixels may be reduced for a network that gets `finest` of them for each of its own.
+/// The factor by which pixels may be reduced for a network that gets `finest` of them for each of its own: never more than the
+/// longest side that a picture can have.
 fn factor(finest: f32) -> usize {
-    let most = (finest / OVERSAMPLING) as usize;
+    let most = ((finest / OVERSAMPLING) as usize).min(u16::MAX.into());
     if most > WIDEST { WIDEST * factor((most / WIDEST) as f32 * OVERSAMPLING) } else { most.max(1) }
 }
 
