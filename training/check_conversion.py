@@ -8,8 +8,8 @@
 F1.jpg and F2.jpg of data/liveness-samples. `--face-api` is a folder in which
 `npm install @vladmandic/face-api@1.7.15 @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0` was run.
 
-References: the original ONNX files for the detector, fr_liveness, age and gender; the table of docs/MODELS.md (made with PyTorch) for
-liveness; the TensorFlow Lite interpreter for landmarks (`pip install ai-edge-litert`); face-api itself, on the pure
+References: the original ONNX files for the detector, fr_liveness, age and gender; the table below (made with PyTorch) for
+MiniFASNetV2; the TensorFlow Lite interpreter for landmarks (`pip install ai-edge-litert`); face-api itself, on the pure
 JavaScript backend, for its age and gender. A reference whose package is not installed is skipped, and said so.
 Needs numpy, opencv-python and onnxruntime. Exits with 1 when a difference exceeds its limit.
 """
@@ -37,7 +37,7 @@ ORIGINALS = {
     "astronaut": "scikit_image/skimage/data/astronaut.png",
 }
 
-# docs/MODELS.md: box, then softmax of fake 2D, live, fake 3D.
+# Made with PyTorch on bilinear crops of YuNet's box at full size: the box, then softmax of fake 2D, live, fake 3D.
 LIVENESS = {
     "T1": ((119.1, 113.5, 169.6, 239.9), (0.0000, 0.9998, 0.0002), (0.0000, 1.0000, 0.0000)),
     "F1": ((187.6, 109.6, 195.6, 239.8), (0.0321, 0.0180, 0.9499), (0.0627, 0.4392, 0.4982)),

@@ -8,7 +8,8 @@ crates/face-analysis/src/liveness.rs were printed by:
 
     python3 reference.py MODELS MODELS/pictures/astronaut.png 178.8 63.3 89.3 112.8
 
-Printed are the probabilities of a flat attack, a live face and a shaped attack, and the log-odds of a live face.
+Printed are the probabilities of a flat attack, a live face and a shaped attack, and the log-odds of a live face; of the network of our
+own those of live, mask, print and replay (it answers with logits).
 Needs numpy, opencv-python-headless and onnxruntime.
 """
 
@@ -18,7 +19,8 @@ import cv2
 import numpy as np
 import onnxruntime
 
-JUDGES = (("liveness_v2.onnx", 2.7, 80), ("liveness_fr.onnx", 2.0, 128))
+# The network, its crop and its input.
+JUDGES = (("liveness_v2.onnx", 2.7, 80), ("liveness_fr.onnx", 2.0, 128), ("liveness_own.onnx", 2.7, 112))
 FINE = 8
 
 
@@ -45,7 +47,11 @@ def main():
         session = onnxruntime.InferenceSession(f"{models}/{name}")
         seen = crop(picture, [float(v) for v in box], scale, side).transpose(2, 0, 1)[None]
         answer = session.run(None, {session.get_inputs()[0].name: seen})[0].ravel().astype(float)
-        print(name, np.round(answer, 4), np.round(np.log(answer[1] / (answer[0] + answer[2])), 3))
+        if len(answer) == 4:
+            answer, live = np.exp(answer) / np.exp(answer).sum(), 0
+        else:
+            live = 1
+        print(name, np.round(answer, 4), np.round(np.log(answer[live] / (answer.sum() - answer[live])), 3))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ with quality 70 to 95, and resized by 0.5 to 2. Per picture and kind: standard d
 The pictures are the portrait of the model folder (2x), T1, F1, F2 and doubtful pictures: those of the bare folder that the
 lenient profile accepts and that score 0.1 to 0.9 with one crop. Scores near 0 and 1 hardly move and would flatter. Moved
 crops need room in the picture, which the bare folder seldom offers; `--wide` names a folder (data/masks/masked) that gives
-further doubtful pictures, with a surrounding of at least 2.81 (room for the smaller network's crop, moved) and a face of at
+further doubtful pictures, with a surrounding of at least 2.81 (room for the largest crop, moved) and a face of at
 least 40 px, whatever the rules say of them.
 
     python3 spread.py --facegate FACEGATE --bare BARE --samples SAMPLES --work SCRATCH [--wide FOLDER]

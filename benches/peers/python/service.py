@@ -1,6 +1,6 @@
-"""The service an experienced Python engineer would write: FastAPI, ONNX Runtime and OpenCV, with facegate's networks.
+"""The service an experienced Python engineer would write: FastAPI, ONNX Runtime and OpenCV, with the networks of release 36a085d.
 
-It answers facegate's call with the same attributes from the same networks on as many crops: one look of the detector at 640
+It answers facegate's call with the same attributes from those networks on as many crops as they had there: one look of the detector at 640
 pixels, the landmarks, occlusion, three liveness crops for each of both networks, and age and gender on four, four and two
 crops in one batch each. Pose, rules, authentication, limits and error handling are left out: it is faster than the real
 thing would be. Started by ../run.

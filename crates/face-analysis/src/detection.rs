@@ -33,7 +33,8 @@ pub use crate::face::Detection;
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DetectionSettings {
-    /// Detections below this score are no faces, 0 to 1.
+    /// Proposals from this score on are weighed, 0 to 1; below it only the surest from `weak_score` on, when nothing else is a
+    /// face.
     pub min_score: f32,
     /// From this score on a proposal that is too weak to count is refined: the detector runs once more on it alone. Masks and
     /// hands lower the score of a face; things that merely resemble one at a small scale seldom gain at a larger.

@@ -12,8 +12,9 @@ const INPUT: usize = 112;
 /// Where the chip has the eyes, the nose and the corners of the mouth, in pixels: as in training/occlusion/geometry.py.
 const CHIP_POINTS: [[f32; 2]; 5] = [[41.84, 54.16], [70.00, 54.00], [56.00, 70.16], [44.40, 86.72], [67.76, 86.56]];
 
-/// From this probability on a part is named as covered: what the network was trained to say of a part that is hidden by a
-/// quarter, half way between not hidden and hidden (training/occlusion/parts.py).
+/// From this probability on a part is named as covered: what the network was trained to say of a part that is hidden half way
+/// between not hidden and hidden, a fifth of an eye or of the mouth, three tenths of the nose, a third of the lower face
+/// (training/occlusion/parts.py).
 const COVERED: f32 = 0.5;
 
 /// The network.

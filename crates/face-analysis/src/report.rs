@@ -226,7 +226,8 @@ pub struct Warning {
 }
 
 /// Probabilities that something covers the face, and each of its parts (the person's right and left). A part counts as
-/// covered from 0.5 on, which is where about a quarter of it is hidden.
+/// covered from 0.5 on, which is where about a fifth of an eye or of the mouth, three tenths of the nose or a third of the lower
+/// face is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -282,16 +283,16 @@ impl Margins {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LivenessDetails {
-    /// The score that is sent as `passiveLivenessScore`: the mean log-odds of the networks and their crops, or what the
-    /// operator's own head makes of them, with 0.5 at the operating point.
+    /// The score that is sent as `passiveLivenessScore`: what the networks' evidence, or the operator's own head, makes of the
+    /// face, with 0.5 at the operating point.
     pub score: f32,
     /// The smaller of picture width / face width and picture height / face height: how much surrounding there is.
     pub surrounding: f32,
     /// 0 (the score says nothing) to 1 (as sure as it gets): how well the networks tell attacks from live faces with this
     /// much surrounding, by measurement.
     pub reliability: f32,
-    /// Log-odds of a live face by the networks (the mean over them and their crops) and the built-in head on drawn attacks,
-    /// before any calibration.
+    /// Log-odds of a live face before any calibration: those of the networks, each the mean over its crops and limited, added up
+    /// with their weights, the built-in head on drawn attacks with them.
     pub evidence: f32,
     /// Each network's own answer to the crop that is centred on the face.
     pub models: Vec<LivenessModelScore>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum RejectionWord {
-    /// No face at or above the score threshold.
+    /// No face that was confirmed.
     FaceNotFound,
     /// A second face of comparable size.
     TooManyFaces,

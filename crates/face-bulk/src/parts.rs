@@ -159,9 +159,9 @@ impl Parts {
         format!("{what}-{:05}-of-{:05}", self.shard.index, self.shard.count)
     }
 
-    /// The pictures that the shard's parts hold.
-    pub fn done(&self) -> Done {
-        Done(self.done.clone())
+    /// The pictures that the shard's parts held at the start; told once, to hold them once.
+    pub fn take_done(&mut self) -> Done {
+        Done(std::mem::take(&mut self.done))
     }
 
     /// Answers in the parts that are written, by outcome.

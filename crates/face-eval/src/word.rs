@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Word {
     /// A face was analysed.
     Ok,
-    /// No face at or above the score threshold.
+    /// No face that was confirmed.
     FaceNotFound,
     /// A second face of comparable size.
     TooManyFaces,

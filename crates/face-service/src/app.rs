@@ -150,10 +150,8 @@ impl App {
     }
 
     fn analyzer(&self) -> Result<&Arc<FaceAnalyzer>, Problem> {
-        self.analyzer.get().ok_or_else(|| {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "the networks are still being loaded")
-                .with_header(header::RETRY_AFTER, HeaderValue::from(1))
-        })
+        let loading = || overloaded("not_ready", "the networks are still being loaded: try again in a moment");
+        self.analyzer.get().ok_or_else(loading)
     }
 
     /// The routes.
@@ -181,8 +179,8 @@ fn health(router: Router<Arc<App>>) -> Router<Arc<App>> {
 
 async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     if app.stopping.load(Ordering::Acquire) {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the service is shutting down");
-        return problem.with_header(header::RETRY_AFTER, HeaderValue::from(1)).into_response(None);
+        let message = "the service is shutting down: send requests to another instance, or again when it is back";
+        return overloaded("stopping", message).into_response(None);
     }
     match app.analyzer() {
         Ok(_) => "ready\n".into_response(),
@@ -247,7 +245,7 @@ async fn detect(
     // A stranger's requests would push those of users out of the files: they stand in the log.
     if let (Some(audit), Some(user)) = (&app.audit, trail.user.as_deref()) {
         let entry = Entry { user, session_id: trail.session_id.as_deref(), status: ending.status, outcome, code };
-        if let Err(error) = audit.write(entry) {
+        if let Err(error) = audit.write(entry).await {
             tracing::error!(%error, "the audit log cannot be written");
         }
     }
@@ -304,6 +302,8 @@ impl App {
                 let picture = trail.time("fetch", self.links.fetch(link, buffer, followed)).await;
                 self.metrics.fetched(&picture);
                 let picture = picture?;
+                // With the link, which may carry a secret.
+                drop(body);
                 let part = 0..picture.len();
                 (picture, part)
             }
@@ -329,8 +329,7 @@ impl App {
 
 fn too_late(deadline: Duration) -> Problem {
     let message = format!("the request was not done within {} ms: try again in a moment", deadline.as_millis());
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", message)
-        .with_header(header::RETRY_AFTER, HeaderValue::from(1))
+    overloaded("deadline_exceeded", message)
 }
 
 fn refused(error: &AnalysisError) -> Problem {

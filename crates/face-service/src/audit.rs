@@ -4,21 +4,30 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use face_analysis::HeadName;
 use face_analysis::report::{MODELS, ModelInfo};
 use serde::Serialize;
 
-/// The log, which is moved aside when it is full.
+use super::blocking::Pool;
+
+/// The log, and the thread that writes it: a slow disk keeps the answers of users waiting, and nobody else.
 #[derive(Debug)]
 pub struct Audit {
+    /// The networks, and the operator's own liveness head where there is one.
+    models: RwLock<Vec<String>>,
+    log: Arc<Log>,
+    pool: Pool,
+}
+
+/// The file, which is moved aside when it is full.
+#[derive(Debug)]
+struct Log {
     path: PathBuf,
     max_bytes: u64,
     keep: usize,
-    /// The networks, and the operator's own liveness head where there is one.
-    models: RwLock<Vec<String>>,
     file: Mutex<Open>,
 }
 
@@ -61,8 +70,8 @@ struct Line<'a> {
 impl Audit {
     /// Appends to `path`. When it would grow beyond `max_bytes` it becomes `path.1`, that `path.2`, up to `keep`.
     pub fn open(path: &Path, max_bytes: u64, keep: usize) -> io::Result<Self> {
-        let file = Mutex::new(append(path)?);
-        let audit = Self { path: path.to_owned(), max_bytes, keep, models: RwLock::default(), file };
+        let log = Arc::new(Log::open(path, max_bytes, keep)?);
+        let audit = Self { models: RwLock::default(), log, pool: Pool::new("audit", 1)? };
         audit.set_head(None);
         Ok(audit)
     }
@@ -74,21 +83,34 @@ impl Audit {
         *self.models.write().unwrap_or_else(PoisonError::into_inner) = named;
     }
 
-    /// Writes one line.
-    pub fn write(&self, entry: Entry<'_>) -> io::Result<()> {
+    /// Writes one line, also when nobody waits for it any more.
+    pub async fn write(&self, entry: Entry<'_>) -> io::Result<()> {
+        let (log, line) = (Arc::clone(&self.log), self.line(entry)?);
+        self.pool.begin((), move || log.write(&line)).await.map_err(io::Error::other)?
+    }
+
+    fn line(&self, entry: Entry<'_>) -> io::Result<Vec<u8>> {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let mut line = {
-            let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-            serde_json::to_vec(&Line { time, entry, version: env!("CARGO_PKG_VERSION"), models: &models })?
-        };
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        let mut line = serde_json::to_vec(&Line { time, entry, version: env!("CARGO_PKG_VERSION"), models: &models })?;
         line.push(b'\n');
+        Ok(line)
+    }
+}
+
+impl Log {
+    fn open(path: &Path, max_bytes: u64, keep: usize) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), max_bytes, keep, file: Mutex::new(append(path)?) })
+    }
+
+    fn write(&self, line: &[u8]) -> io::Result<()> {
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut moved = Ok(());
         if open.length > 0 && open.length + line.len() as u64 > self.max_bytes {
             // What cannot be moved aside is gone on with: rather too long a file than a lost entry.
             moved = self.move_aside().and_then(|()| append(&self.path)).map(|fresh| *open = fresh);
         }
-        open.write(&line)?;
+        open.write(line)?;
         moved
     }
 
@@ -149,14 +171,14 @@ impl Open {
 mod tests {
     use super::*;
 
-    #[test]
-    fn full_files_move_aside_and_the_oldest_go() {
+    #[tokio::test]
+    async fn full_files_move_aside_and_the_oldest_go() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("audit.jsonl");
         let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
         let audit = Audit::open(&path, 900, 2).expect("opens");
         for _ in 0..12 {
-            audit.write(entry).expect("writes");
+            audit.write(entry).await.expect("writes");
         }
         let mut names: Vec<_> =
             std::fs::read_dir(folder.path()).expect("a folder").map(|f| f.expect("a file").file_name()).collect();
@@ -176,26 +198,26 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_existing_file_is_continued() {
+    #[tokio::test]
+    async fn an_existing_file_is_continued() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("audit.jsonl");
         let entry = Entry { user: "ann", session_id: None, status: 400, outcome: "INTERNAL_ERROR", code: "x" };
         for _ in 0..2 {
-            Audit::open(&path, 1 << 20, 1).expect("opens").write(entry).expect("writes");
+            Audit::open(&path, 1 << 20, 1).expect("opens").write(entry).await.expect("writes");
         }
         assert_eq!(std::fs::read_to_string(&path).expect("text").lines().count(), 2);
     }
 
-    #[test]
-    fn an_entry_after_a_torn_one_stands_on_a_line_of_its_own() {
+    #[tokio::test]
+    async fn an_entry_after_a_torn_one_stands_on_a_line_of_its_own() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("audit.jsonl");
         std::fs::write(&path, "{\"time\":\"2026").expect("writes");
         let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
         let audit = Audit::open(&path, 1 << 20, 1).expect("opens");
-        audit.write(entry).expect("writes");
-        audit.write(entry).expect("writes");
+        audit.write(entry).await.expect("writes");
+        audit.write(entry).await.expect("writes");
         let text = std::fs::read_to_string(&path).expect("text");
         let whole = text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();
         assert_eq!((text.lines().count(), whole), (3, 2), "{text}");

@@ -182,8 +182,7 @@ impl Authenticator {
 }
 
 fn busy() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "login_busy", "too many logins at once: try again in 1 s")
-        .with_header(header::RETRY_AFTER, HeaderValue::from(1))
+    overloaded("login_busy", "too many logins at once: try again in 1 s")
 }
 
 impl Known {

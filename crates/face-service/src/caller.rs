@@ -120,7 +120,11 @@ fn refusal(hypers: &[u8]) -> Vec<u8> {
             "headers_too_large",
             "the header of the request is too large: send fewer and shorter fields",
         ),
-        _ => Problem::new(StatusCode::BAD_REQUEST, "http_malformed", "what was sent is no HTTP/1.1 request"),
+        _ => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "http_malformed",
+            "what was sent is no HTTP/1.1 request: correct the client",
+        ),
     };
     let body = problem.to_json(None);
     let mut headers = HeaderMap::new();

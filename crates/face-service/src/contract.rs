@@ -248,7 +248,9 @@ const RETRY_AFTER_S: u64 = 1;
 pub fn error_words() -> impl Iterator<Item = &'static str> {
     RejectionWord::ALL.into_iter().map(RejectionWord::as_str).chain(["INTERNAL_ERROR"])
 }
-pub(crate) fn overloaded(code: &'static str, message: &str) -> Problem {
+
+/// What a caller gets who may try again soon: 503 with `Retry-After`.
+pub(crate) fn overloaded(code: &'static str, message: impl Into<String>) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
         .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S))
 }

@@ -61,9 +61,9 @@ const PROBLEMS: [Problems; 11] = [
                 "faceImageBase is no Base64: its length or its padding is wrong, perhaps it was cut off",
             ),
             ("data_uri_malformed", "the data URI in faceImageBase is not in Base64: send data:image/jpeg;base64,…"),
-            ("body_incomplete", "the body ended before its announced length"),
-            ("body_timeout", "the body did not arrive within 20000 ms"),
-            ("http_malformed", "what was sent is no HTTP/1.1 request"),
+            ("body_incomplete", "the body ended before its announced length: send it again"),
+            ("body_timeout", "the body did not arrive within 20000 ms: send it again, smaller or on a faster line"),
+            ("http_malformed", "what was sent is no HTTP/1.1 request: correct the client"),
         ],
     },
     Problems {
@@ -72,7 +72,7 @@ const PROBLEMS: [Problems; 11] = [
         reasons: &[
             ("credentials_missing", "send an Authorization header: Basic and the Base64 of user:password"),
             ("credentials_malformed", "the Authorization header is not Basic and the Base64 of user:password"),
-            ("credentials_wrong", "the user name or the password is wrong"),
+            ("credentials_wrong", "the user name or the password is wrong: check both"),
         ],
     },
     Problems {
@@ -124,19 +124,42 @@ const PROBLEMS: [Problems; 11] = [
                 "decoding the picture takes more than 3000 ms: scale it down or save it anew as JPEG before sending",
             ),
             ("link_disabled", "links are switched off here: send the picture as Base64"),
-            ("link_malformed", "the link in faceImageBase cannot be read: it is no valid URL"),
-            ("link_refused", "the link in faceImageBase is refused: it names an address that is not public"),
+            (
+                "link_malformed",
+                "the link in faceImageBase cannot be read: it is no valid URL; send an http or https link, or Base64",
+            ),
+            (
+                "link_refused",
+                "the link in faceImageBase is refused: it names an address that is not public; send another link, or \
+                 Base64",
+            ),
             (
                 "link_unreachable",
                 "the server of the link in faceImageBase cannot be reached: check that it is public and up",
             ),
-            ("link_tls_failed", "the server of the link in faceImageBase does not speak TLS with a valid certificate"),
-            ("link_timeout", "the picture behind the link in faceImageBase did not arrive within 10000 ms"),
-            ("link_status", "the server of the link in faceImageBase answered 404 instead of 200"),
-            ("link_too_many_redirects", "the link in faceImageBase redirects more than 3 times"),
+            (
+                "link_tls_failed",
+                "the server of the link in faceImageBase does not speak TLS with a valid certificate: mend it, or send \
+                 Base64",
+            ),
+            (
+                "link_timeout",
+                "the picture behind the link in faceImageBase did not arrive within 10000 ms: check its server, or \
+                 send Base64",
+            ),
+            (
+                "link_status",
+                "the server of the link in faceImageBase answered 404 instead of 200: check that it may be read \
+                 without logging in",
+            ),
+            (
+                "link_too_many_redirects",
+                "the link in faceImageBase redirects more than 3 times: send the one it leads to",
+            ),
             (
                 "link_answer_unusable",
-                "the answer to the link in faceImageBase cannot be used: it ended before its announced length",
+                "the answer to the link in faceImageBase cannot be used: it ended before its announced length; check \
+                 its server, or send Base64",
             ),
         ],
     },
@@ -167,7 +190,7 @@ const PROBLEMS: [Problems; 11] = [
         status: 503,
         meaning: "More requests than capacity, or the service is starting.",
         reasons: &[
-            ("not_ready", "the networks are still being loaded"),
+            ("not_ready", "the networks are still being loaded: try again in a moment"),
             ("queue_full", "all workers are busy and the queue is full: try again in a moment"),
             ("queue_timeout", "no worker became free in time: try again in a moment"),
             ("memory_exhausted", "the service holds as many pictures as it may: try again in a moment"),
@@ -192,7 +215,10 @@ const READ_ONLY: Problems =
 const NOT_READY: Problems = Problems {
     status: 503,
     meaning: "The networks are being loaded, or the service is shutting down.",
-    reasons: &[("not_ready", "the networks are still being loaded"), ("stopping", "the service is shutting down")],
+    reasons: &[
+        ("not_ready", "the networks are still being loaded: try again in a moment"),
+        ("stopping", "the service is shutting down: send requests to another instance, or again when it is back"),
+    ],
 };
 
 /// Adds the document to the routes.

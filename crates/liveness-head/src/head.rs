@@ -75,7 +75,7 @@ pub struct PairShare {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
-    /// Up to here only the networks' own answer counts.
+    /// Up to here only what the program says without a head counts.
     pub none: f32,
     /// From here on only the head's.
     pub full: f32,
@@ -264,7 +264,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_tight_picture_falls_back_to_the_pair_without_a_step() {
+    fn a_tight_picture_falls_back_to_the_score_without_a_head_without_a_step() {
         let at = |surrounding| head().judge(&[3.0, 1.0], 50.0, -1.0, surrounding).log_odds;
         // With room: 3 * (1.5 - 0.25 * 1 - 0.25).
         assert_eq!(at(1.2), -1.0);

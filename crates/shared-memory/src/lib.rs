@@ -1,8 +1,9 @@
 //! Memory that a process shares with a child. The parent sees a slice of it only while the child cannot run, so that no
 //! byte changes between a check and a use.
 //!
-//! All `unsafe` code of the workspace is in this crate, but for one call in `heap`, and this is all that it does: map a memory file, hand out slices
-//! of the mapping, take and give back its pages, close descriptors that a parent left open. Linux only; elsewhere the crate is empty.
+//! All `unsafe` code of the workspace is in this crate, but for two calls in `heap`, and this is all that it does: map a
+//! memory file, hand out slices of the mapping, take and give back its pages, close descriptors that a parent left open.
+//! Linux only; elsewhere the crate is empty.
 
 #![cfg(target_os = "linux")]
 

@@ -41,6 +41,9 @@ mod tests {
     #[test]
     fn no_network_is_surer_than_its_limit_and_each_has_a_say() {
         let said = Said { v2: 0.0, fr: 1.0, own: 1.0 };
+        // By hand: 3 + 1 + 2 * 1, 3 + 1.5 - 2 * 2.
+        assert_eq!(joined(said, 3.0), 6.0);
+        assert_eq!(joined(Said { v2: 9.0, fr: 1.5, own: -2.0 }, 3.0), 0.5);
         assert_eq!(joined(said, 50.0), joined(said, 10.0));
         assert_eq!(joined(said, -50.0), joined(said, -6.0));
         assert_eq!(joined(Said { fr: 30.0, ..said }, 0.0), joined(Said { fr: 8.0, ..said }, 0.0));

@@ -42,7 +42,7 @@ pub(super) const REJECT: [Action; 3] = [Action::Reject; 3];
 /// as its image requirements, 80 px, 224 px and 25 px what its older profile asks for. The lenient limits are ours:
 /// the smallest faces that the networks were trained on, and a turn of the head at which both eyes are still seen. The limits of
 /// the surrounding follow from the curve in docs/accuracy.md: down to 1.05 the liveness networks still tell attacks from live
-/// faces (AUC 0.90, 0.95 from 1.3 on), and `details.liveness.reliability` says what a score is worth there.
+/// faces (AUC 0.89, 0.92 from 1.3 on, 0.96 at 1.8), and `details.liveness.reliability` says what a score is worth there.
 ///
 /// Contrast and colour are ours too, from the faces of docs/accuracy.md, "Light and colour".
 pub(super) static RULES: [Rule; 14] = [

@@ -88,7 +88,7 @@ impl App {
                 Some(Ok(frame)) => frame,
                 None => return Ok(buffer),
                 Some(Err(_)) => {
-                    let message = "the body ended before its announced length";
+                    let message = "the body ended before its announced length: send it again";
                     return Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
                 }
             };
@@ -113,9 +113,15 @@ impl App {
 
     fn body_late(&self, over: bool) -> Problem {
         let message = if over {
-            format!("the body did not arrive within {} ms", self.body_timeout.as_millis())
+            format!(
+                "the body did not arrive within {} ms: send it again, smaller or on a faster line",
+                self.body_timeout.as_millis()
+            )
         } else {
-            format!("the body came more slowly than {} bytes a second, or stopped", self.min_body_rate)
+            format!(
+                "the body came more slowly than {} bytes a second, or stopped: send it again on a faster line",
+                self.min_body_rate
+            )
         };
         Problem::new(StatusCode::BAD_REQUEST, "body_timeout", message)
     }

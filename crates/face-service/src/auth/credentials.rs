@@ -7,7 +7,7 @@ use crate::contract::Problem;
 
 /// The answer to a name or a password that is wrong; nobody learns which.
 pub(super) fn wrong() -> Problem {
-    unauthorized("credentials_wrong", "the user name or the password is wrong")
+    unauthorized("credentials_wrong", "the user name or the password is wrong: check both")
 }
 
 fn unauthorized(code: &'static str, message: &str) -> Problem {

@@ -11,34 +11,42 @@ pub enum LinkError {
     #[error("links are switched off here: send the picture as Base64")]
     Disabled,
     /// No link that can be read.
-    #[error("the link in faceImageBase cannot be read: {0}")]
+    #[error("the link in faceImageBase cannot be read: {0}; send an http or https link, or Base64")]
     Malformed(&'static str),
     /// A link beyond the limit.
-    #[error("the link in faceImageBase cannot be read: it is longer than {0} bytes")]
+    #[error("the link in faceImageBase cannot be read: it is longer than {0} bytes; send a shorter one, or Base64")]
     TooLong(usize),
     /// A link that may not be followed.
-    #[error("the link in faceImageBase is refused: {0}")]
+    #[error("the link in faceImageBase is refused: {0}; send another link, or Base64")]
     Refused(&'static str),
     /// No server answered; also said of names whose servers may not be reached, so that nobody learns which exist.
     #[error("the server of the link in faceImageBase cannot be reached: check that it is public and up")]
     Unreachable,
     /// The certificate or the handshake was wrong.
-    #[error("the server of the link in faceImageBase does not speak TLS with a valid certificate")]
+    #[error(
+        "the server of the link in faceImageBase does not speak TLS with a valid certificate: mend it, or send Base64"
+    )]
     Tls,
     /// It took too long.
-    #[error("the picture behind the link in faceImageBase did not arrive within {0} ms")]
+    #[error(
+        "the picture behind the link in faceImageBase did not arrive within {0} ms: check its server, or send Base64"
+    )]
     Timeout(u64),
     /// It came too slowly.
-    #[error("the picture behind the link in faceImageBase came more slowly than {0} bytes a second, or stopped")]
+    #[error(
+        "the picture behind the link in faceImageBase came more slowly than {0} bytes a second, or stopped: check its server, or send Base64"
+    )]
     Slow(u64),
     /// Another status than 200.
-    #[error("the server of the link in faceImageBase answered {0} instead of 200")]
+    #[error(
+        "the server of the link in faceImageBase answered {0} instead of 200: check that it may be read without logging in"
+    )]
     Status(u16),
     /// More redirects than are followed.
-    #[error("the link in faceImageBase redirects more than {0} times")]
+    #[error("the link in faceImageBase redirects more than {0} times: send the one it leads to")]
     Redirects(usize),
     /// What came is no HTTP, ended early or is compressed.
-    #[error("the answer to the link in faceImageBase cannot be used: {0}")]
+    #[error("the answer to the link in faceImageBase cannot be used: {0}; check its server, or send Base64")]
     Answer(&'static str),
 }
 

@@ -98,7 +98,7 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     let stop = Arc::new(AtomicBool::new(false));
     let wanted = Wanted {
         shard: args.shard,
-        done: parts.done(),
+        done: parts.take_done(),
         any_name: args.any_name,
         max_bytes: config.server.max_image_bytes,
         stop: Arc::clone(&stop),

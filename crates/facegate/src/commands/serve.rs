@@ -6,13 +6,14 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use face_analysis::FaceAnalyzer;
 use face_models::{Group, ModelStore};
 use face_service::app::App;
 use face_service::auth::{Authenticator, random_password};
+use face_service::blocking::Pool;
 use face_service::connections::{Connections, serve};
 use face_service::paths::{DETECT, METRICS};
 use face_service::settings::ServerSettings;
@@ -85,7 +86,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
         analyzer.warm_up()?;
         Ok(analyzer)
     });
-    tokio::spawn(reload(users, tls.clone(), Arc::clone(&app)));
+    tokio::spawn(reload(Files::new(users, tls.clone(), Arc::clone(&app)), Pool::new("reload", 1)?));
     let connections = Connections::of(&settings);
     if let Some(listener) = metrics {
         tracing::info!(address = %listener.local_addr()?, "metrics are at {METRICS}");
@@ -296,13 +297,9 @@ pub(super) async fn stop_signal() {
 }
 
 /// Reads the users file and the certificate again when they change, and both and the liveness head on SIGHUP.
-async fn reload(users: Arc<Authenticator>, tls: Option<Arc<Tls>>, app: Arc<App>) {
+async fn reload(mut files: Files, pool: Pool) {
     /// How often the files' times of change are looked at.
     const EVERY: Duration = Duration::from_secs(2);
-    let users_changed =
-        || users.file().and_then(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok());
-    let tls_changed = || tls.as_ref().map(|tls| tls.changed());
-    let (mut users_seen, mut tls_seen) = (users_changed(), tls_changed());
     #[cfg(unix)]
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
     loop {
@@ -321,16 +318,53 @@ async fn reload(users: Arc<Authenticator>, tls: Option<Arc<Tls>>, app: Arc<App>)
             () = asked => true,
             () = tokio::time::sleep(EVERY) => false,
         };
-        let now = users_changed();
-        if users.file().is_some() && (forced || now != users_seen) {
-            users_seen = now;
-            match users.reload() {
+        let looked = pool.begin((), move || {
+            files.look(forced);
+            files
+        });
+        files = match looked.await {
+            Ok(files) => files,
+            Err(error) => return tracing::error!(%error, "files are not read again any more: start the service anew"),
+        };
+    }
+}
+
+/// What is read again while the service runs.
+struct Files {
+    users: Arc<Authenticator>,
+    users_seen: Option<SystemTime>,
+    tls: Option<Arc<Tls>>,
+    tls_seen: Option<[Option<SystemTime>; 2]>,
+    app: Arc<App>,
+}
+
+impl Files {
+    fn new(users: Arc<Authenticator>, tls: Option<Arc<Tls>>, app: Arc<App>) -> Self {
+        let mut files = Self { users, users_seen: None, tls, tls_seen: None, app };
+        (files.users_seen, files.tls_seen) = (files.users_changed(), files.tls_changed());
+        files
+    }
+
+    fn users_changed(&self) -> Option<SystemTime> {
+        std::fs::metadata(self.users.file()?).and_then(|metadata| metadata.modified()).ok()
+    }
+
+    fn tls_changed(&self) -> Option<[Option<SystemTime>; 2]> {
+        self.tls.as_ref().map(|tls| tls.changed())
+    }
+
+    /// Reads again what has changed, or all when `forced`.
+    fn look(&mut self, forced: bool) {
+        let now = self.users_changed();
+        if self.users.file().is_some() && (forced || now != self.users_seen) {
+            self.users_seen = now;
+            match self.users.reload() {
                 Ok(count) => tracing::info!(count, "the users file was read again"),
                 Err(error) => tracing::error!(%error, "the users file cannot be used; the users stay as they were"),
             }
         }
         if forced {
-            match app.reload_head() {
+            match self.app.reload_head() {
                 Ok(Some(head)) => {
                     tracing::info!(name = head.name, version = head.version, "the liveness head was read again")
                 }
@@ -338,9 +372,9 @@ async fn reload(users: Arc<Authenticator>, tls: Option<Arc<Tls>>, app: Arc<App>)
                 Err(error) => tracing::error!(%error, "the liveness head cannot be used; the old one stays"),
             }
         }
-        let now = tls_changed();
-        if let Some(tls) = tls.as_ref().filter(|_| forced || now != tls_seen) {
-            tls_seen = now;
+        let now = self.tls_changed();
+        if let Some(tls) = self.tls.as_ref().filter(|_| forced || now != self.tls_seen) {
+            self.tls_seen = now;
             match tls.reload() {
                 Ok(()) => tracing::info!("the certificate was read again"),
                 Err(error) => tracing::error!(%error, "the certificate cannot be used; the old one stays"),

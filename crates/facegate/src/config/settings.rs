@@ -34,7 +34,7 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Spans for an OpenTelemetry collector.
     pub traces: TraceSettings,
-    /// How pictures are analysed: `analysis.limits`, `.detection`, `.attributes`, `.rules`.
+    /// How pictures are analysed: `analysis.limits`, `.detection`, `.attributes`, `.liveness`, `.rules`.
     pub analysis: Settings,
 }
 
