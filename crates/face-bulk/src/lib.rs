@@ -7,6 +7,7 @@
 #[cfg(feature = "cloud")]
 mod cloud;
 pub mod error;
+pub mod names;
 pub mod parts;
 pub mod pictures;
 pub mod results;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
-use super::results::first_difference;
+use super::results::difference;
 use super::row::{Answer, Row};
 use super::shard::Shard;
 use super::store::Location;
@@ -109,7 +109,7 @@ impl Parts {
         // Read again: another shard may have begun with other settings at the same time.
         let begun = destination.get(RUN).await?.unwrap_or_default();
         let begun: Value = serde_json::from_slice(&begun).unwrap_or_default();
-        if let Some(what) = first_difference(&begun, &record) {
+        if let Some(what) = difference(&begun, &record) {
             return Err(PartsError::OtherRun(what));
         }
         let random = getrandom::u32().map_err(|_| PartsError::Random)?;

@@ -37,7 +37,7 @@ pub enum ResultsError {
     OtherRun {
         /// The results.
         path: PathBuf,
-        /// The first difference.
+        /// What differs.
         what: String,
     },
     /// A line before the last is damaged.
@@ -61,18 +61,28 @@ pub enum RowFormat {
     Csv,
 }
 
-/// The dotted name of the first value in which two records differ.
-pub fn first_difference(a: &Value, b: &Value) -> Option<String> {
+/// The dotted names of the values in which two records differ, with commas between them; `None` when they are equal.
+pub fn difference(a: &Value, b: &Value) -> Option<String> {
     if a == b {
         return None;
     }
-    let (Value::Object(a), Value::Object(b)) = (a, b) else { return Some(String::new()) };
-    let keys = a.keys().chain(b.keys());
-    keys.filter_map(|key| {
-        let inner = first_difference(a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null))?;
-        Some(if inner.is_empty() { key.clone() } else { format!("{key}.{inner}") })
-    })
-    .next()
+    let names = differing(a, b);
+    // One of them is no record at all.
+    Some(if names.is_empty() { "record".to_owned() } else { names.join(", ") })
+}
+
+fn differing(a: &Value, b: &Value) -> Vec<String> {
+    let (Value::Object(a), Value::Object(b)) = (a, b) else { return Vec::new() };
+    let mut names = Vec::new();
+    for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+        let (a, b) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));
+        match differing(a, b) {
+            _ if a == b => {}
+            inner if inner.is_empty() => names.push(key.clone()),
+            inner => names.extend(inner.into_iter().map(|name| format!("{key}.{name}"))),
+        }
+    }
+    names
 }
 
 /// A file of rows to which a run appends and from which the next one goes on.
@@ -105,7 +115,7 @@ impl ResultsFile {
             let text = std::fs::read(&beside)
                 .map_err(|_| ResultsError::Foreign { path: path.to_owned(), missing: beside.clone() })?;
             let begun: Value = serde_json::from_slice(&text).unwrap_or_default();
-            if let Some(what) = first_difference(&begun, record) {
+            if let Some(what) = difference(&begun, record) {
                 return Err(ResultsError::OtherRun { path: path.to_owned(), what });
             }
         }
@@ -262,8 +272,8 @@ mod tests {
         assert!(matches!(resume(&settings), Err(ResultsError::InUse(_))));
         first.append(&line(RowFormat::Jsonl, "a")).expect("appends");
         drop(first);
-        let error = resume(&record("jsonl", 0.7)).expect_err("other settings").to_string();
-        assert!(error.contains("analysis.detection.min_score"), "{error}");
+        let error = resume(&record("csv", 0.7)).expect_err("other settings").to_string();
+        assert!(error.contains("another format, analysis.detection.min_score:"), "{error}");
         std::fs::remove_file(folder.path().join("results.jsonl.run.json")).expect("removes");
         assert!(matches!(resume(&settings), Err(ResultsError::Foreign { .. })));
         assert_eq!(std::fs::read(&path).expect("reads"), line(RowFormat::Jsonl, "a"));

@@ -1,13 +1,13 @@
 //! Where the pictures come from: a folder, a tar file, or a prefix in an object store.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+mod archive;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectMeta;
 use tokio::runtime::Handle;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use walkdir::WalkDir;
 
 use super::error::StoreError;
+use super::names::{recorded, recorded_path};
 use super::parts::Done;
 use super::pictures::is_picture;
 use super::shard::Shard;
@@ -29,6 +30,17 @@ pub enum SourceError {
     /// An object store has failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It is nothing that pictures can be read from.
+    #[error(
+        "cannot read {address}: {reason}; a source is a folder, a tar file (also .tar.gz) or a prefix in an object store \
+         (s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX)"
+    )]
+    NoSource {
+        /// As it was given.
+        address: String,
+        /// What it is instead.
+        reason: String,
+    },
     /// A file or folder cannot be read.
     #[error("cannot read {path}: {source}")]
     Io {
@@ -83,6 +95,39 @@ impl Wanted {
 /// Pictures as they are found; after an error there are no more.
 pub type Pictures = Box<dyn Iterator<Item = Result<Picture, SourceError>> + Send>;
 
+/// What a run records of its source: the path without links and from the root, or the address without what may be secret
+/// in it. Answers of two sources in one destination would pass for each other's.
+///
+/// # Errors
+///
+/// When it is no source, which is better known before anything is written.
+pub fn identity(address: &str, instance_credentials: bool) -> Result<String, SourceError> {
+    if is_remote(address) {
+        Location::remote(address, instance_credentials)?;
+        return Ok(without_secrets(address));
+    }
+    let no_source = |reason: String| SourceError::NoSource { address: address.to_owned(), reason };
+    let path = local_path(address).canonicalize().map_err(|error| no_source(error.to_string()))?;
+    let kind = std::fs::metadata(&path).map_err(|error| no_source(error.to_string()))?;
+    if kind.is_file() {
+        if !archive::is_tar(&path).map_err(|error| no_source(error.to_string()))? {
+            return Err(no_source("it is no tar file".to_owned()));
+        }
+    } else if !kind.is_dir() {
+        return Err(no_source("it is neither a folder nor a file".to_owned()));
+    }
+    Ok(recorded_path(&path))
+}
+
+/// An address without user, password, query and fragment.
+fn without_secrets(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{}", path.trim_end_matches('/'))
+}
+
 /// Opens a source.
 pub fn open(
     address: &str,
@@ -96,7 +141,7 @@ pub fn open(
     } else {
         let path = local_path(address);
         let kind = std::fs::metadata(path).map_err(|source| SourceError::Io { path: path.to_owned(), source })?;
-        if kind.is_dir() { folder(path, wanted) } else { tar(path, wanted, runtime)? }
+        if kind.is_dir() { folder(path, wanted) } else { archive::pictures(path, wanted, runtime)? }
     };
     Ok(Box::new(pictures.take_while(move |_| !stop.load(Ordering::Relaxed))))
 }
@@ -119,7 +164,7 @@ fn folder(folder: &Path, wanted: Wanted) -> Pictures {
             }
         };
         let parts = entry.path().strip_prefix(&top).unwrap_or(entry.path()).components();
-        let name = parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
+        let name = parts.map(|part| recorded(part.as_os_str().as_encoded_bytes())).collect::<Vec<_>>().join("/");
         if !wanted.wants(&name) {
             return None;
         }
@@ -127,66 +172,6 @@ fn folder(folder: &Path, wanted: Wanted) -> Pictures {
         let content = if large { Content::TooLarge } else { Content::File(entry.into_path()) };
         Some(Ok(Picture { name, content }))
     }))
-}
-
-/// Every file in a tar file, which may be compressed with gzip, in its order. Read on a thread of its own.
-fn tar(path: &Path, wanted: Wanted, runtime: &Handle) -> Result<Pictures, SourceError> {
-    let fault = |path: &Path, source| SourceError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|source| fault(path, source))?;
-    let gzip = starts_with_gzip(path).map_err(|source| fault(path, source))?;
-    let (sender, mut receiver) = mpsc::channel(1);
-    let path = path.to_owned();
-    #[expect(clippy::disallowed_methods, reason = "one for a run, which lasts as long as it")]
-    runtime.spawn_blocking(move || {
-        let mut send = |picture| sender.blocking_send(picture).is_ok();
-        let read = if gzip {
-            read_tar(&mut tar::Archive::new(MultiGzDecoder::new(BufReader::new(file))), &wanted, &mut send)
-        } else {
-            read_tar(&mut tar::Archive::new(BufReader::new(file)), &wanted, &mut send)
-        };
-        if let Err(source) = read {
-            send(Err(SourceError::Io { path, source }));
-        }
-    });
-    Ok(Box::new(std::iter::from_fn(move || receiver.blocking_recv())))
-}
-
-fn starts_with_gzip(path: &Path) -> io::Result<bool> {
-    let mut magic = Vec::new();
-    File::open(path)?.take(2).read_to_end(&mut magic)?;
-    Ok(magic == [0x1f, 0x8b])
-}
-
-/// Sends what is wanted; ends early when nobody receives any more.
-fn read_tar<R: Read>(
-    archive: &mut tar::Archive<R>,
-    wanted: &Wanted,
-    send: &mut impl FnMut(Result<Picture, SourceError>) -> bool,
-) -> io::Result<()> {
-    for entry in archive.entries()? {
-        if wanted.stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let mut entry = entry?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        if !entry.header().entry_type().is_file() || !wanted.wants(&name) {
-            continue;
-        }
-        let content = if entry.size() > wanted.max_bytes as u64 {
-            Content::TooLarge
-        } else {
-            let mut bytes = Vec::with_capacity(entry.size() as usize);
-            entry.read_to_end(&mut bytes)?;
-            if bytes.len() as u64 != entry.size() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            Content::Bytes(bytes.into())
-        };
-        if !send(Ok(Picture { name, content })) {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Every object below a prefix, several fetched ahead.
@@ -225,4 +210,45 @@ async fn fetch(
     }
     let bytes = location.get_at(&meta.location).await?;
     Ok(bytes.map(|bytes| Picture { name, content: Content::Bytes(bytes) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_of_an_address_holds_no_secret() {
+        for (address, recorded) in [
+            ("s3://bucket/photos/2026/", "s3://bucket/photos/2026"),
+            ("s3://bucket", "s3://bucket"),
+            ("az://key:secret@box/a@b/c?sig=secret#d", "az://box/a@b/c"),
+            ("gs://b?token=secret/x", "gs://b"),
+        ] {
+            assert_eq!(without_secrets(address), recorded);
+        }
+    }
+
+    #[test]
+    fn a_folder_is_the_same_source_by_every_path_and_what_is_no_tar_file_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let within = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+        std::fs::create_dir(within("a")).expect("a folder");
+        let identity = |name: &str| identity(&within(name), false);
+        let a = identity("a").expect("a folder");
+        assert!(a.starts_with('/') || cfg!(windows), "{a}");
+        assert_eq!(identity("a/../a/").expect("a folder"), a);
+        assert_ne!(identity("").expect("a folder"), a);
+        for (name, bytes) in [("a.jpg", &b"\xff\xd8\xff"[..]), ("b.zip", &[b'P'; 2000]), ("c.tar.gz", b"\x1f\x8bno")] {
+            std::fs::write(within(name), bytes).expect("writes");
+            let said = identity(name).expect_err("no source").to_string();
+            assert!(said.contains(name) && said.contains("no tar file") && said.contains("a folder"), "{said}");
+        }
+        let nothing = tar::Builder::new(Vec::new()).into_inner().expect("a tar file");
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_path_with_name(within("a.jpg"), "a.jpg").expect("appends");
+        for (name, bytes) in [("nothing.tar", nothing), ("one.tar", tar.into_inner().expect("a tar file"))] {
+            std::fs::write(within(name), bytes).expect("writes");
+            assert!(identity(name).expect("a tar file").ends_with(name));
+        }
+    }
 }

@@ -177,6 +177,80 @@ fn a_tar_file_gives_the_same_answers_as_its_folder_and_parquet_the_same_as_json(
 }
 
 #[test]
+fn another_source_is_not_taken_for_the_one_that_was_answered() {
+    let (first, second, out) = (folder(), folder(), folder());
+    write(first.path(), "a.jpg", b"no picture");
+    write(second.path(), "a.jpg", &jpeg(&portrait(2.0), 92));
+    let run = |source: &str| output(&["bulk", source, "--out", text(out.path())]);
+    assert!(run(text(first.path())).status.success());
+    let refused = run(text(second.path()));
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("begun with another source:"), "{}", said(&refused));
+    // By whatever path, it is the same folder.
+    let again = run(&format!("{}/.", text(first.path())));
+    assert!(again.status.success() && said(&again).contains("1 pictures were answered"), "{}", said(&again));
+    assert_eq!(answers(out.path()), [("a.jpg".to_owned(), "INTERNAL_ERROR".to_owned())]);
+    let record: Value =
+        serde_json::from_slice(&std::fs::read(out.path().join("run.json")).expect("reads")).expect("JSON");
+    assert_eq!(record["source"], text(&first.path().canonicalize().expect("a path")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_whose_names_are_no_utf8_are_each_answered_once() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let (source, work) = (folder(), folder());
+    for name in [&b"inv\xff.jpg"[..], b"inv\xfe.jpg", b"inv\\xfe.jpg"] {
+        std::fs::write(source.path().join(OsStr::from_bytes(name)), "no picture").expect("writes");
+    }
+    let archive = work.path().join("all.tar");
+    let packed = Command::new("tar").args(["-cf", text(&archive), "-C", text(source.path()), "."]).status();
+    assert!(packed.expect("tar runs").success());
+    let expected: BTreeSet<String> = ["inv\\xff.jpg", "inv\\xfe.jpg", "inv\\x5cxfe.jpg"].map(str::to_owned).into();
+    for (number, source) in [source.path(), &archive].into_iter().enumerate() {
+        let out = work.path().join(number.to_string());
+        for earlier in [0, 3] {
+            let run = output(&["bulk", text(source), "--out", text(&out)]);
+            assert!(run.status.success(), "{}", said(&run));
+            assert_eq!(
+                said(&run).contains(&format!("{earlier} pictures were answered")),
+                earlier > 0,
+                "{}",
+                said(&run)
+            );
+            let names: Vec<String> = answers(&out).into_iter().map(|(name, _)| name).collect();
+            assert_eq!((names.len(), names.into_iter().collect()), (3, expected.clone()));
+        }
+    }
+    // `analyze` goes on with what is missing, by the same names.
+    let out = work.path().join("answers.csv");
+    let run = output(&["analyze", text(source.path()), "--out", text(&out)]);
+    assert!(run.status.success(), "{}", said(&run));
+    let table = std::fs::read_to_string(&out).expect("text");
+    let without_last = table.trim_end().rsplit_once('\n').expect("lines").0.to_owned() + "\n";
+    std::fs::write(&out, without_last).expect("writes");
+    assert!(output(&["analyze", text(source.path()), "--out", text(&out)]).status.success());
+    assert_eq!(std::fs::read_to_string(&out).expect("text"), table);
+}
+
+#[test]
+fn what_is_no_source_is_told_what_a_source_is_and_leaves_nothing_behind() {
+    let work = folder();
+    write(work.path(), "a.jpg", &jpeg(&portrait(1.0), 90));
+    write(work.path(), "photos.zip", &[b'P'; 3000]);
+    let out = work.path().join("out");
+    for (name, reason) in [("a.jpg", "no tar file"), ("photos.zip", "no tar file"), ("nowhere", "No such file")] {
+        let run = output(&["bulk", text(&work.path().join(name)), "--out", text(&out)]);
+        assert_eq!(run.status.code(), Some(1), "{name}");
+        for expected in [name, reason, "a source is a folder, a tar file"] {
+            assert!(said(&run).contains(expected), "{expected}: {}", said(&run));
+        }
+        assert!(!out.exists(), "{name} left something in the destination");
+    }
+}
+
+#[test]
 fn faults_end_the_run_and_are_told() {
     let (source, work) = (folder(), folder());
     write(source.path(), "face.jpg", &jpeg(&portrait(1.0), 90));

@@ -156,9 +156,9 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     assert_eq!(rows.iter().map(|row| row[0].to_owned()).collect::<BTreeSet<_>>().len(), 30);
     // Another run has nothing to do; other settings are refused.
     assert!(said(&output(&arguments)).contains("0 pictures in"));
-    let strict = output(&[&arguments[..], &["--profile", "strict"]].concat());
+    let strict = output(&[&arguments[..], &["--profile", "strict", "--details"]].concat());
     assert_eq!(strict.status.code(), Some(1));
-    assert!(said(&strict).contains("analysis.rules.profile"), "{}", said(&strict));
+    assert!(said(&strict).contains("another details, analysis.rules.profile:"), "{}", said(&strict));
 }
 
 #[test]

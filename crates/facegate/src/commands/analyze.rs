@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueHint};
 use face_analysis::{FaceAnalyzer, Wanted};
+use face_bulk::names::recorded_path;
 use face_bulk::pictures::{find, read};
 use face_bulk::row::Answer;
 use face_models::Group;
@@ -76,7 +77,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     let mut open = found.pictures;
     let all = open.len();
     if let Destination::File(results) = &output.destination {
-        open.retain(|picture| !results.done().contains(&*picture.to_string_lossy()));
+        open.retain(|picture| !results.done().contains(&recorded_path(picture)));
     }
     let mut sheet = args.contact_sheet.clone().map(|file| ContactSheet::new(file, Arc::clone(&session.drawings)));
     let bar = if args.quiet || all < 2 { indicatif::ProgressBar::hidden() } else { progress::bar(open.len() as u64)? };
@@ -133,7 +134,7 @@ impl<'a> Session<'a> {
 
     /// The answer for one picture, and its tile for the contact sheet.
     fn answer(&self, analyzer: &FaceAnalyzer, picture: &Path) -> Result<(Answer, Option<RgbImage>), CommandError> {
-        let name = picture.to_string_lossy().into_owned();
+        let name = recorded_path(picture);
         let max_bytes = self.config.server.max_image_bytes;
         let Some(bytes) = read(picture, max_bytes)? else {
             return Ok(self.undrawn(answer::too_large(name, max_bytes)));

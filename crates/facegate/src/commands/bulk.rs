@@ -91,7 +91,9 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     let config = args.config.load()?.config;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let format = PartFormat::from(args.format);
-    let record = record::record(&config, format.ending(), args.details, false)?;
+    let mut record = record::record(&config, format.ending(), args.details, false)?;
+    // Before the destination is touched: what is no source leaves nothing behind.
+    record["source"] = source::identity(&args.source, args.instance_credentials)?.into();
     let destination = Location::destination(&args.out, args.instance_credentials)?;
     let parts = Parts::resume(destination, args.shard, format, args.details, record, args.part_rows);
     let mut parts = runtime.block_on(parts)?;

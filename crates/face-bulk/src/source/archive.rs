@@ -1,0 +1,92 @@
+//! Pictures out of a tar file, which may be compressed with gzip.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use flate2::read::MultiGzDecoder;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::{Content, Picture, Pictures, SourceError, Wanted};
+use crate::names::recorded;
+
+/// Bytes of a tar file's unit, which begins with a header.
+const BLOCK: usize = 512;
+
+/// Where a header has the sum of its bytes, which count as spaces there.
+const CHECKSUM: std::ops::Range<usize> = 148..156;
+
+/// Every file in a tar file, in its order. Read on a thread of its own.
+pub(super) fn pictures(path: &Path, wanted: Wanted, runtime: &Handle) -> Result<Pictures, SourceError> {
+    let (mut archive, path) = (open(path).map_err(|source| fault(path, source))?, path.to_owned());
+    let (sender, mut receiver) = mpsc::channel(1);
+    #[expect(clippy::disallowed_methods, reason = "one for a run, which lasts as long as it")]
+    runtime.spawn_blocking(move || {
+        let mut send = |picture| sender.blocking_send(picture).is_ok();
+        if let Err(source) = read(&mut archive, &wanted, &mut send) {
+            send(Err(fault(&path, source)));
+        }
+    });
+    Ok(Box::new(std::iter::from_fn(move || receiver.blocking_recv())))
+}
+
+/// Whether a file begins like a tar file: with a header, or with the emptiness at the end of one that holds nothing.
+pub(super) fn is_tar(path: &Path) -> io::Result<bool> {
+    let mut block = Vec::with_capacity(BLOCK);
+    let read = open(path)?.into_inner().take(BLOCK as u64).read_to_end(&mut block);
+    // What is no gzip after all is no tar file either.
+    if read.is_err() || block.len() < BLOCK {
+        return Ok(false);
+    }
+    let byte = |(at, byte): (usize, &u8)| u32::from(if CHECKSUM.contains(&at) { b' ' } else { *byte });
+    let sum: u32 = block.iter().enumerate().map(byte).sum();
+    let told = tar::Header::from_byte_slice(&block).cksum();
+    Ok(block.iter().all(|byte| *byte == 0) || told.is_ok_and(|told| told == sum))
+}
+
+fn fault(path: &Path, source: io::Error) -> SourceError {
+    SourceError::Io { path: path.to_owned(), source }
+}
+
+fn open(path: &Path) -> io::Result<tar::Archive<Box<dyn Read + Send>>> {
+    let mut magic = Vec::new();
+    File::open(path)?.take(2).read_to_end(&mut magic)?;
+    let file = BufReader::new(File::open(path)?);
+    let bytes: Box<dyn Read + Send> =
+        if magic == [0x1f, 0x8b] { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    Ok(tar::Archive::new(bytes))
+}
+
+/// Sends what is wanted; ends early when nobody receives any more.
+fn read<R: Read>(
+    archive: &mut tar::Archive<R>,
+    wanted: &Wanted,
+    send: &mut impl FnMut(Result<Picture, SourceError>) -> bool,
+) -> io::Result<()> {
+    for entry in archive.entries()? {
+        if wanted.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut entry = entry?;
+        let name = recorded(&entry.path_bytes()).trim_start_matches("./").to_owned();
+        if !entry.header().entry_type().is_file() || !wanted.wants(&name) {
+            continue;
+        }
+        let content = if entry.size() > wanted.max_bytes as u64 {
+            Content::TooLarge
+        } else {
+            let mut bytes = Vec::with_capacity(entry.size() as usize);
+            entry.read_to_end(&mut bytes)?;
+            if bytes.len() as u64 != entry.size() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Content::Bytes(bytes.into())
+        };
+        if !send(Ok(Picture { name, content })) {
+            break;
+        }
+    }
+    Ok(())
+}
