@@ -112,17 +112,32 @@ pub fn common_folder(paths: &[PathBuf]) -> PathBuf {
     })
 }
 
-/// A file's bytes, or `None` when there are more than `max_bytes`.
+/// A file's bytes, or `None` when there are more than `max_bytes`. What every command reads pictures with.
+///
+/// # Errors
+///
+/// Also for what is no file: a pipe that nobody writes to would be waited for, and a device may never end.
 pub fn read(path: &Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
+    // Opening a pipe waits already.
+    is_file(&std::fs::metadata(path)?)?;
     let file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    if length > max_bytes as u64 {
+    let meta = file.metadata()?;
+    is_file(&meta)?;
+    if meta.len() > max_bytes as u64 {
         return Ok(None);
     }
-    let mut bytes = Vec::with_capacity(length as usize);
-    // Of what has no length, such as a pipe, no more is read than is needed to tell.
+    let mut bytes = Vec::with_capacity(meta.len() as usize);
+    // Of what grows, or has no length (as in /proc), no more is read than is needed to tell.
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() <= max_bytes).then_some(bytes))
+}
+
+fn is_file(meta: &std::fs::Metadata) -> io::Result<()> {
+    if meta.is_file() {
+        return Ok(());
+    }
+    let what = if meta.is_dir() { "a folder" } else { "a pipe, a device or a socket" };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, and pictures are read from files only")))
 }
 
 #[cfg(test)]
@@ -188,6 +203,27 @@ mod tests {
         let path = folder.path().join("a");
         assert_eq!(read(&path, 1).expect("reads"), Some(b"x".to_vec()));
         assert_eq!(read(&path, 0).expect("reads"), None);
-        assert_eq!(read(Path::new("/dev/zero"), 1000).expect("reads"), None);
+        std::fs::create_dir(folder.path().join("b")).expect("a folder");
+        assert!(read(&folder.path().join("b"), 1).expect_err("no file").to_string().contains("it is a folder"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_never_ends_and_what_nobody_writes_to_is_not_read() {
+        let folder = folder_with(&[]);
+        let pipe = folder.path().join("pipe.jpg");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        for path in [&pipe, Path::new("/dev/zero")] {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let path = path.to_owned();
+            std::thread::spawn(move || sender.send(read(&path, 1000)));
+            let read =
+                receiver.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits or reads without end");
+            let error = read.expect_err("no file");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("a pipe, a device or a socket"), "{error}");
+        }
+        // A file without a length is read as far as is needed to tell.
+        assert_eq!(read(Path::new("/proc/self/maps"), 10).expect("reads"), None);
     }
 }

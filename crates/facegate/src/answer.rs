@@ -18,8 +18,13 @@ pub fn unreadable(picture: String, code: &str, message: &str) -> Answer {
 
 /// Of more bytes than the service would take.
 pub fn too_large(picture: String, max_bytes: usize) -> Answer {
-    let message = format!(
-        "the picture is larger than {max_bytes} bytes (server.max_image_bytes): scale it down or compress it more"
-    );
-    unreadable(picture, "image_too_large", &message)
+    unreadable(picture, TOO_LARGE, &too_large_message(max_bytes))
+}
+
+/// The code of [`too_large`].
+pub const TOO_LARGE: &str = "image_too_large";
+
+/// The message of [`too_large`].
+pub fn too_large_message(max_bytes: usize) -> String {
+    format!("the picture is larger than {max_bytes} bytes (server.max_image_bytes): scale it down or compress it more")
 }

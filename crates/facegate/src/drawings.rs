@@ -1,12 +1,12 @@
 //! Where drawn pictures are written, and what they may never replace.
 
-use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Cursor, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use image::{ImageError, ImageFormat, RgbImage};
+
+use crate::sources::Sources;
 
 /// A drawing is not written.
 #[derive(Debug, thiserror::Error)]
@@ -38,34 +38,13 @@ pub enum DrawingError {
 /// The pictures of a run, none of which is ever overwritten.
 #[derive(Debug)]
 pub struct Drawings {
-    sources: Vec<PathBuf>,
-    /// What identifies their files, by whatever names; read when it is first needed.
-    files: OnceLock<HashSet<Identity>>,
-}
-
-/// Device and inode.
-#[cfg(unix)]
-type Identity = (u64, u64);
-
-/// The path without links.
-#[cfg(not(unix))]
-type Identity = PathBuf;
-
-#[cfg(unix)]
-fn identity(path: &Path) -> Option<Identity> {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(path: &Path) -> Option<Identity> {
-    fs::canonicalize(path).ok()
+    sources: Sources,
 }
 
 impl Drawings {
     /// Of a run with these pictures.
     pub fn new(sources: &[PathBuf]) -> Self {
-        Self { sources: sources.to_vec(), files: OnceLock::new() }
+        Self { sources: Sources::new(sources.to_vec()) }
     }
 
     /// Writes a picture, PNG or JPEG by its name. A file that is there is replaced as a whole, unless it is a picture of
@@ -75,8 +54,7 @@ impl Drawings {
             if there.file_type().is_symlink() {
                 return Err(DrawingError::Link(path.to_owned()));
             }
-            let files = self.files.get_or_init(|| self.sources.iter().filter_map(|path| identity(path)).collect());
-            if identity(path).is_some_and(|file| files.contains(&file)) {
+            if self.sources.hold(path) {
                 return Err(DrawingError::Source(path.to_owned()));
             }
         }

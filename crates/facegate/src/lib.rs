@@ -8,4 +8,5 @@ pub mod drawings;
 pub mod models;
 pub mod parallel;
 pub mod record;
+pub mod sources;
 pub mod trust;

@@ -127,6 +127,36 @@ fn a_head_is_fitted_used_named_and_refused_when_it_is_damaged_or_no_better() {
     }
 }
 
+#[test]
+fn what_adapt_reads_is_not_overwritten_and_where_it_cannot_write_is_said_before_any_work() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let within = |name: &str| folder.path().join(name);
+    let labels = within("labels.csv");
+    let list = "path,liveness,group\nreport.html,live,a\nb.jpg,print,b\n";
+    std::fs::write(&labels, list).expect("writes");
+    std::fs::write(within("b.jpg"), "a picture").expect("writes");
+    std::fs::write(within("report.html"), "another").expect("writes");
+    std::fs::create_dir(within("sub")).expect("a folder");
+    for (out, report, told) in [
+        ("labels.csv", "report", "--out: "),
+        ("sub/../b.jpg", "report", "is read by this run"),
+        ("a.head", "", "--report: "),
+        ("sub", "report", "is a folder"),
+        ("nowhere/a.head", "report", "cannot be written"),
+        ("a.head", "b.jpg/report", "cannot be made"),
+    ] {
+        let (out, report) = (within(out), within(report));
+        let run = output(&["adapt", text(&labels), "--out", text(&out), "--report", text(&report)]);
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(1), "{said}");
+        assert!(said.contains(told), "{told}: {said}");
+        assert!(run.stdout.is_empty(), "it had begun with the pictures");
+    }
+    assert_eq!(std::fs::read_to_string(&labels).expect("reads"), list);
+    assert_eq!(std::fs::read_to_string(within("b.jpg")).expect("reads"), "a picture");
+    assert_eq!(std::fs::read_to_string(within("report.html")).expect("reads"), "another");
+}
+
 /// A running service whose metrics can be read.
 struct Service(Child);
 

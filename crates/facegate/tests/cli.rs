@@ -79,6 +79,61 @@ fn analyze_prints_what_the_service_answers_and_fails_only_for_faults() {
     assert_eq!(answers(&out.stdout)[0]["errorDetail"]["code"], "image_too_large");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_no_file_or_too_large_is_told_by_every_command_that_reads_pictures() {
+    let folder = folder();
+    let (pipe, large) = (folder.path().join("pipe.jpg"), write(folder.path(), "large.jpg", &vec![0; 70_000]));
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let list = "path,liveness\n/dev/zero,live\npipe.jpg,live\nlarge.jpg,print\n";
+    let labels = write(folder.path(), "labels.csv", list.as_bytes());
+    let report = folder.path().join("report");
+    let limit = ["--set", "server.max_image_bytes=60000"];
+    // A command that waits for a pipe, or reads a device to its end, never ends.
+    let run = |arguments: &[&str]| {
+        testkit::models();
+        let mut command = Command::new("timeout");
+        let program = facegate(&[]);
+        command.args(["60", text(Path::new(program.get_program()))]).args(arguments).args(limit);
+        program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+        command.output().expect("runs")
+    };
+    let (evaluate, head) = (folder.path().join("evaluation"), folder.path().join("a.head"));
+    let analyze = run(&["analyze", text(&pipe), "/dev/zero", text(&large)]);
+    assert_eq!(analyze.status.code(), Some(1));
+    let too_large = &answers(&analyze.stdout)[0]["errorDetail"];
+    let told = format!("image_too_large: {}", too_large["message"].as_str().expect("a message"));
+    assert_eq!(
+        (too_large["code"].as_str(), said(&analyze).matches("a pipe, a device").count()),
+        (Some("image_too_large"), 2)
+    );
+    for (arguments, prefix) in [
+        (["evaluate", text(&labels), "--out", text(&evaluate), "--title", ""], "not analysed: "),
+        (["adapt", text(&labels), "--out", text(&head), "--report", text(&report)], "left out: "),
+    ] {
+        let out = run(&arguments);
+        assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+        let lines = String::from_utf8_lossy(&out.stdout).into_owned();
+        for (name, reason) in
+            [("/dev/zero", "a pipe, a device"), ("pipe.jpg", "a pipe, a device"), ("large.jpg", &told)]
+        {
+            let begin = format!("{prefix}{name}: ");
+            let line =
+                lines.lines().find(|line| line.starts_with(&begin)).unwrap_or_else(|| panic!("{begin}: {lines}"));
+            assert!(line.contains(reason), "{line}");
+        }
+    }
+    for (path, reason) in
+        [(&pipe, "a pipe"), (&folder.path().join("nofile.jpg"), "No such file"), (&large, "60000 bytes")]
+    {
+        let out = run(&["bench", text(path)]);
+        assert_eq!(out.status.code(), Some(1));
+        assert!(said(&out).contains(text(path)) && said(&out).contains(reason), "{}", said(&out));
+    }
+}
+
 #[test]
 fn every_format_says_the_same_of_a_folder() {
     let album = album();

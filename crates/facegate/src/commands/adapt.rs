@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use clap::{Args, ValueHint};
 use face_analysis::report::ModelInfo;
 use face_analysis::{FEATURES_REVISION, FaceAnalyzer, LivenessObservation};
+use face_bulk::pictures::read;
 use face_eval::adaptation::{AdaptOptions, Adaptation, Observation, adapt};
 use face_eval::{LabelledPicture, Labels, Meta, ModelUsed};
 use face_models::Group;
@@ -14,9 +15,11 @@ use liveness_head::{Figures, Head, KindFigures};
 
 use super::models::fetch_with_progress;
 use super::{CommandError, ConfigArgs, progress};
+use crate::answer::{TOO_LARGE, too_large_message};
 use crate::config::Config;
 use crate::models;
 use crate::parallel::{in_order, threads};
+use crate::sources::Sources;
 
 /// Arguments of `facegate adapt`.
 #[derive(Debug, Args)]
@@ -62,20 +65,21 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     if labelled.is_empty() {
         return Err(CommandError::new("no picture has a label in the column `liveness`"));
     }
+    let (figures, report) = (args.report.join("figures.json"), args.report.join("report.html"));
+    check_outputs(args, &labels, [&figures, &report])?;
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     let threads = threads(args.parallel);
     let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads)?;
-    let (observations, left_out) = observe(&analyzer, &labels, labelled, threads)?;
+    let looking = Looking { analyzer: &analyzer, labels: &labels, max_bytes: config.server.max_image_bytes };
+    let (observations, left_out) = observe(&looking, labelled, threads)?;
     let mut out = std::io::stdout().lock();
     for reason in &left_out {
         writeln!(out, "left out: {reason}")?;
     }
     let options = AdaptOptions { bpcer: args.bpcer, ..AdaptOptions::default() };
     let adaptation = fit(&observations, &options)?;
-    std::fs::create_dir_all(&args.report)?;
     let meta = meta(args, &config, &analyzer)?;
-    let (figures, report) = (args.report.join("figures.json"), args.report.join("report.html"));
     std::fs::write(&figures, adaptation.to_json(&meta)?)?;
     std::fs::write(&report, adaptation.to_html(&meta))?;
     write!(out, "{}", adaptation.to_text())?;
@@ -100,27 +104,37 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
         "{} ({})\nuse it with --set analysis.liveness.head={}",
         args.out.display(),
         &checksum[..12],
-        shown(&args.out)
+        absolute(&args.out)
     )?;
     Ok(())
 }
 
+/// Whether head and report can be written, and take the place of nothing that is read: neither the list nor a picture in it, which
+/// may exist only once.
+fn check_outputs(args: &AdaptArgs, labels: &Labels, report: [&Path; 2]) -> Result<(), CommandError> {
+    let pictures = labels.pictures().iter().map(|picture| labels.file(picture));
+    let sources = Sources::new(pictures.chain([args.labels.clone()]).collect());
+    sources.check_output("--out", &args.out)?;
+    std::fs::create_dir_all(&args.report)
+        .map_err(|error| CommandError::new(format!("--report: {} cannot be made: {error}", args.report.display())))?;
+    report.into_iter().try_for_each(|file| Ok(sources.check_output("--report", file)?))
+}
+
 /// The path as it can stand in a configuration, from whatever folder.
-fn shown(path: &Path) -> String {
+fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// What the networks say of each picture, and why pictures are left out. Those that the rules reject are used as far as they
 /// show one face: what a rule rejects today may be let in tomorrow.
 fn observe(
-    analyzer: &FaceAnalyzer,
-    labels: &Labels,
+    looking: &Looking<'_>,
     labelled: Vec<&LabelledPicture>,
     threads: usize,
 ) -> Result<(Vec<Observation>, Vec<String>), CommandError> {
     let bar = progress::bar(labelled.len() as u64)?;
     let (mut observations, mut left_out) = (Vec::new(), Vec::new());
-    let look = |picture: &LabelledPicture| look_at(analyzer, labels, picture);
+    let look = |picture: &LabelledPicture| looking.at(picture);
     in_order(labelled.into_iter(), threads, look, |seen| -> Result<(), CommandError> {
         match seen? {
             Seen::Face(observation) => observations.push(*observation),
@@ -133,34 +147,44 @@ fn observe(
     Ok((observations, left_out))
 }
 
-/// Only a fault of ours is an error.
-fn look_at(analyzer: &FaceAnalyzer, labels: &Labels, picture: &LabelledPicture) -> Result<Seen, CommandError> {
-    let nothing = |reason: &dyn std::fmt::Display| Ok(Seen::Nothing(format!("{}: {reason}", picture.path)));
-    let bytes = match std::fs::read(labels.file(picture)) {
-        Ok(bytes) => bytes,
-        Err(error) => return nothing(&error),
-    };
-    let sample = match analyzer.liveness_sample(&bytes) {
-        Ok(sample) => sample,
-        Err(error) if error.is_fault() => return Err(CommandError::new(format!("{}: {error}", picture.path))),
-        Err(error) => return nothing(&error),
-    };
-    let (Some(LivenessObservation { features, mirrored, pair, general, surrounding, score }), Some(presentation)) =
-        (sample.liveness, picture.liveness.clone())
-    else {
-        return nothing(&"no face was found");
-    };
-    Ok(Seen::Face(Box::new(Observation {
-        path: picture.path.clone(),
-        presentation,
-        group: picture.group.clone(),
-        features,
-        mirrored,
-        pair: pair.into(),
-        general: general.into(),
-        surrounding: surrounding.into(),
-        score: score.into(),
-    })))
+/// What all pictures share.
+struct Looking<'a> {
+    analyzer: &'a FaceAnalyzer,
+    labels: &'a Labels,
+    max_bytes: usize,
+}
+
+impl Looking<'_> {
+    /// Only a fault of ours is an error.
+    fn at(&self, picture: &LabelledPicture) -> Result<Seen, CommandError> {
+        let nothing = |reason: &dyn std::fmt::Display| Ok(Seen::Nothing(format!("{}: {reason}", picture.path)));
+        let bytes = match read(&self.labels.file(picture), self.max_bytes) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return nothing(&format!("{TOO_LARGE}: {}", too_large_message(self.max_bytes))),
+            Err(error) => return nothing(&error),
+        };
+        let sample = match self.analyzer.liveness_sample(&bytes) {
+            Ok(sample) => sample,
+            Err(error) if error.is_fault() => return Err(CommandError::new(format!("{}: {error}", picture.path))),
+            Err(error) => return nothing(&format!("{}: {error}", error.code())),
+        };
+        let (Some(LivenessObservation { features, mirrored, pair, general, surrounding, score }), Some(presentation)) =
+            (sample.liveness, picture.liveness.clone())
+        else {
+            return nothing(&"no face was found");
+        };
+        Ok(Seen::Face(Box::new(Observation {
+            path: picture.path.clone(),
+            presentation,
+            group: picture.group.clone(),
+            features,
+            mirrored,
+            pair: pair.into(),
+            general: general.into(),
+            surrounding: surrounding.into(),
+            score: score.into(),
+        })))
+    }
 }
 
 fn fit(observations: &[Observation], options: &AdaptOptions) -> Result<Adaptation, CommandError> {

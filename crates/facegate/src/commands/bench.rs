@@ -62,7 +62,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let config = args.config.load()?.config;
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
-    let pictures = pictures(&args.pictures, &store)?;
+    let pictures = pictures(&args.pictures, config.server.max_image_bytes, &store)?;
     if let Some(folder) = &args.write_pictures {
         for (name, bytes) in pictures {
             std::fs::write(folder.join(format!("{name}.jpg")), bytes)?;

@@ -32,6 +32,10 @@ const SAY_EVERY: Duration = Duration::from_secs(30);
 const READ_ATTEMPTS: u32 = 4;
 const READ_PAUSE: Duration = Duration::from_millis(500);
 
+/// Faults that another attempt would meet too: not there, not allowed, no file.
+const LASTING: [io::ErrorKind; 3] =
+    [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied, io::ErrorKind::InvalidInput];
+
 /// Arguments of `facegate bulk`.
 #[derive(Debug, Args)]
 pub struct BulkArgs {
@@ -201,7 +205,7 @@ fn read_persistently(path: &std::path::Path, max_bytes: usize) -> io::Result<Opt
     let mut pause = READ_PAUSE;
     for _ in 1..READ_ATTEMPTS {
         match pictures::read(path, max_bytes) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            Err(error) if !LASTING.contains(&error.kind()) => {
                 eprintln!("facegate: cannot read {}: {error}; another attempt in {pause:?}", path.display());
                 std::thread::sleep(pause);
                 pause *= 2;

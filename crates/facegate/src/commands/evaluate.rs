@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use clap::Args;
 use face_analysis::report::{Details, MODELS, ModelInfo};
 use face_analysis::{Analysis, FaceAnalyzer, HeadName, Verdict, Wanted};
+use face_bulk::pictures::read;
 use face_eval::{
     DetectedFace, Evaluation, LabelledPicture, Labels, LivenessReasons, Meta, ModelUsed, Options, Outcome, OutcomeLog,
     Pose, Unreadable, Word,
@@ -18,9 +19,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::models::fetch_with_progress;
 use super::{CommandError, ConfigArgs, progress};
+use crate::answer::{TOO_LARGE, too_large_message};
 use crate::config::Config;
 use crate::models;
 use crate::parallel::{in_order, threads};
+use crate::sources::Sources;
 
 /// Arguments of `facegate evaluate`.
 #[derive(Debug, Args)]
@@ -45,12 +48,16 @@ pub struct EvaluateArgs {
 pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let config = args.config.load()?.config;
     let labels = Labels::from_path(&args.labels)?;
+    std::fs::create_dir_all(&args.out)
+        .map_err(|error| CommandError::new(format!("--out: {} cannot be made: {error}", args.out.display())))?;
+    let (figures, report) = (args.out.join("figures.json"), args.out.join("report.html"));
+    let log = args.out.join("outcomes.jsonl");
+    let sources = Sources::new(labels.pictures().iter().map(|p| labels.file(p)).chain([args.labels.clone()]).collect());
+    [&figures, &report, &log].into_iter().try_for_each(|file| sources.check_output("--out", file))?;
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
-    std::fs::create_dir_all(&args.out)?;
     let head = config.analysis.liveness.head.as_deref().map(HeadName::of_file).transpose()?;
-    let (mut log, mut outcomes) =
-        OutcomeLog::resume(args.out.join("outcomes.jsonl"), &settings_digest(&config, head.as_ref())?)?;
+    let (mut log, mut outcomes) = OutcomeLog::resume(log, &settings_digest(&config, head.as_ref())?)?;
     let done: HashSet<&str> = outcomes.iter().map(|outcome| outcome.path.as_str()).collect();
     let open: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| !done.contains(p.path.as_str())).collect();
     if !outcomes.is_empty() {
@@ -60,7 +67,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     if !open.is_empty() {
         let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads)?;
         let bar = progress::bar(open.len() as u64)?;
-        let analyse = |picture: &LabelledPicture| judge(&analyzer, &labels, picture);
+        let max_bytes = config.server.max_image_bytes;
+        let analyse = |picture: &LabelledPicture| judge(&analyzer, &labels, picture, max_bytes);
         in_order(open.into_iter(), threads, analyse, |outcome| -> Result<(), CommandError> {
             let outcome = outcome?;
             log.append(&outcome)?;
@@ -72,7 +80,6 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     }
     let evaluation = Evaluation::compute(&labels, &outcomes, &Options::default())?;
     let meta = meta(args, &config, head.as_ref())?;
-    let (figures, report) = (args.out.join("figures.json"), args.out.join("report.html"));
     std::fs::write(&figures, evaluation.to_json(&meta)?)?;
     std::fs::write(&report, evaluation.to_html(&meta))?;
     let mut out = std::io::stdout().lock();
@@ -85,15 +92,24 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
 }
 
 /// What the service says of one picture. Only a fault of ours is an error.
-fn judge(analyzer: &FaceAnalyzer, labels: &Labels, picture: &LabelledPicture) -> Result<Outcome, CommandError> {
-    let bytes = match std::fs::read(labels.file(picture)) {
-        Ok(bytes) => bytes,
+fn judge(
+    analyzer: &FaceAnalyzer,
+    labels: &Labels,
+    picture: &LabelledPicture,
+    max_bytes: usize,
+) -> Result<Outcome, CommandError> {
+    let unusable = |code: &str, message: &str| {
+        Ok(Outcome::unreadable(&picture.path, Unreadable::Picture(format!("{code}: {message}"))))
+    };
+    let bytes = match read(&labels.file(picture), max_bytes) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return unusable(TOO_LARGE, &too_large_message(max_bytes)),
         Err(error) => return Ok(Outcome::unreadable(&picture.path, Unreadable::File(error.to_string()))),
     };
     match analyzer.analyze(&bytes, Wanted { details: true, face_image: false }) {
         Ok(analysis) => measured(&picture.path, &analysis),
         Err(error) if error.is_fault() => Err(CommandError::new(format!("{}: {error}", picture.path))),
-        Err(error) => Ok(Outcome::unreadable(&picture.path, Unreadable::Picture(error.to_string()))),
+        Err(error) => unusable(error.code(), &error.to_string()),
     }
 }
 
@@ -129,7 +145,8 @@ fn faces(details: &Details) -> Vec<DetectedFace> {
 /// Differs whenever outcomes would: program, networks and everything that the analysis is configured with.
 fn settings_digest(config: &Config, head: Option<&HeadName>) -> Result<String, CommandError> {
     let analysis = serde_json::to_string(&config.analysis)?;
-    let text = format!("{} {:?} {analysis} {head:?}", env!("CARGO_PKG_VERSION"), MODELS);
+    let (version, max_bytes) = (env!("CARGO_PKG_VERSION"), config.server.max_image_bytes);
+    let text = format!("{version} {MODELS:?} {analysis} {head:?} {max_bytes}");
     let digest = Sha256::digest(text.as_bytes());
     Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }

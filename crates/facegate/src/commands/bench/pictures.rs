@@ -1,8 +1,9 @@
 //! The pictures that are measured.
 
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use face_bulk::pictures::read;
 use face_models::{Group, ModelStore};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
@@ -10,14 +11,19 @@ use image::imageops::FilterType;
 
 use super::super::CommandError;
 use super::super::models::fetch_with_progress;
+use crate::answer::too_large_message;
 
 /// Width and height in pixels of the pictures that are measured when none are named.
 pub const SIZES: [(u32, u32); 4] = [(640, 480), (1280, 720), (1080, 1920), (4000, 3000)];
 
 /// The named pictures, or the packaged portrait in four sizes.
-pub(super) fn pictures(paths: &[PathBuf], store: &ModelStore) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
+pub(super) fn pictures(
+    paths: &[PathBuf],
+    max_bytes: usize,
+    store: &ModelStore,
+) -> Result<Vec<(String, Vec<u8>)>, CommandError> {
     if !paths.is_empty() {
-        return paths.iter().map(|path| Ok((path.display().to_string(), std::fs::read(path)?))).collect();
+        return paths.iter().map(|path| named(path, max_bytes)).collect();
     }
     fetch_with_progress(store, Group::TestPictures)?;
     let portrait = image::open(store.pictures_dir().join("astronaut.png"))?.to_rgb8();
@@ -25,6 +31,15 @@ pub(super) fn pictures(paths: &[PathBuf], store: &ModelStore) -> Result<Vec<(Str
         .map(|(width, height)| Ok((format!("{width}x{height}"), photo(&portrait, width, height)?)))
         .into_iter()
         .collect()
+}
+
+fn named(path: &Path, max_bytes: usize) -> Result<(String, Vec<u8>), CommandError> {
+    let name = path.display().to_string();
+    match read(path, max_bytes) {
+        Ok(Some(bytes)) => Ok((name, bytes)),
+        Ok(None) => Err(CommandError::new(format!("{name}: {}", too_large_message(max_bytes)))),
+        Err(error) => Err(CommandError::new(format!("cannot read {name}: {error}"))),
+    }
 }
 
 /// Head and shoulders of the packaged portrait (512x512, the face 118 pixels high round 225, 120) as a JPEG of the
