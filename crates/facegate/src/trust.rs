@@ -1,8 +1,6 @@
 //! Whether what is about to be loaded is what was fetched, and nobody else's to change.
 
-#[cfg(unix)]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use face_models::{Condition, Group, ModelStore, StoreError};
 
@@ -40,6 +38,21 @@ pub fn check(store: &ModelStore) -> Result<(), UntrustedModels> {
     }
 }
 
+/// Whoever may write the head decides what passes for alive.
+#[derive(Debug, thiserror::Error)]
+#[error("everybody on this machine may write the liveness head {0}: take that right away (chmod o-w)")]
+pub struct WritableHead(PathBuf);
+
+/// Refuses a liveness head that everybody may write. One that is not there is told by reading it.
+pub fn check_head(path: &Path) -> Result<(), WritableHead> {
+    #[cfg(unix)]
+    if mode(path) & OTHERS_WRITE != 0 {
+        return Err(WritableHead(path.to_owned()));
+    }
+    let _ = path;
+    Ok(())
+}
+
 #[cfg(unix)]
 const OTHERS_WRITE: u32 = 0o002;
 
@@ -68,6 +81,18 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_head_that_anybody_may_write_is_refused_and_one_of_a_group_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let head = folder.path().join("office.head");
+        check_head(&head).expect("what is not there is told by reading it");
+        std::fs::write(&head, "a head").expect("writes");
+        for (mode, refused) in [(0o600, false), (0o664, false), (0o666, true), (0o602, true)] {
+            set_permissions(&head, Permissions::from_mode(mode)).expect("sets");
+            assert_eq!(check_head(&head).is_err(), refused, "{mode:o}");
+        }
+    }
 
     #[test]
     fn a_folder_that_anybody_could_exchange_is_found() {

@@ -223,6 +223,14 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(named(), first);
     std::fs::copy(&another, &head).expect("copies");
+    // Nor does one that everybody may write.
+    let permit =
+        |mode| std::fs::set_permissions(&head, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("sets");
+    permit(0o666);
+    hang_up();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(named(), first);
+    permit(0o644);
     hang_up();
     let deadline = Instant::now() + Duration::from_secs(10);
     while named() == first {

@@ -55,6 +55,22 @@ fn networks_that_somebody_has_changed_or_may_change_are_not_loaded() {
 }
 
 #[test]
+fn a_liveness_head_that_everybody_may_write_is_not_loaded() {
+    testkit::models();
+    let folder = tempfile::tempdir().expect("a folder");
+    let head = folder.path().join("office.head");
+    fs::write(&head, "a head").expect("writes");
+    let models = ModelStore::default_dir().expect("a folder");
+    let setting = format!("analysis.liveness.head={}", head.display());
+    for (mode, told) in [(0o666, "everybody on this machine may write the liveness head"), (0o664, "cannot listen")] {
+        fs::set_permissions(&head, Permissions::from_mode(mode)).expect("sets");
+        let out = facegate(&models, &["serve", "--listen", "203.0.113.1:1", "--set", &setting], &[]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains(told), "{told}: {said}");
+    }
+}
+
+#[test]
 fn clients_of_registries_are_told_no_setting_and_no_password() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = folder.path().join("told");

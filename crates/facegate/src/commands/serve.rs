@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use face_analysis::FaceAnalyzer;
+use face_analysis::{FaceAnalyzer, HeadName};
 use face_models::{Group, ModelStore};
 use face_service::app::App;
 use face_service::auth::{Authenticator, random_password};
@@ -46,6 +46,7 @@ pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     trust::check(&store)?;
+    config.analysis.liveness.head.as_deref().map(trust::check_head).transpose()?;
     if args.demo {
         fetch_with_progress(&store, Group::TestPictures)?;
     }
@@ -86,7 +87,8 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
         analyzer.warm_up()?;
         Ok(analyzer)
     });
-    tokio::spawn(reload(Files::new(users, tls.clone(), Arc::clone(&app)), Pool::new("reload", 1)?));
+    let files = Files::new(users, tls.clone(), config.analysis.liveness.head.clone(), Arc::clone(&app));
+    tokio::spawn(reload(files, Pool::new("reload", 1)?));
     let connections = Connections::of(&settings);
     if let Some(listener) = metrics {
         tracing::info!(address = %listener.local_addr()?, "metrics are at {METRICS}");
@@ -335,12 +337,13 @@ struct Files {
     users_seen: Option<SystemTime>,
     tls: Option<Arc<Tls>>,
     tls_seen: Option<[Option<SystemTime>; 2]>,
+    head: Option<PathBuf>,
     app: Arc<App>,
 }
 
 impl Files {
-    fn new(users: Arc<Authenticator>, tls: Option<Arc<Tls>>, app: Arc<App>) -> Self {
-        let mut files = Self { users, users_seen: None, tls, tls_seen: None, app };
+    fn new(users: Arc<Authenticator>, tls: Option<Arc<Tls>>, head: Option<PathBuf>, app: Arc<App>) -> Self {
+        let mut files = Self { users, users_seen: None, tls, tls_seen: None, head, app };
         (files.users_seen, files.tls_seen) = (files.users_changed(), files.tls_changed());
         files
     }
@@ -351,6 +354,11 @@ impl Files {
 
     fn tls_changed(&self) -> Option<[Option<SystemTime>; 2]> {
         self.tls.as_ref().map(|tls| tls.changed())
+    }
+
+    fn reload_head(&self) -> Result<Option<HeadName>, CommandError> {
+        self.head.as_deref().map(trust::check_head).transpose()?;
+        Ok(self.app.reload_head()?)
     }
 
     /// Reads again what has changed, or all when `forced`.
@@ -364,7 +372,7 @@ impl Files {
             }
         }
         if forced {
-            match self.app.reload_head() {
+            match self.reload_head() {
                 Ok(Some(head)) => {
                     tracing::info!(name = head.name, version = head.version, "the liveness head was read again")
                 }
