@@ -1,5 +1,6 @@
-//! Names of pictures as results record them: text, and never the same for two files.
+//! Names of pictures: as results record them, never the same for two files, and as a person may be shown them.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 /// A name as text. What is no UTF-8 in it stands as `\xff`, its value in hexadecimal: a mark for "unknown" would make one
@@ -32,6 +33,35 @@ pub fn recorded_path(path: &Path) -> String {
     if cfg!(unix) { recorded(path.as_os_str().as_encoded_bytes()) } else { path.to_string_lossy().into_owned() }
 }
 
+/// A name as it may reach a terminal: without what moves the cursor, begins a line or reorders text, by which a file's name
+/// could forge what is said about another. Such characters stand as `\n` or `\u{202e}`.
+pub fn shown(name: &str) -> Cow<'_, str> {
+    escaped(name, misleads)
+}
+
+/// A message of several lines as it may reach a terminal; line feeds stay.
+pub fn shown_text(text: &str) -> Cow<'_, str> {
+    escaped(text, |letter| letter != '\n' && misleads(letter))
+}
+
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        if is_escaped(letter) { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    Cow::Owned(shown)
+}
+
+/// Control characters, separators of lines and paragraphs, and Unicode's Bidi_Control.
+fn misleads(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}')
+        || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -61,5 +91,16 @@ mod tests {
         let recorded: BTreeSet<String> = names.into_iter().map(recorded).collect();
         assert_eq!(recorded.len(), names.len(), "{recorded:?}");
         assert!(recorded.contains("inv\\xff.jpg") && recorded.contains("inv\\x5cxff.jpg"), "{recorded:?}");
+    }
+
+    #[test]
+    fn no_name_forges_a_line_or_reorders_one() {
+        for plain in ["a/b.jpg", "ü 漢.jpg", "\\n", "\u{645}\u{631}.jpg", "\u{1f469}\u{200d}\u{1f52c}.jpg"] {
+            assert_eq!(shown(plain), plain);
+        }
+        let name = "a\r\nb\t\u{1b}[2K\u{7f}\u{85}\u{9b}\u{2028}\u{202e}\u{2069}c";
+        let safe = "a\\r\\nb\\t\\u{1b}[2K\\u{7f}\\u{85}\\u{9b}\\u{2028}\\u{202e}\\u{2069}c";
+        assert_eq!(shown(name), safe);
+        assert_eq!(shown_text("one\ntwo\u{202e}"), "one\ntwo\\u{202e}");
     }
 }

@@ -11,6 +11,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload};
 
 use super::error::{StoreError, chain};
+use super::names::shown;
 
 /// Attempts at what fails for a reason that may pass.
 const ATTEMPTS: u32 = 4;
@@ -123,7 +124,8 @@ impl Location {
             if attempts == ATTEMPTS || is_final(&source) {
                 return Err(StoreError::Failed { what: what.to_owned(), source });
             }
-            eprintln!("facegate: {what}: {}; attempt {} of {ATTEMPTS} in {pause:?}", chain(&source), attempts + 1);
+            let message = format!("{what}: {}", chain(&source));
+            eprintln!("facegate: {}; attempt {} of {ATTEMPTS} in {pause:?}", shown(&message), attempts + 1);
             tokio::time::sleep(pause).await;
             pause *= 2;
             attempts += 1;

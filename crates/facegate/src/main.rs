@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use clap::Parser as _;
+use face_bulk::names::shown_text;
 use facegate::commands::{self, Arguments, CommandError};
 
 /// For the whole process, ONNX Runtime included: the C library's allocator keeps what the analyses of one thread freed
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
     match commands::run(&Arguments::parse().command) {
         Ok(()) | Err(CommandError::OutputClosed) => ExitCode::SUCCESS,
         Err(CommandError::Message(message)) => {
-            anstream::eprintln!("{FAULT}facegate:{FAULT:#} {message}");
+            // It may quote a file's name or a cell of a list.
+            anstream::eprintln!("{FAULT}facegate:{FAULT:#} {}", shown_text(&message));
             ExitCode::FAILURE
         }
     }

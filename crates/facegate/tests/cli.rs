@@ -134,6 +134,33 @@ fn what_is_no_file_or_too_large_is_told_by_every_command_that_reads_pictures() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn no_name_of_a_file_and_no_cell_of_a_list_forges_a_line_on_the_terminal() {
+    let folder = folder();
+    let name = "a\nb.jpg  OK\u{202e}\u{1b}[2K.jpg";
+    write(folder.path(), name, b"no picture");
+    let labels = write(folder.path(), "labels.csv", format!("path,liveness\n\"{name}\",live\n").as_bytes());
+    let within = |name: &str| folder.path().join(name);
+    let (evaluation, head, report, missing) =
+        (within("evaluation"), within("a.head"), within("report"), within("no\nfile.jpg"));
+    let picture = within(name);
+    let safe = "a\\nb.jpg  OK\\u{202e}\\u{1b}[2K.jpg";
+    let commands: [(&[&str], &str); 4] = [
+        (&["analyze", "--format", "table", "--parallel", "1", text(&picture)], "[2K.jpg"),
+        (&["evaluate", text(&labels), "--out", text(&evaluation)], safe),
+        (&["adapt", text(&labels), "--out", text(&head), "--report", text(&report)], safe),
+        (&["analyze", "--format", "table", text(&missing)], "no\\nfile.jpg"),
+    ];
+    for (command, shown) in commands {
+        let out = output(command);
+        let printed = String::from_utf8_lossy(&out.stdout).into_owned() + &said(&out);
+        assert!(printed.contains(shown), "{command:?}: {printed}");
+        assert!(!printed.contains(['\u{202e}', '\u{1b}']), "{command:?}: {printed:?}");
+        assert!(!printed.lines().any(|line| line.starts_with("b.jpg") || line.starts_with("file.jpg")), "{printed}");
+    }
+}
+
 #[test]
 fn every_format_says_the_same_of_a_folder() {
     let album = album();

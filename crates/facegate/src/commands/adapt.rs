@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use clap::{Args, ValueHint};
 use face_analysis::report::ModelInfo;
 use face_analysis::{FEATURES_REVISION, FaceAnalyzer, LivenessObservation};
+use face_bulk::names::{shown, shown_text};
 use face_bulk::pictures::read;
 use face_eval::adaptation::{AdaptOptions, Adaptation, Observation, adapt};
 use face_eval::{LabelledPicture, Labels, Meta, ModelUsed};
@@ -75,14 +76,15 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     let (observations, left_out) = observe(&looking, labelled, threads)?;
     let mut out = std::io::stdout().lock();
     for reason in &left_out {
-        writeln!(out, "left out: {reason}")?;
+        writeln!(out, "left out: {}", shown(reason))?;
     }
     let options = AdaptOptions { bpcer: args.bpcer, ..AdaptOptions::default() };
     let adaptation = fit(&observations, &options)?;
     let meta = meta(args, &config, &analyzer)?;
     std::fs::write(&figures, adaptation.to_json(&meta)?)?;
     std::fs::write(&report, adaptation.to_html(&meta))?;
-    write!(out, "{}", adaptation.to_text())?;
+    // It has the list's names of attacks and groups.
+    write!(out, "{}", shown_text(&adaptation.to_text()))?;
     writeln!(out, "{}\n{}", figures.display(), report.display())?;
     if !adaptation.better {
         return Err(CommandError::new(match adaptation.harmed.join(", ") {

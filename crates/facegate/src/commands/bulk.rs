@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum, ValueHint};
 use face_analysis::FaceAnalyzer;
+use face_bulk::names::shown;
 use face_bulk::parts::{PartFormat, Parts};
 use face_bulk::pictures;
 use face_bulk::row::Answer;
@@ -206,7 +207,8 @@ fn read_persistently(path: &std::path::Path, max_bytes: usize) -> io::Result<Opt
     for _ in 1..READ_ATTEMPTS {
         match pictures::read(path, max_bytes) {
             Err(error) if !LASTING.contains(&error.kind()) => {
-                eprintln!("facegate: cannot read {}: {error}; another attempt in {pause:?}", path.display());
+                let name = path.to_string_lossy();
+                eprintln!("facegate: cannot read {}: {error}; another attempt in {pause:?}", shown(&name));
                 std::thread::sleep(pause);
                 pause *= 2;
             }

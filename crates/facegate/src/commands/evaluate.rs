@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use clap::Args;
 use face_analysis::report::{Details, MODELS, ModelInfo};
 use face_analysis::{Analysis, FaceAnalyzer, HeadName, Verdict, Wanted};
+use face_bulk::names::shown;
 use face_bulk::pictures::read;
 use face_eval::{
     DetectedFace, Evaluation, LabelledPicture, Labels, LivenessReasons, Meta, ModelUsed, Options, Outcome, OutcomeLog,
@@ -85,7 +86,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} pictures analysed", evaluation.sample.pictures_analysed)?;
     for picture in &evaluation.unreadable {
-        writeln!(out, "not analysed: {}: {}", picture.path, picture.reason)?;
+        writeln!(out, "not analysed: {}: {}", shown(&picture.path), shown(&picture.reason))?;
     }
     writeln!(out, "{}\n{}", figures.display(), report.display())?;
     Ok(())

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use face_bulk::names::{recorded_path, shown};
 use face_bulk::results::{ResultsError, ResultsFile, RowFormat, csv_line};
 use face_bulk::row::{self, Answer, columns};
 
@@ -65,7 +66,7 @@ impl Output {
                 Destination::File(ResultsFile::resume(out, rows, args.details, &record)?)
             }
         };
-        let longest = pictures.iter().map(|picture| console::measure_text_width(&picture.to_string_lossy())).max();
+        let longest = pictures.iter().map(|picture| console::measure_text_width(&shown(&recorded_path(picture)))).max();
         let width = longest.unwrap_or_default().clamp(7, 60);
         Ok(Self { format, destination, details: args.details, written: 0, width })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use face_bulk::names::shown;
 use face_bulk::row::Row;
 
 use super::super::CommandError;
@@ -32,7 +33,7 @@ impl Summary {
 
     pub(super) fn fault(&mut self, message: &str) {
         self.faults += 1;
-        anstream::eprintln!("{BAD}facegate:{BAD:#} {message}");
+        anstream::eprintln!("{BAD}facegate:{BAD:#} {}", shown(message));
     }
 
     pub(super) fn print(

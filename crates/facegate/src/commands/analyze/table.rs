@@ -1,6 +1,7 @@
 //! Answers in columns for people, and the colours of the command.
 
 use anstyle::{AnsiColor, Style};
+use face_bulk::names::shown;
 use face_bulk::row::Row;
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -16,8 +17,8 @@ pub(super) fn table_head(width: usize) -> String {
 }
 
 pub(super) fn table_line(row: &Row, width: usize) -> String {
-    let name =
-        console::pad_str_with(&end_of(&row.picture, width), width, console::Alignment::Left, None, ' ').into_owned();
+    let name = console::pad_str_with(&end_of(&shown(&row.picture), width), width, console::Alignment::Left, None, ' ')
+        .into_owned();
     let (Some(age), Some(gender), Some(liveness)) = (row.age, row.gender, row.passive_liveness_score) else {
         let style = if row.outcome == "INTERNAL_ERROR" { BAD } else { DOUBTFUL };
         let code = row.error.as_ref().map_or("", |(code, _)| code.as_str());
