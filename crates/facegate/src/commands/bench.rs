@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use face_bulk::names::shown;
 use face_models::Group;
 
 use self::in_process::in_process;
@@ -26,8 +27,8 @@ use crate::models;
 pub struct BenchArgs {
     /// Pictures; without any, the packaged portrait as JPEG of 640x480, 1280x720, 1080x1920 and 4000x3000 pixels.
     pictures: Vec<PathBuf>,
-    /// Seconds for each picture.
-    #[arg(long, default_value_t = 5.0)]
+    /// Seconds for each picture, more than 0 and at most a day.
+    #[arg(long, default_value_t = 5.0, value_parser = seconds, allow_negative_numbers = true)]
     seconds: f64,
     /// Analyses or requests at the same time.
     #[arg(long, default_value_t = 1)]
@@ -55,6 +56,14 @@ pub struct BenchArgs {
     json: bool,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+/// The longest measurement of one picture: a day.
+const LONGEST: f64 = 86_400.0;
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && *number <= LONGEST);
+    number.ok_or_else(|| format!("expected a number of seconds above 0 and up to {LONGEST}"))
 }
 
 /// Measures each picture in turn and prints a table or JSON.
@@ -87,7 +96,14 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
         writeln!(
             out,
             "{}: {}, {} requests, {:.1}/s, p50 {:.1} ms, p95 {:.1}, p99 {:.1}, max {:.1}",
-            f.picture, f.outcome, f.requests, f.requests_per_second, f.p50_ms, f.p95_ms, f.p99_ms, f.max_ms
+            shown(&f.picture),
+            shown(&f.outcome),
+            f.requests,
+            f.requests_per_second,
+            f.p50_ms,
+            f.p95_ms,
+            f.p99_ms,
+            f.max_ms
         )?;
         if let (Some(cpu), Some(memory)) = (f.cpu_ms_per_request, f.peak_memory_mb) {
             writeln!(out, "  CPU {cpu:.1} ms a request, peak memory {memory:.0} MB")?;

@@ -28,7 +28,8 @@ pub(super) fn in_process(
             .map(|_| {
                 scope.spawn(|| -> Result<Vec<f64>, CommandError> {
                     let mut times = Vec::new();
-                    while Instant::now() < end {
+                    // At least once: of nothing there is no median.
+                    loop {
                         let begin = Instant::now();
                         let analysis = analyzer.analyze(bytes, Wanted::default())?;
                         times.push(begin.elapsed().as_secs_f64() * 1e3);
@@ -38,8 +39,11 @@ pub(super) fn in_process(
                         for stage in &analysis.timings {
                             stages.entry(stage.stage).or_default().push(stage.time.as_secs_f64() * 1e3);
                         }
+                        drop(stages);
+                        if Instant::now() >= end {
+                            return Ok(times);
+                        }
                     }
-                    Ok(times)
                 })
             })
             .collect();

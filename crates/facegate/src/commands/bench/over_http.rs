@@ -1,5 +1,6 @@
 //! Requests over HTTP, to the service as a process of its own or to a peer.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use face_service::auth::random_password;
 use face_service::paths::DETECT;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Request, header};
+use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -78,26 +79,62 @@ pub(super) fn over_http(
     for (name, bytes) in pictures {
         let image = base64_simd::STANDARD.encode_to_string(bytes);
         let body = Bytes::from(format!("{{\"sessionId\":\"bench\",\"faceImageBase\":\"{image}\"}}"));
-        let outcome = runtime.block_on(async { send(&mut connect(service.address).await?, &service, &body).await })?;
+        // A refusal for good is told at once; a service that is busy may have time for some.
+        if let Reply::Refusal { reason, lasting: true } =
+            runtime.block_on(async { send(&mut connect(service.address).await?, &service, &body).await })?
+        {
+            return Err(unanswered(name, &reason));
+        }
         let cpu = process.as_deref().and_then(process_cpu);
         let begin = Instant::now();
         let end = begin + Duration::from_secs_f64(args.seconds);
         let mut callers = JoinSet::new();
-        let runs = Load { service: Arc::clone(&service), body, outcome: outcome.clone(), end };
+        let load = Load { service: Arc::clone(&service), body, end };
         for _ in 0..args.in_flight.max(1) {
-            callers.spawn_on(runs.clone().call(), runtime.handle());
+            callers.spawn_on(load.clone().call(), runtime.handle());
         }
-        let (mut times, mut refused) = (Vec::new(), 0);
+        let mut tally = Tally::default();
         while let Some(caller) = runtime.block_on(callers.join_next()) {
-            let (done, shed) = caller??;
-            times.extend(done);
-            refused += shed;
+            tally.add(caller??);
         }
+        let wall = begin.elapsed();
         let cpu = cpu.zip(process.as_deref().and_then(process_cpu)).map(|(before, after)| after.saturating_sub(before));
-        let outcome = if refused > 0 { format!("{outcome} ({refused} shed)") } else { outcome };
-        all.push(summary(name, &outcome, times, begin.elapsed(), cpu, process.as_deref().and_then(peak_memory_mb)));
+        let refused = tally.refused();
+        let Some((outcome, times)) = tally.times.into_iter().max_by_key(|(_, times)| times.len()) else {
+            return Err(unanswered(name, &refused));
+        };
+        let outcome = if refused.is_empty() { outcome } else { format!("{outcome} (refused: {refused})") };
+        all.push(summary(name, &outcome, times, wall, cpu, process.as_deref().and_then(peak_memory_mb)));
     }
     Ok(all)
+}
+
+/// How fast a service refuses is no figure.
+fn unanswered(picture: &str, refusals: &str) -> CommandError {
+    let advice = if refusals.contains("401") { "; --peer-login takes the peer's USER:PASSWORD" } else { "" };
+    CommandError::new(format!("{picture}: no request was answered with 200, but {refusals}{advice}"))
+}
+
+/// What came back of all requests.
+#[derive(Default)]
+struct Tally {
+    /// Milliseconds of those that were answered with 200, by outcome.
+    times: BTreeMap<String, Vec<f64>>,
+    /// How many were not, by status and code.
+    refusals: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        other.times.into_iter().for_each(|(outcome, times)| self.times.entry(outcome).or_default().extend(times));
+        other.refusals.into_iter().for_each(|(reason, count)| *self.refusals.entry(reason).or_default() += count);
+    }
+
+    /// Such as `3 times 503 Service Unavailable, queue_full`; empty when none was.
+    fn refused(&self) -> String {
+        let each = self.refusals.iter().map(|(reason, count)| format!("{count} times {reason}"));
+        each.collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// One caller of many.
@@ -105,33 +142,51 @@ pub(super) fn over_http(
 struct Load {
     service: Arc<Service>,
     body: Bytes,
-    outcome: String,
     end: Instant,
 }
 
 impl Load {
-    /// Sends one request after the other; the times of those that were answered like the first, and how many were not.
-    async fn call(self) -> Result<(Vec<f64>, usize), CommandError> {
+    /// Sends one request after the other, at least one.
+    async fn call(self) -> Result<Tally, CommandError> {
         let mut connection = connect(self.service.address).await?;
-        let (mut times, mut shed) = (Vec::new(), 0);
-        while Instant::now() < self.end {
+        let mut tally = Tally::default();
+        loop {
             let begin = Instant::now();
-            if send(&mut connection, &self.service, &self.body).await? == self.outcome {
-                times.push(begin.elapsed().as_secs_f64() * 1e3);
-            } else {
-                shed += 1;
-                tokio::time::sleep(Duration::from_millis(50)).await;
+            match send(&mut connection, &self.service, &self.body).await? {
+                Reply::Answer(outcome) => {
+                    tally.times.entry(outcome).or_default().push(begin.elapsed().as_secs_f64() * 1e3);
+                }
+                Reply::Refusal { reason, .. } => {
+                    *tally.refusals.entry(reason).or_default() += 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            if Instant::now() >= self.end {
+                return Ok(tally);
             }
         }
-        Ok((times, shed))
     }
+}
+
+/// What came back of one request.
+enum Reply {
+    /// 200, with `OK` or the error's word.
+    Answer(String),
+    /// Another status, with the code of the answer if it has one.
+    Refusal {
+        reason: String,
+        /// Whether the same request will always be refused.
+        lasting: bool,
+    },
 }
 
 type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
 
 async fn connect(address: SocketAddr) -> Result<Sender, CommandError> {
     #[expect(clippy::disallowed_methods, reason = "an address, and nobody waits for this program but its user")]
-    let stream = TcpStream::connect(address).await?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| CommandError::new(format!("cannot connect to {address}: {error}")))?;
     stream.set_nodelay(true)?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // Ends with the sender.
@@ -139,8 +194,8 @@ async fn connect(address: SocketAddr) -> Result<Sender, CommandError> {
     Ok(sender)
 }
 
-/// Sends one request; `OK`, the error's word, or the status of what is no 200.
-async fn send(sender: &mut Sender, service: &Service, body: &Bytes) -> Result<String, CommandError> {
+/// Sends one request.
+async fn send(sender: &mut Sender, service: &Service, body: &Bytes) -> Result<Reply, CommandError> {
     sender.ready().await?;
     let request = Request::post(DETECT)
         .header(header::HOST, "bench")
@@ -150,9 +205,14 @@ async fn send(sender: &mut Sender, service: &Service, body: &Bytes) -> Result<St
     let response = sender.send_request(request).await?;
     let status = response.status();
     let text = response.into_body().collect().await?.to_bytes();
-    if status != 200 {
-        return Ok(status.to_string());
+    if status != StatusCode::OK {
+        // Another program's answer may be anything.
+        let answer: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let code = answer["errorDetail"]["code"].as_str().map(|code| format!(", {code}")).unwrap_or_default();
+        let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        let lasting = status.is_client_error() && !passing;
+        return Ok(Reply::Refusal { reason: format!("{status}{code}"), lasting });
     }
     let answer: serde_json::Value = serde_json::from_slice(&text)?;
-    Ok(answer["error"].as_str().unwrap_or("OK").to_owned())
+    Ok(Reply::Answer(answer["error"].as_str().unwrap_or("OK").to_owned()))
 }

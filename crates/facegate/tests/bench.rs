@@ -1,0 +1,96 @@
+//! `facegate bench`: what it takes for a measurement, and what it does not.
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Output;
+
+use support::{facegate, output};
+use testkit::{jpeg, portrait};
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+/// Answers each request of a connection with the next of `answers`, from the first again after the last.
+fn converse(stream: &TcpStream, answers: &[(&str, &str)]) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    for (status, body) in answers.iter().cycle() {
+        let (mut length, mut line) = (0, String::new());
+        while line != "\r\n" {
+            line.clear();
+            (reader.read_line(&mut line).ok()? > 0).then_some(())?;
+            if let Some(number) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = number.trim().parse().ok()?;
+            }
+        }
+        reader.read_exact(&mut vec![0; length]).ok()?;
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        (&*stream).write_all(head.as_bytes()).ok()?;
+    }
+    None
+}
+
+/// The address of a service that answers like this.
+fn peer(answers: &'static [(&'static str, &'static str)]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || converse(&stream, answers));
+        }
+    });
+    address
+}
+
+#[test]
+fn seconds_that_cannot_be_meant_are_a_wrong_command_line() {
+    for seconds in ["-1", "0", "inf", "nan", "1e30", "86401", "-0.0", "soon"] {
+        let out = facegate(&["bench", "--seconds", seconds]).output().expect("runs");
+        assert_eq!(out.status.code(), Some(2), "{seconds}: {}", said(&out));
+        assert!(said(&out).contains("above 0 and up to 86400"), "{seconds}: {}", said(&out));
+    }
+}
+
+#[test]
+fn the_shortest_measurement_has_figures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("face.jpg");
+    std::fs::write(&picture, jpeg(&portrait(1.0), 90)).expect("writes");
+    let out = output(&["bench", "--seconds", "1e-9", picture.to_str().expect("text")]);
+    let printed = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && printed.contains(" 1 requests"), "{printed}{}", said(&out));
+    assert!(!printed.contains("NaN") && printed.contains("(networks)"), "{printed}");
+}
+
+#[test]
+fn how_fast_a_peer_refuses_is_no_measurement() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("any.jpg");
+    std::fs::write(&picture, "any").expect("writes");
+    let bench =
+        |address: &str| output(&["bench", "--peer", address, "--seconds", "0.3", picture.to_str().expect("text")]);
+    let unauthorized =
+        bench(&peer(&[("401 Unauthorized", r#"{"hasError":true,"errorDetail":{"code":"unauthorized"}}"#)]));
+    assert_eq!((unauthorized.status.code(), unauthorized.stdout.as_slice()), (Some(1), &b""[..]));
+    for expected in ["any.jpg", "no request was answered with 200", "401 Unauthorized, unauthorized", "--peer-login"] {
+        assert!(said(&unauthorized).contains(expected), "{expected}: {}", said(&unauthorized));
+    }
+    let busy = bench(&peer(&[("503 Service Unavailable", "no JSON")]));
+    assert_eq!(busy.status.code(), Some(1));
+    assert!(said(&busy).contains("times 503 Service Unavailable"), "{}", said(&busy));
+    // A peer that is busy now and then is measured, and what it refused is told.
+    let some = bench(&peer(&[
+        ("503 Service Unavailable", r#"{"errorDetail":{"code":"queue_full"}}"#),
+        ("200 OK", r#"{"hasError":false}"#),
+    ]));
+    let printed = String::from_utf8_lossy(&some.stdout);
+    assert!(some.status.success(), "{}", said(&some));
+    assert!(
+        printed.contains("any.jpg: OK (refused: ") && printed.contains("503 Service Unavailable, queue_full"),
+        "{printed}"
+    );
+    let nobody = bench("127.0.0.1:1");
+    assert!(said(&nobody).contains("cannot connect to 127.0.0.1:1"), "{}", said(&nobody));
+}
