@@ -134,6 +134,36 @@ fn what_is_no_file_or_too_large_is_told_by_every_command_that_reads_pictures() {
     }
 }
 
+#[test]
+fn a_folder_without_pictures_is_no_success() {
+    let folder = folder();
+    write(folder.path(), "notes.txt", b"notes");
+    let out = output(&["analyze", text(folder.path())]);
+    assert_eq!((out.status.code(), out.stdout.len()), (Some(1), 0));
+    assert!(
+        said(&out).contains(text(folder.path())) && said(&out).contains("1 file not named like one"),
+        "{}",
+        said(&out)
+    );
+}
+
+#[test]
+fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
+    let folder = folder();
+    write(folder.path(), "text.jpg", b"no picture");
+    let labels = write(folder.path(), "labels.csv", b"path,liveness\ntext.jpg,live\nlater.jpg,live\n");
+    let evaluation = folder.path().join("evaluation");
+    let run = || output(&["evaluate", text(&labels), "--out", text(&evaluation)]);
+    let out = run();
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    assert!(said(&out).contains("1 of 2 pictures could not be read"), "{}", said(&out));
+    assert!(evaluation.join("report.html").exists(), "the others are reported");
+    write(folder.path(), "later.jpg", &picture("coffee.png"));
+    let out = run();
+    assert!(out.status.success(), "{}", said(&out));
+    assert!(said(&out).contains("1 of 2 pictures were analysed by an earlier run"), "{}", said(&out));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn no_name_of_a_file_and_no_cell_of_a_list_forges_a_line_on_the_terminal() {

@@ -55,6 +55,24 @@ fn a_taken_port_a_bad_setting_and_an_unreadable_users_file_are_each_named_with_w
 }
 
 #[test]
+fn a_liveness_head_that_cannot_be_used_is_named_and_no_library_is_blamed() {
+    testkit::models();
+    let folder = tempfile::tempdir().expect("a folder");
+    let damaged = folder.path().join("damaged.head");
+    std::fs::write(&damaged, "no head\n").expect("writes");
+    for (head, reason) in [(folder.path().join("missing.head"), "No such file"), (damaged, "no liveness head")] {
+        let mut settings = free();
+        settings.push(format!("analysis.liveness.head={}", head.display()));
+        let (out, text) = doctor(&[], &settings);
+        assert_eq!(out.status.code(), Some(1));
+        let told = line(&text, head.to_str().expect("text"));
+        assert!(told.starts_with("WRONG   head") && told.contains(reason), "{text}");
+        assert!(line(&text, "load and run").starts_with("ok") && !text.contains("libstdc++"), "{text}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains("one thing is in the way"));
+    }
+}
+
+#[test]
 fn an_empty_model_folder_and_missing_clients_are_told_apart() {
     let folder = tempfile::tempdir().expect("a folder");
     let models = folder.path().join("models");
@@ -83,7 +101,9 @@ fn secrets_and_networks_that_everybody_may_touch_are_named() {
     open_to_all(&models, 0o777);
     let mut settings = free();
     settings.push(format!("auth.users_file={}", users.display()));
+    settings.push(format!("analysis.liveness.head={}", users.display()));
     let (_, text) = doctor(&[("FACEGATE_MODELS_DIR", models.to_str().expect("text"))], &settings);
     assert!(line(&text, "everybody may read or write").starts_with("advice"), "{text}");
     assert!(line(&text, "a library is loaded from there").starts_with("WRONG"), "{text}");
+    assert!(line(&text, "may write the liveness head").starts_with("WRONG"), "{text}");
 }

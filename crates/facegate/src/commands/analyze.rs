@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueHint};
 use face_analysis::{FaceAnalyzer, Wanted};
-use face_bulk::names::recorded_path;
+use face_bulk::names::{recorded_path, shown};
 use face_bulk::pictures::{find, read};
 use face_bulk::row::Answer;
 use face_models::Group;
@@ -70,6 +70,9 @@ pub struct AnalyzeArgs {
 pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     let config = args.config.load()?.config;
     let found = find(&args.pictures)?;
+    if found.pictures.is_empty() && found.faults.is_empty() {
+        return Err(nothing_found(&args.pictures, found.left_aside));
+    }
     let mut summary = Summary::default();
     found.faults.iter().for_each(|fault| summary.fault(fault));
     let mut output = Output::new(args, &config, &found.pictures)?;
@@ -116,6 +119,16 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
         0 => Ok(()),
         faults => Err(CommandError::new(format!("{faults} of {} could not be analysed", plural(all, "picture")))),
     }
+}
+
+/// A folder without pictures is probably another than was meant.
+fn nothing_found(arguments: &[PathBuf], left_aside: usize) -> CommandError {
+    let names: Vec<_> = arguments.iter().map(|path| path.to_string_lossy()).collect();
+    let aside = match left_aside {
+        0 => String::new(),
+        files => format!(", but {} not named like one, which can be named one by one", plural(files, "file")),
+    };
+    CommandError::new(format!("there is no picture in {}{aside}", shown(&names.join(", "))))
 }
 
 /// What all pictures of a run share.

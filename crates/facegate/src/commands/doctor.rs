@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use face_analysis::FaceAnalyzer;
+use face_analysis::{FaceAnalyzer, HeadName, LoadError};
 use face_models::{Condition, Group, ModelStore};
 
 use super::{CommandError, ConfigArgs};
@@ -153,24 +153,31 @@ fn networks(loaded: &Loaded) -> Vec<Finding> {
             return findings;
         }
     }
+    findings.push(trial(loaded, &store).unwrap_or_else(|fault| fault));
+    findings
+}
+
+/// Loads and runs the networks; gives what there is to say, as an error when they do not.
+fn trial(loaded: &Loaded, store: &ModelStore) -> Result<Finding, Finding> {
     let begin = Instant::now();
-    let run = || -> Result<(), String> {
-        let files = models::files(&store).map_err(|error| error.to_string())?;
-        let analyzer =
-            FaceAnalyzer::load(&files, loaded.config.analysis.clone(), 1).map_err(|error| error.to_string())?;
-        analyzer.warm_up().map_err(|error| error.to_string())
-    };
-    findings.push(match run() {
-        Ok(()) => {
-            Finding::fine("networks", format!("all are whole, load and run ({} ms)", begin.elapsed().as_millis()))
-        }
-        Err(reason) => Finding::wrong(
+    let fault = |reason: String| {
+        Finding::wrong(
             "networks",
             format!("they are whole and do not run: {reason}"),
             "is this a system with glibc and libstdc++ (`apt-get install libstdc++6`)?",
-        ),
-    });
-    findings
+        )
+    };
+    let mut analysis = loaded.config.analysis.clone();
+    // What is wrong with its file is told already, and no fault of the networks.
+    analysis.liveness.head = analysis.liveness.head.filter(|head| HeadName::of_file(head).is_ok());
+    let paths = models::files(store).map_err(|error| fault(error.to_string()))?;
+    let analyzer = FaceAnalyzer::load(&paths, analysis, 1).map_err(|error| match error {
+        LoadError::Head(error) => files::unusable_head(&error),
+        error => fault(error.to_string()),
+    })?;
+    analyzer.warm_up().map_err(|error| fault(error.to_string()))?;
+    let time = begin.elapsed().as_millis();
+    Ok(Finding::fine("networks", format!("all are whole, load and run ({time} ms)")))
 }
 
 /// The files of the model folder that are not as the manifest has them.

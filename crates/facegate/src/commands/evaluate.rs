@@ -59,6 +59,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     fetch_with_progress(&store, Group::Models)?;
     let head = config.analysis.liveness.head.as_deref().map(HeadName::of_file).transpose()?;
     let (mut log, mut outcomes) = OutcomeLog::resume(log, &settings_digest(&config, head.as_ref())?)?;
+    // The service has not seen what could not be read: whoever mended it wants it to be read now.
+    outcomes.retain(|outcome| !is_unread(outcome));
     let done: HashSet<&str> = outcomes.iter().map(|outcome| outcome.path.as_str()).collect();
     let open: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| !done.contains(p.path.as_str())).collect();
     if !outcomes.is_empty() {
@@ -72,7 +74,9 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
         let analyse = |picture: &LabelledPicture| judge(&analyzer, &labels, picture, max_bytes);
         in_order(open.into_iter(), threads, analyse, |outcome| -> Result<(), CommandError> {
             let outcome = outcome?;
-            log.append(&outcome)?;
+            if !is_unread(&outcome) {
+                log.append(&outcome)?;
+            }
             outcomes.push(outcome);
             bar.inc(1);
             Ok(())
@@ -89,7 +93,17 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
         writeln!(out, "not analysed: {}: {}", shown(&picture.path), shown(&picture.reason))?;
     }
     writeln!(out, "{}\n{}", figures.display(), report.display())?;
-    Ok(())
+    match outcomes.iter().filter(|outcome| is_unread(outcome)).count() {
+        0 => Ok(()),
+        unread => Err(CommandError::new(format!(
+            "{unread} of {} pictures could not be read and are missing in the figures; the same command goes on with them",
+            labels.pictures().len()
+        ))),
+    }
+}
+
+fn is_unread(outcome: &Outcome) -> bool {
+    matches!(outcome.unreadable, Some(Unreadable::File(_)))
 }
 
 /// What the service says of one picture. Only a fault of ours is an error.

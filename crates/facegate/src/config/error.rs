@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use face_analysis::Profile;
 use face_analysis::rules::RuleConfigError;
 
-use super::names::{names, nearest};
+use super::names::{RULES, names, nearest};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,14 +55,14 @@ pub enum ConfigError {
         message: String,
     },
     /// No setting has that name.
-    #[error("{origin}: there is no setting {name}{}", hint(.nearest.as_deref()))]
+    #[error("{origin}: there is no setting {name}{hint}")]
     Unknown {
         /// Where it was found.
         origin: Origin,
         /// What was written.
         name: String,
-        /// The most similar setting.
-        nearest: Option<String>,
+        /// What was probably meant, after a semicolon, or nothing.
+        hint: String,
     },
     /// A flag without `=`.
     #[error("--set takes NAME=VALUE, not {0}")]
@@ -88,14 +88,26 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// No setting and no group of settings has that name.
+    /// No setting has that name; a group of settings may.
     pub fn unknown(origin: Origin, name: &str) -> Self {
         let groups = names().iter().filter_map(|name| name.rsplit_once('.')).map(|(group, _)| group);
-        let nearest = nearest(name, names().iter().map(String::as_str).chain(groups));
-        Self::Unknown { origin, name: name.to_owned(), nearest }
+        let hint = hint_of_group(name)
+            .unwrap_or_else(|| hint(nearest(name, names().iter().map(String::as_str).chain(groups)).as_deref()));
+        Self::Unknown { origin, name: name.to_owned(), hint }
     }
 }
 
-fn hint(nearest: Option<&str>) -> String {
+/// What can be set in a group that was given a value itself.
+fn hint_of_group(name: &str) -> Option<String> {
+    let inside = |known: &&String| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    let first = names().iter().find(inside)?;
+    Some(match name.strip_prefix(RULES) {
+        Some(_) => format!("; it is a rule: set {name}.limit, {name}.action or both"),
+        None => format!("; it is a group of settings, such as {first}"),
+    })
+}
+
+/// What was probably meant, for the end of a message.
+pub(super) fn hint(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }

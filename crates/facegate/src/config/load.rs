@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::effective::Loaded;
-use super::error::{ConfigError, Origin};
+use super::error::{ConfigError, Origin, hint};
 use super::names::{NOT_SETTINGS, SHORT, names, nearest, variable};
 use super::settings::Config;
 use super::values::{display, get, insert, leaves, parse, table_of};
@@ -68,7 +68,7 @@ impl Config {
             let Some(name) = short.or_else(|| names.iter().find(|n| variable(n) == variable_name).cloned()) else {
                 let variables: Vec<String> = names.iter().map(|n| variable(n)).collect();
                 let nearest = nearest(&variable_name, variables.iter().map(String::as_str));
-                return Err(ConfigError::Unknown { origin, name: variable_name, nearest });
+                return Err(ConfigError::Unknown { origin, name: variable_name, hint: hint(nearest.as_deref()) });
             };
             let value = parse(&table, &name, &text);
             put(&mut table, &name, value, origin)?;
@@ -126,8 +126,10 @@ fn fault(name: &str, value: &Value) -> Option<String> {
 
 /// serde's reason in words for people who do not write Rust.
 fn reason(message: &str) -> String {
+    // The only settings of two bytes are ports.
+    let port = "a port, a whole number from 0 to 65535";
     let words =
-        [("usize", WHOLE), ("u64", WHOLE), ("u32", WHOLE), ("u16", WHOLE), ("f32", "a number"), ("f64", "a number")];
+        [("usize", WHOLE), ("u64", WHOLE), ("u32", WHOLE), ("u16", port), ("f32", "a number"), ("f64", "a number")];
     words.into_iter().fold(message.trim_end().to_owned(), |text, (rust, words)| {
         text.replace(&format!("expected {rust}"), &format!("expected {words}"))
     })
@@ -198,6 +200,27 @@ mod tests {
         assert!(text.contains("FACEGATE_LISTN"), "{text}");
         let text = Config::load(None, [], &["analysis.rules.max_jaw.limit=3".into()]).expect_err("unknown").to_string();
         assert!(text.contains("did you mean analysis.rules.max_yaw.limit?"), "{text}");
+    }
+
+    #[test]
+    fn a_value_for_a_rule_or_a_group_is_told_what_can_be_set_in_it() {
+        let (_folder, path) = file("[analysis.rules]\nmax_yaw = 3\n");
+        let flag = |flag: &str| Config::load(None, [], &[flag.to_owned()]).expect_err("no setting").to_string();
+        let in_file = Config::load(Some(&path), [], &[]).expect_err("no setting").to_string();
+        for text in [flag("analysis.rules.max_yaw=3"), in_file] {
+            let told = "it is a rule: set analysis.rules.max_yaw.limit, analysis.rules.max_yaw.action or both";
+            assert!(text.contains(told) && !text.contains("did you mean"), "{text}");
+        }
+        let text = flag("server=3");
+        assert!(text.contains("it is a group of settings, such as server."), "{text}");
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_told_the_range_of_ports() {
+        for flag in ["links.ports=70000", "links.ports=80,-1"] {
+            let text = Config::load(None, [], &[flag.to_owned()]).expect_err("no port").to_string();
+            assert!(text.contains("links.ports") && text.contains("from 0 to 65535"), "{text}");
+        }
     }
 
     #[test]

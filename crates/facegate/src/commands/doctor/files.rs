@@ -3,9 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 
+use face_analysis::{HeadError, HeadName};
+
 use super::Finding;
 use super::machine::{others_may_read, others_may_write};
 use crate::config::Config;
+use crate::trust;
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let server = &config.server;
@@ -26,6 +29,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         findings.push(readable("TLS", path, "server.tls_certificate"));
     }
     findings.extend(config.audit.file.as_deref().map(audit));
+    findings.extend(config.analysis.liveness.head.as_deref().map(head));
     findings
 }
 
@@ -39,6 +43,26 @@ pub(super) fn model_folder(folder: &Path) -> Finding {
         );
     }
     Finding::fine("networks", format!("the model folder is {}", folder.display()))
+}
+
+/// Whether the liveness head is one; that it fits the networks is seen when they are loaded.
+fn head(path: &Path) -> Finding {
+    if let Err(error) = trust::check_head(path) {
+        return Finding::wrong("head", error.to_string(), format!("`chmod o-w {}`, and fit it again", path.display()));
+    }
+    match HeadName::of_file(path) {
+        Ok(head) => Finding::fine("head", format!("{} is liveness head {}", path.display(), head.version)),
+        Err(error) => unusable_head(&error),
+    }
+}
+
+/// The error names the file.
+pub(super) fn unusable_head(error: &HeadError) -> Finding {
+    Finding::wrong(
+        "head",
+        format!("{error} (analysis.liveness.head)"),
+        "mend the path, fit the head again with `facegate adapt`, or leave the setting out",
+    )
 }
 
 fn readable(subject: &'static str, path: &Path, setting: &str) -> Finding {
