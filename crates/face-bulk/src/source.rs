@@ -69,6 +69,8 @@ pub enum Content {
     File(PathBuf),
     /// They are more than a picture may have, and were left where they are.
     TooLarge,
+    /// Not under this name, although it is in the source: why, and what to do.
+    Absent(String),
 }
 
 /// Which of the source's pictures are wanted.

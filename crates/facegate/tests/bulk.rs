@@ -234,6 +234,54 @@ fn files_whose_names_are_no_utf8_are_each_answered_once() {
     assert_eq!(std::fs::read_to_string(&out).expect("text"), table);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_tar_file_has_only_a_link_or_a_map_of_is_answered_with_the_reason() {
+    let (source, work) = (folder(), folder());
+    let within = |name: &str| source.path().join(name);
+    write(source.path(), "a/face.jpg", b"no picture");
+    std::fs::hard_link(within("a/face.jpg"), within("hard.jpg")).expect("links");
+    std::os::unix::fs::symlink("a/face.jpg", within("soft.jpg")).expect("links");
+    std::os::unix::fs::symlink("a", within("folder")).expect("links");
+    let hole = std::fs::File::create(within("sparse.bmp")).expect("creates");
+    hole.set_len(4 << 20).expect("a hole");
+    std::os::unix::fs::FileExt::write_all_at(&hole, b"the end", (4 << 20) - 7).expect("writes");
+    for format in ["gnu", "posix"] {
+        let archive = work.path().join(format!("{format}.tar"));
+        let members = ["a/face.jpg", "hard.jpg", "./soft.jpg", "./sparse.bmp", "folder"];
+        let format = format!("--format={format}");
+        let packed = Command::new("tar")
+            .args(["-c", "--sparse", &format, "-f", text(&archive), "-C", text(source.path())])
+            .args(members)
+            .status();
+        assert!(packed.expect("tar runs").success());
+        assert!(std::fs::metadata(&archive).expect("there").len() < 1 << 20, "it is not sparse");
+        let out = archive.with_extension("out");
+        let run = output(&["bulk", text(&archive), "--out", text(&out)]);
+        assert!(run.status.success(), "{}", said(&run));
+        let details: BTreeMap<String, Value> = parts(&out, ".jsonl")
+            .iter()
+            .flat_map(|part| {
+                std::fs::read_to_string(part).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .map(|line| serde_json::from_str::<Value>(&line).expect("JSON"))
+            .map(|answer| (answer["sessionId"].as_str().expect("a name").to_owned(), answer["errorDetail"].clone()))
+            .collect();
+        let names: Vec<&str> = details.keys().map(String::as_str).collect();
+        assert_eq!(names, ["a/face.jpg", "hard.jpg", "soft.jpg", "sparse.bmp"], "{format}");
+        assert_eq!(details["a/face.jpg"]["code"], "image_format_unknown");
+        for (name, reason, advice) in [
+            ("hard.jpg", "a hard link to a/face.jpg", "--hard-dereference"),
+            ("soft.jpg", "a symbolic link to a/face.jpg", "--dereference"),
+            ("sparse.bmp", "a sparse file", "--sparse"),
+        ] {
+            let message = details[name]["message"].as_str().expect("a message");
+            assert!(message.contains(reason) && message.contains(advice), "{format}: {message}");
+            assert_eq!(details[name]["code"], "image_absent");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_source_is_told_what_a_source_is_and_leaves_nothing_behind() {
     let work = folder();

@@ -18,6 +18,9 @@ const BLOCK: usize = 512;
 /// Where a header has the sum of its bytes, which count as spaces there.
 const CHECKSUM: std::ops::Range<usize> = 148..156;
 
+/// Letters of a link's target that are told; it may have as many as the tar file has bytes.
+const LONGEST_TARGET: usize = 200;
+
 /// Every file in a tar file, in its order. Read on a thread of its own.
 pub(super) fn pictures(path: &Path, wanted: Wanted, runtime: &Handle) -> Result<Pictures, SourceError> {
     let (mut archive, path) = (open(path).map_err(|source| fault(path, source))?, path.to_owned());
@@ -70,11 +73,18 @@ fn read<R: Read>(
             break;
         }
         let mut entry = entry?;
-        let name = recorded(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        if !entry.header().entry_type().is_file() || !wanted.wants(&name) {
+        let sparse = sparse(&mut entry)?;
+        let path =
+            sparse.as_ref().and_then(|sparse| sparse.name.clone()).unwrap_or_else(|| entry.path_bytes().into_owned());
+        let name = recorded(&path).trim_start_matches("./").to_owned();
+        let kind = entry.header().entry_type();
+        let absent = absence(&entry, kind, sparse.is_some());
+        if !(absent.is_some() || kind.is_file() || kind.is_contiguous()) || !wanted.wants(&name) {
             continue;
         }
-        let content = if entry.size() > wanted.max_bytes as u64 {
+        let content = if let Some(reason) = absent {
+            Content::Absent(reason)
+        } else if entry.size() > wanted.max_bytes as u64 {
             Content::TooLarge
         } else {
             let mut bytes = Vec::with_capacity(entry.size() as usize);
@@ -89,4 +99,51 @@ fn read<R: Read>(
         }
     }
     Ok(())
+}
+
+/// A file of whose bytes only those are stored that are not zero, in a map of its own.
+struct Sparse {
+    /// The file's name where the member's is another.
+    name: Option<Vec<u8>>,
+}
+
+/// What GNU tar writes with `--sparse`, in its own format and in that of POSIX.
+fn sparse<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<Sparse>> {
+    let mut sparse = entry.header().entry_type().is_gnu_sparse().then_some(Sparse { name: None });
+    for extension in entry.pax_extensions()?.into_iter().flatten() {
+        let extension = extension?;
+        if extension.key_bytes().starts_with(b"GNU.sparse.") {
+            let sparse = sparse.get_or_insert(Sparse { name: None });
+            if extension.key_bytes() == b"GNU.sparse.name" {
+                sparse.name = Some(extension.value_bytes().to_owned());
+            }
+        }
+    }
+    Ok(sparse)
+}
+
+/// Why the bytes of a picture are not under its name, and what to do. What a link leads to may be long past, and all that
+/// was read is not kept for it.
+fn absence<R: Read>(entry: &tar::Entry<'_, R>, kind: tar::EntryType, sparse: bool) -> Option<String> {
+    let target = || {
+        let target: String =
+            recorded(&entry.link_name_bytes().unwrap_or_default()).chars().take(LONGEST_TARGET).collect();
+        target.trim_start_matches("./").to_owned()
+    };
+    if kind.is_hard_link() {
+        Some(format!(
+            "the tar file has a hard link to {} here and not the picture: its answer is under that name; pack with \
+             `tar --hard-dereference` to have it under both",
+            target()
+        ))
+    } else if kind.is_symlink() {
+        Some(format!(
+            "the tar file has a symbolic link to {} here and not the picture: pack with `tar --dereference`",
+            target()
+        ))
+    } else if sparse {
+        Some("the tar file has a sparse file here, which is not read: pack without `tar --sparse`".to_owned())
+    } else {
+        None
+    }
 }

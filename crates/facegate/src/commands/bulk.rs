@@ -180,6 +180,7 @@ fn answer(
     let bytes = match content {
         Content::Bytes(bytes) => Some(bytes),
         Content::TooLarge => None,
+        Content::Absent(reason) => return Ok(Some(answer::unreadable(name, "image_absent", &reason))),
         Content::File(path) => match read_persistently(&path, max_bytes) {
             Ok(bytes) => bytes.map(Into::into),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
