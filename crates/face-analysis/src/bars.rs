@@ -5,6 +5,8 @@
 //! two apart is how the flat part ends. A bar ends at one line, across the whole width; a background ends at a head and
 //! shoulders, which begin narrow and widen over many lines.
 
+use std::ops::Range;
+
 use picture_cell::{Area, Picture, Pixels};
 
 use crate::report::{Extent, Rectangle};
@@ -21,7 +23,8 @@ const CONTENT: u8 = 16;
 
 /// Where a bar ends, at least three quarters of the line are content, and at least half of it differs by as much from the
 /// line `ABRUPT` before: no head and shoulders widen so fast, and no background that was drawn to fade does so in three lines.
-/// A picture that is much smaller than its frame on both axes is left as it is.
+/// Where bars meet in a corner, the line is what lies between them, and all of them have to end so: a person before a plain
+/// wall fills no rectangle.
 const LINES_END: [f32; 2] = [0.75, 0.5];
 
 /// A bar's end is at most this many lines thick: it was drawn sharp, or scaled a little.
@@ -109,8 +112,47 @@ fn content(pixels: &Pixels) -> Area {
 fn inside(pixels: &Pixels, area: Area) -> Area {
     let edges = [Edge::Top, Edge::Bottom, Edge::Left, Edge::Right].map(|edge| Lines { pixels, area, edge });
     let flat = edges.each_ref().map(Lines::flat);
-    let cut = |first: usize| {
-        let ends = [first, first + 1].map(|i| flat[i].and_then(|run| edges[i].end(run)));
+    let across = ends(&edges, &flat, |edge| 0..edge.size().1);
+    let [top, bottom, left, right] = if across.iter().any(Option::is_some) {
+        across.map(Option::unwrap_or_default)
+    } else {
+        frame(&edges, &flat).unwrap_or_default()
+    };
+    Area {
+        left: area.left + left,
+        top: area.top + top,
+        width: area.width - left - right,
+        height: area.height - top - bottom,
+    }
+}
+
+/// How many lines to cut off at each edge when bars of one colour meet in corners: all of them, or none.
+fn frame(edges: &[Lines<'_>; 4], flat: &[Option<Run>; 4]) -> Option<[usize; 4]> {
+    let colour = flat.iter().flatten().next()?.colour;
+    if flat.iter().flatten().any(|run| differs(run.colour, colour) > FLAT) {
+        return None;
+    }
+    let [top, bottom, left, right] = flat.map(|run| run.map_or(0, |run| run.lines));
+    let area = edges[0].area;
+    let between = |edge: &Lines<'_>| match edge.edge {
+        Edge::Top | Edge::Bottom => left..area.width - right,
+        Edge::Left | Edge::Right => top..area.height - bottom,
+    };
+    let ends = ends(edges, flat, between);
+    // A bar on either axis, and no flat edge that ends otherwise.
+    let corner = ends[..2].iter().any(Option::is_some) && ends[2..].iter().any(Option::is_some);
+    let all = ends.iter().zip(flat).all(|(end, run)| end.is_some() || run.is_none());
+    (corner && all).then(|| ends.map(Option::unwrap_or_default))
+}
+
+/// Where the bar at each edge ends, looked at within a part of its lines.
+fn ends(
+    edges: &[Lines<'_>; 4],
+    flat: &[Option<Run>; 4],
+    part: impl Fn(&Lines<'_>) -> Range<usize>,
+) -> [Option<usize>; 4] {
+    let pair = |first: usize| {
+        let ends = [first, first + 1].map(|i| flat[i].and_then(|run| edges[i].end(run, part(&edges[i]))));
         // Beside a certain bar the opposite edge may be flat in the same colour and end in something dark: that is its twin.
         let twin = |mine: Option<Run>, other: Option<Run>, end: Option<usize>| {
             let (mine, other, end) = (mine?, other?, end?);
@@ -118,17 +160,12 @@ fn inside(pixels: &Pixels, area: Area) -> Area {
             (alike && mine.lines + RINGING >= end).then_some(mine.lines.min(end))
         };
         [
-            ends[0].or_else(|| twin(flat[first], flat[first + 1], ends[1])).unwrap_or(0),
-            ends[1].or_else(|| twin(flat[first + 1], flat[first], ends[0])).unwrap_or(0),
+            ends[0].or_else(|| twin(flat[first], flat[first + 1], ends[1])),
+            ends[1].or_else(|| twin(flat[first + 1], flat[first], ends[0])),
         ]
     };
-    let ([top, bottom], [left, right]) = (cut(0), cut(2));
-    Area {
-        left: area.left + left,
-        top: area.top + top,
-        width: area.width - left - right,
-        height: area.height - top - bottom,
-    }
+    let ([top, bottom], [left, right]) = (pair(0), pair(2));
+    [top, bottom, left, right]
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -172,12 +209,11 @@ impl Lines<'_> {
         }
     }
 
-    /// The share of the samples along a line for which something is true.
-    fn share(&self, of: impl Fn(usize) -> bool) -> f32 {
-        let length = self.size().1;
-        let samples = (0..length).step_by((length / SAMPLES).max(1));
-        let (hits, all) = samples.fold((0, 0), |(hits, all), along| (hits + u32::from(of(along)), all + 1));
-        hits as f32 / all as f32
+    /// The share of the samples along a part of a line for which something is true.
+    fn share(part: Range<usize>, of: impl Fn(usize) -> bool) -> f32 {
+        let step = (part.len() / SAMPLES).max(1);
+        let (hits, all) = part.step_by(step).fold((0, 0), |(hits, all), at| (hits + u32::from(of(at)), all + 1));
+        hits as f32 / all.max(1) as f32
     }
 
     /// How many lines a bar may take.
@@ -187,20 +223,21 @@ impl Lines<'_> {
 
     /// The flat lines at the edge, as far as a bar may reach.
     fn flat(&self) -> Option<Run> {
-        let colour = self.at(0, self.size().1 / 2);
-        let is_flat =
-            |line: &usize| self.share(|along| differs(self.at(*line, along), colour) > FLAT) <= FLAT_EXCEPTIONS;
+        let (length, colour) = (self.size().1, self.at(0, self.size().1 / 2));
+        let unlike = |line, along| differs(self.at(line, along), colour) > FLAT;
+        let is_flat = |line: &usize| Self::share(0..length, |along| unlike(*line, along)) <= FLAT_EXCEPTIONS;
         let lines = (0..self.most()).take_while(is_flat).count();
         (lines > 0).then_some(Run { lines, colour })
     }
 
-    /// Where the bar that begins with `run` ends; `None` when it is no bar.
-    fn end(&self, run: Run) -> Option<usize> {
+    /// Where the bar that begins with `run` ends, looked at within a part of the lines; `None` when it is no bar.
+    fn end(&self, run: Run, part: Range<usize>) -> Option<usize> {
         let [content, jump] = LINES_END;
+        let unlike = |line, along| differs(self.at(line, along), run.colour) > CONTENT;
         let end = (run.lines..=(run.lines + RINGING).min(self.most()))
-            .find(|&line| self.share(|along| differs(self.at(line, along), run.colour) > CONTENT) >= content)?;
+            .find(|&line| Self::share(part.clone(), |along| unlike(line, along)) >= content)?;
         let before = end.saturating_sub(ABRUPT);
-        let jumped = self.share(|along| differs(self.at(end, along), self.at(before, along)) > CONTENT);
+        let jumped = Self::share(part, |along| differs(self.at(end, along), self.at(before, along)) > CONTENT);
         (jumped >= jump).then_some(end)
     }
 }
@@ -239,6 +276,12 @@ mod tests {
             let frame = |x: usize, y: usize| (12..300).contains(&x) && (20..225).contains(&y);
             let framed = drawn(320, 240, |x, y| if frame(x, y) { scene(x, y) } else { colour });
             assert_eq!(content(&framed), area(12, 20, 288, 205), "{colour:?}");
+            // Narrower than its frame on both axes, with four bars and with two.
+            let photo = |x: usize, y: usize| (100..220).contains(&x) && (50..170).contains(&y);
+            let framed = drawn(320, 240, |x, y| if photo(x, y) { scene(x, y) } else { colour });
+            assert_eq!(content(&framed), area(100, 50, 120, 120), "{colour:?}");
+            let corner = drawn(320, 240, |x, y| if x >= 110 && y >= 90 { scene(x, y) } else { colour });
+            assert_eq!(content(&corner), area(110, 90, 210, 150), "{colour:?}");
             let below = drawn(320, 240, |x, y| if y < 150 { scene(x, y) } else { colour });
             assert_eq!(content(&below), area(0, 0, 320, 150), "{colour:?}");
         }

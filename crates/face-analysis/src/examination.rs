@@ -136,7 +136,8 @@ impl<'r> Examination<'r> {
             return Ok(());
         };
         let occlusion = self.timings.time("occlusion", || {
-            Ok::<_, InferenceError>(detector.run(view, &face)?.under_grid(pixelation::strength(view, &face)))
+            let seen = detector.run(view, &face)?.with_detail(detector.detail());
+            Ok::<_, InferenceError>(seen.under_grid(pixelation::strength(view, &face)))
         })?;
         self.measured.occlusion = Some(occlusion);
         self.judge();

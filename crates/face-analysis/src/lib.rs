@@ -11,6 +11,7 @@ mod alignment;
 mod bars;
 mod confirmation;
 mod crop;
+mod detail;
 pub mod detection;
 mod examination;
 mod face;

@@ -1,6 +1,7 @@
 //! Whether something covers the face, and which part of it: our own network (training/occlusion).
 
 use crate::alignment::{FaceView, Similarity};
+use crate::detail::{self, BLURRED};
 use crate::face::Detection;
 use crate::inference::{InferenceError, Network};
 use crate::pixelation::GRID;
@@ -17,22 +18,28 @@ const CHIP_POINTS: [[f32; 2]; 5] = [[41.84, 54.16], [70.00, 54.00], [56.00, 70.1
 /// (training/occlusion/parts.py).
 const COVERED: f32 = 0.5;
 
+/// Detail is judged from so many pixels of the picture on for one of the input.
+const FEWEST_PIXELS: f32 = 0.6;
+
 /// The network.
 #[derive(Debug)]
 pub(crate) struct OcclusionDetector {
     network: Network,
     input: Vec<f32>,
+    /// Pixels of the picture to a pixel of the input, in the last run.
+    reduction: f32,
 }
 
 impl OcclusionDetector {
     pub(crate) fn new(network: Network) -> Self {
-        Self { network, input: vec![0.0; 3 * INPUT * INPUT] }
+        Self { network, input: vec![0.0; 3 * INPUT * INPUT], reduction: 0.0 }
     }
 
     /// Probabilities that something covers the face and its parts.
     pub(crate) fn run(&mut self, view: &FaceView, face: &Detection) -> Result<Occlusion, InferenceError> {
         let from_chip = Similarity::fit(&CHIP_POINTS, &face.keypoints);
         view.sample(&from_chip, INPUT, &mut self.input);
+        self.reduction = from_chip.scale();
         let outputs = self.network.run([1, 3, INPUT, INPUT], &self.input)?;
         let parts = outputs.get("parts")?;
         let part = |i: usize| parts.get(i).copied().unwrap_or(f32::NAN);
@@ -45,16 +52,31 @@ impl OcclusionDetector {
             lower_face: part(4),
         })
     }
+
+    /// How much detail the face has that the last run saw (`detail::of`); `None` when it has too few pixels to tell.
+    pub(crate) fn detail(&self) -> Option<f32> {
+        (self.reduction >= FEWEST_PIXELS).then(|| detail::of(&self.input))
+    }
 }
 
 impl Occlusion {
     /// The same of a face over which a grid lies so strongly (`pixelation::strength`): from `GRID` on all of its parts are hidden, which
     /// the network sees of coarse cells only. The stronger, the surer.
     pub(crate) fn under_grid(self, strength: f32) -> Self {
-        if strength < GRID {
-            return self;
+        if strength < GRID { self } else { self.hidden(12.0 * (strength - GRID)) }
+    }
+
+    /// The same of a face with so little detail (`detail::of`): under `BLURRED` all of its parts are hidden.
+    pub(crate) fn with_detail(self, detail: Option<f32>) -> Self {
+        match detail {
+            Some(detail) if detail < BLURRED => self.hidden(20.0 * (BLURRED - detail)),
+            _ => self,
         }
-        let hidden = 1.0 / (1.0 + (-12.0 * (strength - GRID)).exp());
+    }
+
+    /// All parts are hidden, with these log-odds at least.
+    fn hidden(self, log_odds: f32) -> Self {
+        let hidden = 1.0 / (1.0 + (-log_odds).exp());
         Self {
             probability: self.probability.max(hidden),
             right_eye: self.right_eye.max(hidden),

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use argon2::PasswordVerifier as _;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::HeaderMap;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
@@ -32,7 +32,7 @@ use self::failures::Failures;
 pub use self::users::{AuthError, hash_line, random_password};
 use self::users::{User, Users, argon2, cost, read_users};
 use super::blocking::Pool;
-use super::contract::Problem;
+use super::contract::{Problem, overloaded};
 use super::place::place;
 use super::shares::{Part, Shares, share_of};
 
@@ -277,6 +277,8 @@ impl Drop for Check {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use axum::http::{HeaderValue, StatusCode, header};
 
     use super::*;
 
