@@ -49,7 +49,8 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
   }
 
   const liveness = details.liveness;
-  if (liveness && liveness.reliability < 0.25) {
+  const colourless = details.warnings.some(({ code }) => code === 'picture_without_colour');
+  if (liveness && liveness.reliability < 0.25 && !colourless) {
     return say('distance', 'A little further away', 'The liveness check needs to see what is around you.', {
       zoom: -1,
     });

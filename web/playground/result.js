@@ -124,7 +124,7 @@ function showJudgement({ answer: { envelope, millis } }) {
   }
   offerRetry({});
   showCrop(envelope);
-  const spoken = [...showPerson(values), ...showLiveness(values.passiveLivenessScore, details.liveness)];
+  const spoken = [...showPerson(values), ...showLiveness(values.passiveLivenessScore, details)];
   showFacts(details, millis);
   $('person').hidden = values.age === undefined && !face;
   $('anyway').hidden = Boolean(face) || values.passiveLivenessScore === undefined;
@@ -175,13 +175,15 @@ function showPerson({ age, gender }) {
 }
 
 /** The gauge; answers what to say aloud. */
-function showLiveness(score, liveness) {
+function showLiveness(score, { liveness, warnings }) {
   $('live').hidden = score === undefined;
   if (score === undefined) return [];
   const live = score >= LIVE;
-  const text = live ? 'Looks like a live person' : 'Looks like a print, a screen or a mask';
+  const colourless = warnings.some(({ code }) => code === 'picture_without_colour');
+  const verdict = live ? 'Looks like a live person' : 'Looks like a print, a screen or a mask';
+  const text = colourless ? 'Cannot be judged without colour' : verdict;
   const turn = Math.PI * (1 - score);
-  $('gauge').dataset.state = live ? 'good' : 'bad';
+  $('gauge').dataset.state = colourless ? '' : live ? 'good' : 'bad';
   $('gauge').setAttribute('aria-valuenow', String(score));
   $('gauge').setAttribute('aria-valuetext', `${score.toFixed(2)}, threshold ${LIVE}: ${text}`);
   $('gauge-value').style.strokeDasharray = `${score * 100} 200`;
@@ -189,7 +191,7 @@ function showLiveness(score, liveness) {
   $('gauge-knob').setAttribute('cy', String(112 - 86 * Math.sin(turn)));
   $('gauge-score').textContent = score.toFixed(2);
   $('live-verdict').textContent = text;
-  $('live-reliability').textContent = livenessWords(liveness);
+  $('live-reliability').textContent = livenessWords(liveness, colourless);
   $('live-networks').replaceChildren(
     ...liveness.models.map(({ model, live }) => make('li', '', make('span', '', model), scale(live, 1), percent(live))),
   );

@@ -113,7 +113,10 @@ export function genderWords(gender) {
 }
 
 /** What the liveness score means, and how far it can be trusted. */
-export function livenessWords({ score, reliability, surrounding, head }) {
+export function livenessWords({ score, reliability, surrounding, head }, colourless) {
+  if (colourless) {
+    return 'Not reliable: the picture has no colour, and liveness is judged by colour. Send it as the camera took it.';
+  }
   const size = `: the picture is ${round(surrounding, 1)} times the face`;
   const by = head ? ` Judged by your own head “${head.name}”.` : '';
   return `${reliabilityWords(reliability, size)} ${scoreWords(score)}${by}`;

@@ -163,6 +163,9 @@ impl FaceFinder {
             let odds = surest.map_or(f32::NEG_INFINITY, |evidence| evidence.log_odds());
             found = self.turned(&mut search, odds)?.unwrap_or(found);
         }
+        if let Some(main) = main_of(&found.faces) {
+            self.follow_lean(&mut search, found.upright, &mut found.faces[main])?;
+        }
         Ok(found.ordered(self.settings.min_score, search.mesh_time))
     }
 

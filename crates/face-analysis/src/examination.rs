@@ -153,7 +153,11 @@ impl<'r> Examination<'r> {
             return Ok(());
         };
         let surrounding = self.measured.surrounding.unwrap_or(1.0);
-        let judged = self.time("liveness", || liveness.judge(&picture.pixels, upright, face.extent, surrounding))?;
+        let mut judged =
+            self.time("liveness", || liveness.judge(&picture.pixels, upright, face.extent, surrounding))?;
+        if self.measured.light.is_some_and(|light| light.colour < light::COLOURLESS) {
+            judged.details.reliability = 0.0;
+        }
         self.liveness = Some(judged);
         Ok(())
     }

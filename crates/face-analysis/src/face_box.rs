@@ -2,6 +2,7 @@
 
 mod table;
 
+use crate::alignment::Similarity;
 use crate::report::Extent;
 use table::{EDGE_ANCHORS, EDGES, POINT_ANCHORS, POINTS, SPREAD};
 
@@ -26,6 +27,29 @@ pub(crate) fn from_landmarks(points: &[[f32; 3]]) -> FaceBox {
     let extent = Extent { left, top, width: edge(2) - left, height: edge(3) - top };
     let anchors = Anchors::new(points, &POINT_ANCHORS);
     FaceBox { extent, keypoints: [0, 1, 2, 3, 4].map(|i| [0, 1].map(|axis| anchors.at(&POINTS[i][axis], axis))) }
+}
+
+/// Up to this lean of the head (radians, 10 degrees) the points are those of the map, which flattens what it was fitted on less
+/// than the detector does, but more than it should.
+const LEVEL: f32 = 0.175;
+
+/// The five points of a head that leans by `roll` (radians), for what is cut out along them: what leans more than `LEVEL` is
+/// turned up to there, mapped and turned back.
+pub(crate) fn keypoints_of(points: &[[f32; 3]], roll: f32) -> [[f32; 2]; 5] {
+    let excess = roll - roll.clamp(-LEVEL, LEVEL);
+    if excess == 0.0 {
+        return from_landmarks(points).keypoints;
+    }
+    let back = Similarity::around([0.0; 2], [0.0; 2], 1.0, excess);
+    let level = back.inverse();
+    let turned: Vec<_> = points
+        .iter()
+        .map(|p| {
+            let [x, y] = level.apply([p[0], p[1]]);
+            [x, y, p[2]]
+        })
+        .collect();
+    from_landmarks(&turned).keypoints.map(|p| back.apply(p))
 }
 
 /// Some of the landmarks, about their mean.

@@ -40,8 +40,20 @@ pub(crate) struct Landmarks {
 impl Landmarks {
     /// Distance between the pupils in pixels of the picture.
     pub(crate) fn interpupillary_distance(&self) -> f32 {
+        let [x, y] = self.between_pupils();
+        x.hypot(y)
+    }
+
+    /// How far the line through the pupils leans, in radians, clockwise in the picture.
+    pub(crate) fn roll(&self) -> f32 {
+        let [x, y] = self.between_pupils();
+        y.atan2(x)
+    }
+
+    /// From the right pupil to the left one.
+    fn between_pupils(&self) -> [f32; 2] {
         let [right, left] = PUPILS.map(|i| self.points[i]);
-        (left[0] - right[0]).hypot(left[1] - right[1])
+        [left[0] - right[0], left[1] - right[1]]
     }
 }
 

@@ -13,6 +13,10 @@ const STEPS: usize = 64;
 /// A step with fewer samples says nothing about how colours differ at one brightness.
 const FEWEST: usize = 4;
 
+/// With less colour than this a picture has none (docs/accuracy.md, "Light and colour"), and liveness, which is judged by colour,
+/// says nothing.
+pub(crate) const COLOURLESS: f32 = 2.5;
+
 /// Light and colour of a face.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Light {

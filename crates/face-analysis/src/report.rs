@@ -289,7 +289,7 @@ pub struct LivenessDetails {
     /// The smaller of picture width / face width and picture height / face height: how much surrounding there is.
     pub surrounding: f32,
     /// 0 (the score says nothing) to 1 (as sure as it gets): how well the networks tell attacks from live faces with this
-    /// much surrounding, by measurement.
+    /// much surrounding, by measurement. 0 for a picture without colour.
     pub reliability: f32,
     /// Log-odds of a live face before any calibration: those of the networks, each the mean over its crops and limited, added up
     /// with their weights, the built-in head on drawn attacks with them.

@@ -182,6 +182,20 @@ fn a_pixelated_face_is_covered_however_fine_the_cells_and_a_poor_picture_is_not(
 }
 
 #[test]
+fn a_face_that_is_blurred_away_is_covered_and_a_soft_one_is_not() {
+    for face in faces() {
+        let between = (face.left_eye[0] - face.right_eye[0]).hypot(face.left_eye[1] - face.right_eye[1]);
+        // A box is 2.1 times as wide as the pupils are apart: blurred by 7 and by 1.5 % of that.
+        let blurred = |share: f32| analyze(&jpeg(&imageops::blur(&face.picture, share * 2.1 * between), 90));
+        let analysis = blurred(0.07);
+        let told = details(&analysis).faces.is_empty() || occlusion(&analysis).probability >= 0.5;
+        assert!(told, "{}: {:?}", face.name, occlusion(&analysis));
+        let soft = occlusion(&blurred(0.015));
+        assert!(soft.probability < 0.5, "{}: {soft:?}", face.name);
+    }
+}
+
+#[test]
 fn what_merely_looks_like_a_covering_is_none() {
     let cases: [(&str, Drawn); 6] = [
         ("nothing", |f| f.picture.clone()),
@@ -270,6 +284,10 @@ fn a_picture_without_colour_is_answered_with_a_warning() {
     assert!(codes(&colour).is_empty());
     assert_eq!(codes(&tinted([1.0; 3])), ["picture_without_colour"]);
     assert_eq!(codes(&tinted([1.0, 0.92, 0.78])), ["picture_without_colour"]);
+    let reliability =
+        |picture: &RgbImage| details(&analyze(&jpeg(picture, 90))).liveness.as_ref().expect("judged").reliability;
+    assert!(reliability(&colour) > 0.9);
+    assert_eq!(reliability(&tinted([1.0; 3])), 0.0, "liveness is judged by colour");
 }
 
 #[test]

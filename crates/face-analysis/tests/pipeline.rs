@@ -357,6 +357,34 @@ fn the_frontal_portrait_looks_straight_ahead() {
     assert!(pose.yaw.abs() < 5.0 && pose.pitch.abs() < 5.0 && pose.roll.abs() < 5.0, "{pose:?}");
 }
 
+/// The picture turned clockwise about its middle on a larger grey canvas.
+fn leaning(picture: &RgbImage, degrees: f32) -> RgbImage {
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let (side, (sin, cos)) = (width.hypot(height).ceil(), degrees.to_radians().sin_cos());
+    RgbImage::from_fn(side as u32, side as u32, |x, y| {
+        let (x, y) = (x as f32 + 0.5 - side / 2.0, y as f32 + 0.5 - side / 2.0);
+        let (u, v) = (cos * x + sin * y + width / 2.0 - 0.5, cos * y - sin * x + height / 2.0 - 0.5);
+        image::imageops::interpolate_bilinear(picture, u, v).unwrap_or(image::Rgb([128; 3]))
+    })
+}
+
+#[test]
+fn a_head_that_leans_keeps_its_pose_and_its_size() {
+    let level = analyze(&png(&portrait(2.0)));
+    let (pose, pupils) =
+        (details(&level).pose.expect("measured"), details(&level).interpupillary_distance.expect("seen"));
+    for lean in [-50.0, -40.0, -20.0, 25.0, 40.0, 50.0] {
+        let analysis = analyze(&png(&leaning(&portrait(2.0), lean)));
+        let seen = details(&analysis).pose.expect("measured");
+        // What leans more than half way is found as lying on its side.
+        let rest = (seen.roll - pose.roll - lean).rem_euclid(90.0);
+        assert!(rest.min(90.0 - rest) < 5.0, "{lean}: {seen:?}");
+        assert!((seen.yaw - pose.yaw).abs() < 6.0 && (seen.pitch - pose.pitch).abs() < 6.0, "{lean}: {seen:?}");
+        let apart = details(&analysis).interpupillary_distance.expect("seen");
+        assert!((apart / pupils - 1.0).abs() < 0.05, "{lean}: {apart} instead of {pupils}");
+    }
+}
+
 #[test]
 fn a_turned_picture_does_not_change_the_pose() {
     let seen = analyze(&png(&portrait(2.0)));

@@ -15,7 +15,12 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response<Body> {
     let span = tracing::info_span!("http", request_id = %id);
     let mut response = match check_host(&request) {
         Ok(()) => next.run(request).instrument(span).await,
-        Err(problem) => problem.into_response(None),
+        Err(problem) => {
+            // Where two servers could disagree about a request, they could about where the next one begins.
+            let mut response = problem.into_response(None);
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
     };
     protect(response.headers_mut(), Some(&id));
     response

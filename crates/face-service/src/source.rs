@@ -24,7 +24,8 @@ impl Source {
     pub fn read(body: &mut [u8], text: Range<usize>, max_bytes: usize) -> Result<Self, Problem> {
         let start = text.start;
         let length = unescape(&mut body[text]).ok_or_else(|| {
-            let message = "faceImageBase is no string: send a JSON string";
+            let message =
+                "faceImageBase has half of a surrogate pair (\\uD800 to \\uDFFF): send Base64, a data URI or a link";
             Problem::new(StatusCode::BAD_REQUEST, "face_image_base_invalid", message)
         })?;
         let text = trim(body, start..start + length);
@@ -33,14 +34,17 @@ impl Source {
             return Ok(Self::Link(text));
         }
         let data = if starts_with(written, b"data:") { data_of_uri(written)? } else { 0 };
-        let base64 = text.start + data..text.end;
+        let mut base64 = text.start + data..text.end;
+        if data > 0 {
+            base64.end = base64.start + percent_decode(&mut body[base64.clone()]);
+        }
         // Three bytes from four characters; line breaks only make the text longer.
         if base64.len() / 4 * 3 > max_bytes.saturating_add(3) && significant(&body[base64.clone()]) / 4 * 3 > max_bytes
         {
             return Err(too_large(max_bytes));
         }
         let start = base64.start;
-        let length = decode(&mut body[base64])?;
+        let length = decode(&mut body[base64], data)?;
         if length > max_bytes {
             return Err(too_large(max_bytes));
         }
@@ -83,6 +87,23 @@ fn data_of_uri(uri: &[u8]) -> Result<usize, Problem> {
         return Err(malformed("the data URI in faceImageBase is not in Base64: send data:image/jpeg;base64,…"));
     }
     Ok(comma + 1)
+}
+
+/// Replaces `%2B` and its like, which RFC 2397 lets stand in the data, by their bytes; the length that is left.
+fn percent_decode(text: &mut [u8]) -> usize {
+    let (mut from, mut to) = (0, 0);
+    while let Some(plain) = memchr(b'%', &text[from..]) {
+        text.copy_within(from..from + plain, to);
+        (from, to) = (from + plain, to + plain);
+        let digits = text.get(from + 1..from + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        text[to] = byte.unwrap_or(b'%');
+        from += if byte.is_some() { 3 } else { 1 };
+        to += 1;
+    }
+    text.copy_within(from.., to);
+    text.len() - (from - to)
 }
 
 /// Resolves the escapes of a valid JSON string (RFC 8259, section 7) in place, since no character is longer than its escape.
@@ -128,8 +149,8 @@ fn unit(text: &[u8]) -> Option<u16> {
 }
 
 /// Base64 in the standard or the URL-safe alphabet, with or without padding, white space tolerated, is replaced by its bytes,
-/// of which there are as many as this says.
-fn decode(text: &mut [u8]) -> Result<usize, Problem> {
+/// of which there are as many as this says. `before` it so many bytes of the field stand.
+fn decode(text: &mut [u8], before: usize) -> Result<usize, Problem> {
     let malformed = |message: String| Problem::new(StatusCode::BAD_REQUEST, "base64_malformed", message);
     let cut =
         || malformed("faceImageBase is no Base64: its length or its padding is wrong, perhaps it was cut off".into());
@@ -146,9 +167,9 @@ fn decode(text: &mut [u8]) -> Result<usize, Problem> {
             letter if letter.is_ascii_alphanumeric() || b"+/=".contains(&letter) => letter,
             _ => {
                 return Err(malformed(format!(
-                    "faceImageBase is neither Base64 nor a data URI nor an http(s) link: byte {} belongs to no Base64 \
-                     alphabet",
-                    at + 1
+                    "faceImageBase {}: byte {} belongs to no Base64 alphabet",
+                    if before == 0 { "is neither Base64 nor a data URI nor an http(s) link" } else { "is no Base64" },
+                    before + at + 1
                 )));
             }
         };
@@ -192,6 +213,8 @@ mod tests {
             assert_eq!(bytes(text), b"foob", "{text:?}");
         }
         assert_eq!(bytes("DATA:;charset=utf-8;BASE64,Zm9vYg"), b"foob");
+        // RFC 2397 is a URI, in which these may be escaped.
+        assert_eq!(bytes("data:image/png;base64,%2B%2b//Zm9vYg%3D%3D"), b"\xfb\xef\xfffoob".as_slice());
     }
 
     #[test]
@@ -212,6 +235,9 @@ mod tests {
             ("héllo", "base64_malformed"),
             ("data:image/png;base64", "data_uri_malformed"),
             ("data:image/png,abc", "data_uri_malformed"),
+            ("data:image/png;base64,Zm9v%", "base64_malformed"),
+            ("data:image/png;base64,Zm9v%4", "base64_malformed"),
+            ("data:image/png;base64,Zm9v%GG", "base64_malformed"),
         ] {
             let problem = source(text, 1000).expect_err(text);
             assert_eq!((problem.status, problem.code), (StatusCode::BAD_REQUEST, code), "{text:?}");

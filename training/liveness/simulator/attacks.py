@@ -235,7 +235,7 @@ def silhouette(item):
     return item["outline"]
 
 
-def cut(item, rng, halves):
+def cut(item, rng):
     """The outline of what is cut out of the head's print, in its own picture; with corners, as scissors leave them."""
     left, top, w, h = item["box"]
     outline = silhouette(item) if chance(rng, 0.7) else None
@@ -248,7 +248,7 @@ def cut(item, rng, halves):
         outline = np.stack([left + w / 2 + rx * w * np.cos(angles), top + h / 2 + h * np.where(y < 0, up, down) * y], 1)
     corners = int(rng.integers(12, 60))
     picked = outline[np.linspace(0, len(outline) - 1, corners).astype(int)] + rng.normal(0, 0.01, (corners, 2)) * w
-    if chance(rng, halves):
+    if chance(rng, 0.35):
         # The lower part is missing, from between nose and chin on.
         edge = item["points"][2, 1] + rng.uniform(-0.1, 1.0) * (item["points"][3:, 1].mean() - item["points"][2, 1])
         slope = rng.normal(0, 0.1)
@@ -275,7 +275,7 @@ def mask_attack(live, matrix, item, heads, props, rng, wider=False):
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         to_canvas = fit @ np.diag([1 / scale, 1 / scale, 1])
     laid = cv2.warpPerspective(picture, to_canvas, (WIDE, HIGH), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    outline = moved(cut(head, rng, 0.5 if wider else 0.35), fit)
+    outline = moved(cut(head, rng), fit)
     mask = polygon(outline)
     ink, white = printed(to_light(laid), rng, wider)
     if chance(rng, 0.5):

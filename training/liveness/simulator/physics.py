@@ -51,7 +51,7 @@ def tinted(rng, amount):
 
 def printed(light, rng, wider=False):
     """Ink on paper: lifted black, dull white, fewer colours, raster or bands of the printer, grain of the paper. `wider`: also
-    out of focus and washed out, as prints close to a phone are, and black mixed of inks that do not balance."""
+    out of focus and washed out, as prints close to a phone are."""
     if chance(rng, 0.5):
         light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.3, 1.6 if wider else 1.0))
     if wider and not chance(rng, 0.6):
@@ -59,8 +59,6 @@ def printed(light, rng, wider=False):
     else:
         black, white = rng.uniform(0.01, 0.16), rng.uniform(0.5, 0.95)
     light = saturated(np.power(light, rng.uniform(0.75, 1.35)), rng.uniform(0.2 if wider else 0.3, 1.05))
-    if wider:
-        black = black * tinted(rng, 0.3)
     light = (black + (white - black) * np.clip(light, 0, 1)) * tinted(rng, 0.1)
     y, x = grid(light.shape)
     if chance(rng, 0.4):

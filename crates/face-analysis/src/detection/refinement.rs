@@ -29,6 +29,15 @@ const FURTHER_SPAN: f32 = 1.5;
 /// The mesh is fitted again when the refined box overlaps the first one by less (intersection over union).
 const MOVED: f32 = 0.85;
 
+/// The mesh is fitted again when it leans this much (radians, 9 degrees) beyond what it was looked for with, at most so often, and
+/// up to this lean: what leans more is found as a face on its side.
+const LEANING: f32 = 0.157;
+const MOST_LEANS: usize = 4;
+const MOST_LEAN: f32 = 1.13;
+
+/// A mesh of this presence and more shows a face.
+const SEEN: f32 = 0.5;
+
 /// A face that is this near to the border of the picture, as a share of its longer side, may be cut by it. There the mesh is
 /// a guess, and the detector sees where the picture ends.
 const BORDER_SHARE: f32 = 0.02;
@@ -39,6 +48,8 @@ pub(super) struct Candidate {
     pub(super) face: Face,
     pub(super) view: FaceView,
     pub(super) landmarks: Landmarks,
+    /// The lean that the landmarks were looked for with, in radians.
+    lean: f32,
 }
 
 impl FaceFinder {
@@ -133,7 +144,37 @@ impl FaceFinder {
             disagreement: apart / area(&detection.extent).max(1.0).sqrt(),
             flat,
         };
-        Ok(Some(Candidate { face: Face { detection, evidence }, view, landmarks }))
+        Ok(Some(Candidate { face: Face { detection, evidence }, view, landmarks, lean: detection.roll() }))
+    }
+
+    /// Fits the mesh of a head that leans again, turned as the mesh before it says: the detector sets the eyes of a leaning head far
+    /// too level, and a mesh that looks for them there is bent. The evidence stays that of the first look.
+    pub(super) fn follow_lean(
+        &mut self,
+        search: &mut Search<'_>,
+        upright: Orientation,
+        candidate: &mut Candidate,
+    ) -> Result<(), InferenceError> {
+        let mut presence = candidate.face.evidence.presence;
+        for _ in 0..MOST_LEANS {
+            let lean = candidate.landmarks.roll();
+            if presence < SEEN || (lean - candidate.lean).abs() < LEANING || lean.abs() > MOST_LEAN {
+                break;
+            }
+            let mesh = face_box::from_landmarks(&candidate.landmarks.points);
+            let keypoints = face_box::keypoints_of(&candidate.landmarks.points, lean);
+            let seen = Detection { extent: mesh.extent, keypoints, ..candidate.face.detection };
+            let Some(again) = self.fit_mesh(search, upright, seen)? else { break };
+            presence = again.face.evidence.presence;
+            if presence >= SEEN {
+                candidate.take_mesh(again);
+            }
+            if presence >= TRUSTED_PRESENCE {
+                let (width, height) = (search.picture.pixels.width(), search.picture.pixels.height());
+                candidate.take_box_of_mesh(upright.size((width, height)));
+            }
+        }
+        Ok(())
     }
 
     /// The detector once more at one face alone and `span` times its longer side, with the face `height` pixels high.
@@ -162,9 +203,14 @@ impl Candidate {
         let cut = near_border(&mesh.extent, size) || near_border(&self.face.detection.extent, size);
         if !cut {
             self.face.detection.extent = mesh.extent;
-            self.face.detection.keypoints = mesh.keypoints;
+            let landmarks = &self.landmarks;
+            self.face.detection.keypoints = face_box::keypoints_of(&landmarks.points, landmarks.roll());
         }
         !cut
+    }
+
+    fn take_mesh(&mut self, other: Self) {
+        (self.view, self.landmarks, self.lean) = (other.view, other.landmarks, other.lean);
     }
 
     /// Takes the mesh of the same face in another box when the landmark network is surer of it.
@@ -174,7 +220,7 @@ impl Candidate {
             evidence.presence = other.face.evidence.presence;
             evidence.disagreement = other.face.evidence.disagreement;
             evidence.flat = other.face.evidence.flat;
-            (self.view, self.landmarks) = (other.view, other.landmarks);
+            self.take_mesh(other);
         }
     }
 }

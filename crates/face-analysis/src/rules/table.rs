@@ -1,6 +1,7 @@
 //! The table of rules: what each measures, in which direction it limits, its limit in each profile.
 
 use super::Measurements;
+use crate::light::COLOURLESS;
 use crate::words::{Action, RejectionWord};
 
 /// When a measured value breaks a rule.
@@ -76,7 +77,7 @@ pub(super) static RULES: [Rule; 14] = [
         code: "picture_without_colour",
         unit: "levels",
         broken: Broken::Under,
-        limits: [2.5, 2.5, 2.5],
+        limits: [COLOURLESS; 3],
         actions: [Action::Warn; 3],
         measure: |m| m.light.map(|l| l.colour),
         subject: "the difference of colours at the same brightness",
