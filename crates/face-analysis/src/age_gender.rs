@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alignment::{FaceView, Similarity};
+use crate::face_box;
 use crate::inference::{InferenceError, Network};
 use crate::landmarks::Landmarks;
 use crate::report::Extent;
@@ -184,32 +185,38 @@ fn combined_age(first: f32, second: f32) -> f32 {
 }
 
 /// The box that face-api crops to: upright, from the eyebrows to the chin and from one edge of the jaw to the other, as
-/// far as the picture goes.
+/// far as the picture goes. Of a head that leans, turned with it as far as it leans too much for a network that saw level ones.
 struct Outline {
     center: [f32; 2],
     size: [f32; 2],
+    turn: f32,
 }
 
 impl Outline {
     fn of(landmarks: &Landmarks, seen: Extent) -> Self {
+        let turn = face_box::excess(landmarks.roll());
+        let back = Similarity::around([0.0; 2], [0.0; 2], 1.0, turn);
+        let level = back.inverse();
+        let points = OUTLINE.map(|index| level.apply([landmarks.points[index][0], landmarks.points[index][1]]));
         let along = |axis: usize, begin: f32, length: f32| {
-            let points = OUTLINE.map(|index| landmarks.points[index][axis]);
-            let low = points.into_iter().fold(f32::MAX, f32::min);
-            let high = points.into_iter().fold(f32::MIN, f32::max);
+            let low = points.iter().map(|p| p[axis]).fold(f32::MAX, f32::min);
+            let high = points.iter().map(|p| p[axis]).fold(f32::MIN, f32::max);
             let rim = (high - low) * (OUTLINE_SCALE - 1.0) / 2.0;
-            let (from, to) = ((low - rim).max(begin), (high + rim).min(begin + length));
+            // The edges of the picture are those of a level head.
+            let (begin, end) = if turn == 0.0 { (begin, begin + length) } else { (f32::MIN, f32::MAX) };
+            let (from, to) = ((low - rim).max(begin), (high + rim).min(end));
             ((from + to) / 2.0, (to - from).max(0.0))
         };
         let (x, width) = along(0, seen.left, seen.width);
         let (y, height) = along(1, seen.top, seen.height);
-        Self { center: [x, y], size: [width, height] }
+        Self { center: back.apply([x, y]), size: [width, height], turn }
     }
 
     /// The square round the box.
     fn chip(&self) -> Similarity {
         let middle = SECOND_INPUT as f32 / 2.0;
         let side = self.size[0].max(self.size[1]);
-        Similarity::around([middle, middle], self.center, side / SECOND_INPUT as f32, 0.0)
+        Similarity::around([middle, middle], self.center, side / SECOND_INPUT as f32, self.turn)
     }
 
     /// face-api fills what the square has beyond the box with black.

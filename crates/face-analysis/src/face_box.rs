@@ -33,10 +33,15 @@ pub(crate) fn from_landmarks(points: &[[f32; 3]]) -> FaceBox {
 /// than the detector does, but more than it should.
 const LEVEL: f32 = 0.175;
 
+/// How much a lean goes beyond that, in radians.
+pub(crate) fn excess(roll: f32) -> f32 {
+    roll - roll.clamp(-LEVEL, LEVEL)
+}
+
 /// The five points of a head that leans by `roll` (radians), for what is cut out along them: what leans more than `LEVEL` is
 /// turned up to there, mapped and turned back.
 pub(crate) fn keypoints_of(points: &[[f32; 3]], roll: f32) -> [[f32; 2]; 5] {
-    let excess = roll - roll.clamp(-LEVEL, LEVEL);
+    let excess = excess(roll);
     if excess == 0.0 {
         return from_landmarks(points).keypoints;
     }

@@ -352,7 +352,9 @@ mod tests {
             let picture = decode(&bytes, &DecodeLimits::default()).expect("a picture");
             let judged = liveness.judge(&picture.pixels, picture.orientation, face, 2.0).expect("judged");
             assert_eq!(judged.details.models.len(), expected.len());
-            for (model, expected) in judged.details.models.iter().zip(expected) {
+            // The third network counts in whole numbers: its log-odds move by 0.15 with the last digits of a crop.
+            let tolerances = [tolerance, tolerance, 0.03];
+            for ((model, expected), tolerance) in judged.details.models.iter().zip(expected).zip(tolerances) {
                 assert!((model.live - expected).abs() < tolerance, "{model:?}, expected {expected}");
             }
         }
