@@ -112,7 +112,7 @@ impl<'r> Examination<'r> {
             let e = main.detection.extent;
             self.measured.second_face = found.faces.get(1).map(|second| second.detection.extent.height / e.height);
             self.measured.face_side = Some(e.width.min(e.height));
-            self.measured.face_area = Some(e.width * e.height / (width * height));
+            self.measured.face_area = Some(e.width * e.height / (width * height) * self.frame.share(picture));
             self.measured.margins = Some(margins(e, size));
             self.measured.surrounding = Some((width / e.width).min(height / e.height));
             self.measured.light = Some(light::measure(&picture.pixels, found.upright, e));
