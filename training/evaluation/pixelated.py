@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Pixelated and blurred faces through facegate: told as covered, not found, or passed.
+"""Pixelated faces through facegate: told as covered, not found, or passed.
 
     python3 pixelated.py --facegate FACEGATE --data DATA --faces OTHERS.csv --out SCRATCH [--number 25]
 
 DATA holds live-hagrid, fairface-200, age-uk-parliament and age-us-congress; OTHERS.csv is what training/occlusion/sources.py wrote to
 its cache. Of the test side of each (the congress's all), NUMBER bare faces as they are, as JPEG of quality 25, and with the face box in
-9, 12, 16 and 20 cells across (JPEG 92), or blurred by 2, 4, 5, 6 and 8 % of its width (standard deviation; JPEG 92).
+9, 12, 16 and 20 cells across (JPEG 92).
 """
 
 import argparse
@@ -34,11 +34,6 @@ def pixelated(picture, points, cells):
     return out
 
 
-def blurred(picture, points, percent):
-    unit = np.hypot(*(points[3:].mean(0) - points[:2].mean(0)))
-    return cv2.GaussianBlur(picture, (0, 0), percent / 100 * 2.23 * unit)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--facegate", required=True)
@@ -59,7 +54,6 @@ def main():
             picture = cv2.imread(str(options.data / name / rows[n]["path"]))
             points = np.array(list(map(float, rows[n]["points"].split()))).reshape(5, 2)
             made = {"as it is": (picture, 97), "JPEG 25": (picture, 25)} | {f"{c} cells": (pixelated(picture, points, c), 92) for c in (9, 12, 16, 20)}
-            made |= {f"blurred by {p} %": (blurred(picture, points, p), 92) for p in (2, 4, 5, 6, 8)}
             for view, (drawn, quality) in made.items():
                 path = options.out / f"{name}-{n}-{view}.jpg"
                 cv2.imwrite(str(path), drawn, [cv2.IMWRITE_JPEG_QUALITY, quality])
