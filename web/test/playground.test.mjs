@@ -612,7 +612,10 @@ describe('the camera', () => {
     const seen = Math.min(2000, reach * side);
     const frame = await redrawn(
       picture,
-      `canvas.width = 640; canvas.height = 480; context.fillStyle = "#777"; context.fillRect(0, 0, 640, 480);
+      // A flat wall round a small part of a picture would be cut off as its frame: there it is lit from a side.
+      `canvas.width = 640; canvas.height = 480; const wall = context.createLinearGradient(0, 0, 640, 480);
+      wall.addColorStop(0, "${reach < Infinity ? '#555' : '#777'}"); wall.addColorStop(1, "${reach < Infinity ? '#aaa' : '#777'}");
+      context.fillStyle = wall; context.fillRect(0, 0, 640, 480);
       context.rect(${x} - ${seen}, ${y} - ${seen}, 2 * ${seen}, 2 * ${seen}); context.clip();
       context.drawImage(image, ${x - (left + width / 2) * scale}, ${y - (top + tall / 2) * scale}, image.width * ${scale}, image.height * ${scale});`,
     );
