@@ -1,4 +1,5 @@
 // What to change before the shot. Nothing here touches the page.
+import { isColourless } from './words.js';
 
 /**
  * What the person should change, told from the service's answer for a preview frame.
@@ -49,8 +50,7 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
   }
 
   const liveness = details.liveness;
-  const colourless = details.warnings.some(({ code }) => code === 'picture_without_colour');
-  if (liveness && liveness.reliability < 0.25 && !colourless) {
+  if (liveness && liveness.reliability < 0.25 && !isColourless(details)) {
     return say('distance', 'A little further away', 'The liveness check needs to see what is around you.', {
       zoom: -1,
     });

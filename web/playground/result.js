@@ -1,6 +1,6 @@
 // The result: the verdict, what to tell the person, and every measured value.
 import { $, icon, make, percent, round, sentence, show } from './dom.js';
-import { LIVE, STATUSES, WORDS, angle, genderWords, livenessWords, ruleWords } from './words.js';
+import { LIVE, STATUSES, WORDS, angle, genderWords, isColourless, livenessWords, ruleWords } from './words.js';
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -109,7 +109,9 @@ function showJudgement({ answer: { envelope, millis } }) {
     advise(tell, sentence(errorDetail.message));
   } else {
     const meeting = meets(details.rules);
-    if (face.passiveLivenessScore >= LIVE) {
+    if (isColourless(details)) {
+      verdict('caution', 'warn', 'Usable, but without colour', `${meeting} Liveness cannot be judged.`);
+    } else if (face.passiveLivenessScore >= LIVE) {
       verdict('good', 'pass', 'Usable: exactly one good face', meeting);
     } else {
       // The score never rejects: the caller decides.
@@ -175,15 +177,16 @@ function showPerson({ age, gender }) {
 }
 
 /** The gauge; answers what to say aloud. */
-function showLiveness(score, { liveness, warnings }) {
+function showLiveness(score, details) {
   $('live').hidden = score === undefined;
   if (score === undefined) return [];
-  const live = score >= LIVE;
-  const colourless = warnings.some(({ code }) => code === 'picture_without_colour');
-  const verdict = live ? 'Looks like a live person' : 'Looks like a print, a screen or a mask';
-  const text = colourless ? 'Cannot be judged without colour' : verdict;
+  const [state, text] = isColourless(details)
+    ? ['unknown', 'Cannot be judged without colour']
+    : score >= LIVE
+      ? ['good', 'Looks like a live person']
+      : ['bad', 'Looks like a print, a screen or a mask'];
   const turn = Math.PI * (1 - score);
-  $('gauge').dataset.state = colourless ? '' : live ? 'good' : 'bad';
+  $('gauge').dataset.state = state;
   $('gauge').setAttribute('aria-valuenow', String(score));
   $('gauge').setAttribute('aria-valuetext', `${score.toFixed(2)}, threshold ${LIVE}: ${text}`);
   $('gauge-value').style.strokeDasharray = `${score * 100} 200`;
@@ -191,9 +194,11 @@ function showLiveness(score, { liveness, warnings }) {
   $('gauge-knob').setAttribute('cy', String(112 - 86 * Math.sin(turn)));
   $('gauge-score').textContent = score.toFixed(2);
   $('live-verdict').textContent = text;
-  $('live-reliability').textContent = livenessWords(liveness, colourless);
+  $('live-reliability').textContent = livenessWords(details);
   $('live-networks').replaceChildren(
-    ...liveness.models.map(({ model, live }) => make('li', '', make('span', '', model), scale(live, 1), percent(live))),
+    ...details.liveness.models.map(({ model, live }) =>
+      make('li', '', make('span', '', model), scale(live, 1), percent(live)),
+    ),
   );
   return [`Liveness ${score.toFixed(2)}: ${text}`];
 }

@@ -112,9 +112,13 @@ export function genderWords(gender) {
   return { word: gender < 0 ? 'Male' : 'Female', certainty: `${sure} % certain` };
 }
 
+/** Whether the service warns that the picture has no colour, by which liveness is judged. */
+export const isColourless = ({ warnings }) => warnings.some(({ code }) => code === 'picture_without_colour');
+
 /** What the liveness score means, and how far it can be trusted. */
-export function livenessWords({ score, reliability, surrounding, head }, colourless) {
-  if (colourless) {
+export function livenessWords(details) {
+  const { score, reliability, surrounding, head } = details.liveness;
+  if (isColourless(details)) {
     return 'Not reliable: the picture has no colour, and liveness is judged by colour. Send it as the camera took it.';
   }
   const size = `: the picture is ${round(surrounding, 1)} times the face`;

@@ -326,6 +326,22 @@ describe('an accepted picture', () => {
     await close();
   });
 
+  test('without colour is usable, and nothing is said of who is alive', async () => {
+    const grey = await redrawn(
+      portrait,
+      'canvas.width = image.width; canvas.height = image.height; context.filter = "grayscale(1)"; context.drawImage(image, 0, 0);',
+    );
+    const { page, close } = await openSignedIn();
+    await check(page, grey, 'grey.jpg');
+    assert.equal(await page.getAttribute('#verdict', 'data-state'), 'caution');
+    assert.match(await page.textContent('#verdict'), /Usable, but without colour.*Liveness cannot be judged/s);
+    assert.equal(await page.textContent('#live-verdict'), 'Cannot be judged without colour');
+    assert.match(await page.textContent('#live-reliability'), /^Not reliable: the picture has no colour/);
+    assert.equal(await page.getAttribute('#gauge', 'data-state'), 'unknown');
+    await shot(page, 'grey', {});
+    await close();
+  });
+
   test('is drawn upright when EXIF turns it', async () => {
     const turned = withOrientation(
       await redrawn(
