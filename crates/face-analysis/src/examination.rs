@@ -209,7 +209,6 @@ impl<'r> Examination<'r> {
                 pair: judged.pair,
                 general: judged.general,
                 surrounding: judged.details.surrounding,
-                score: judged.details.score,
             }),
         }
     }

@@ -96,8 +96,6 @@ pub struct LivenessObservation {
     pub general: f32,
     /// The smaller of picture width / face width and picture height / face height.
     pub surrounding: f32,
-    /// The score of the configuration in use, 0 to 1.
-    pub score: f32,
 }
 
 /// The picture could not be analysed.

@@ -2,7 +2,8 @@
 //!
 //! Pictures are split by group (person, session), never by picture, and near-copies stay together whatever their labels say.
 //! Every figure after adaptation comes from heads that never saw a picture of the same group: ridge penalty, share of the
-//! networks' own answer, operating point and slope of a fold are chosen on the other folds alone.
+//! networks' own answer, operating point, slope and trust of a fold are chosen by the other folds' pictures among themselves, as the head
+//! that is written chooses them among all.
 
 mod cross_validation;
 mod figures;
@@ -18,7 +19,7 @@ use crate::statistics::Bootstrap;
 pub use figures::{Kind, OperatingPoint, Rates};
 pub use learning_curve::{Expectation, LearningPoint};
 
-use cross_validation::CrossValidation;
+use cross_validation::Head;
 use grouping::Grouping;
 
 /// What is known of one labelled picture.
@@ -40,8 +41,6 @@ pub struct Observation {
     pub general: f64,
     /// Picture size over face size, the smaller of both axes.
     pub surrounding: f64,
-    /// The score of what is in use now, 0 to 1.
-    pub score: f64,
 }
 
 impl Observation {
@@ -125,9 +124,9 @@ pub struct Adaptation {
     pub chosen: Chosen,
     /// What to mind, each a sentence.
     pub warnings: Vec<String>,
-    /// Whether the head is better out of fold than what is in use, beyond chance, and no kind of attack is told worse.
+    /// Whether out of fold the head is better than the score without one, beyond chance, and no kind of attack is told worse.
     pub better: bool,
-    /// The kinds of attack that are told worse than by what is in use, beyond chance.
+    /// The kinds of attack that are told worse than without a head, beyond chance.
     pub harmed: Vec<String>,
     /// The reduction of the mean of BPCER and mean APCER, and its 95 % interval over groups.
     pub reduction: crate::statistics::Estimate,
@@ -196,25 +195,25 @@ pub fn adapt(
         done += 1;
         progress(done, fits);
     };
-    let validation = CrossValidation::run(observations, &grouping, options, &mut tick);
-    let rates = Rates::compute(observations, &validation.log_odds);
-    let (learning_curve, expectation) = learning_curve::measure(observations, &grouping, &validation, &mut tick);
-    let fitted = validation.fit_all(observations);
-    tick();
+    let log_odds = cross_validation::log_odds_out_of_fold(observations, &grouping, options, &mut tick);
+    let rates = Rates::compute(observations, &log_odds);
+    let all: Vec<usize> = (0..observations.len()).collect();
+    let Head { chosen, fitted } = Head::of(observations, &all, grouping.folds(), options, &mut tick);
+    let (learning_curve, expectation) = learning_curve::measure(observations, &grouping, chosen, &mut tick);
     warnings.extend(figures::warnings(&rates));
-    let (reduction, less) = figures::reduction(observations, &grouping, &validation.log_odds, options);
-    let harmed = figures::harmed(observations, &grouping, &validation.log_odds, options);
+    let (reduction, less) = figures::reduction(observations, &grouping, &log_odds, options);
+    let harmed = figures::harmed(observations, &grouping, &log_odds, options);
     Ok(Adaptation {
         options: *options,
         pictures: observations.len() as u64,
         live: live as u64,
         groups: grouping.count() as u64,
-        folds: grouping.folds() as u64,
-        operating_points: figures::operating_points(observations, &validation.log_odds),
+        folds: grouping.folds().count() as u64,
+        operating_points: figures::operating_points(observations, &log_odds),
         rates,
         learning_curve,
         expectation,
-        chosen: validation.chosen,
+        chosen,
         warnings,
         better: less && harmed.is_empty(),
         harmed,

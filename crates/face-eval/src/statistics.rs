@@ -97,11 +97,27 @@ impl Bootstrap {
     pub(crate) fn intervals<const K: usize>(
         &self,
         strata: &[usize],
-        mut figures: impl FnMut(&[u32]) -> [Option<f64>; K],
+        figures: impl FnMut(&[u32]) -> [Option<f64>; K],
     ) -> [Option<Interval>; K] {
         if strata.len() < 2 {
             return [None; K];
         }
+        self.replicates(strata, figures).map(|values| self.percentile_interval(values))
+    }
+
+    /// The value that 97.5 % of the replicates exceed, of those that have one; `None` where none has. For decisions: unlike an
+    /// interval it stands where many replicates lack what is measured, and where all of them agree.
+    pub(crate) fn lower(&self, items: usize, mut figure: impl FnMut(&[u32]) -> Option<f64>) -> Option<f64> {
+        let [mut values] = self.replicates(&vec![0; items], |drawn| [figure(drawn)]);
+        values.sort_by(f64::total_cmp);
+        quantile(&values, 0.025)
+    }
+
+    fn replicates<const K: usize>(
+        &self,
+        strata: &[usize],
+        mut figures: impl FnMut(&[u32]) -> [Option<f64>; K],
+    ) -> [Vec<f64>; K] {
         let mut members = vec![Vec::new(); strata.iter().max().map_or(0, |last| last + 1)];
         for (item, &stratum) in strata.iter().enumerate() {
             members[stratum].push(item);
@@ -120,7 +136,7 @@ impl Bootstrap {
                 values.extend(figure);
             }
         }
-        replicates.map(|values| self.percentile_interval(values))
+        replicates
     }
 
     fn percentile_interval(&self, mut values: Vec<f64>) -> Option<Interval> {
@@ -255,6 +271,16 @@ mod tests {
     fn an_interval_without_width_is_left_out() {
         let figures = ErrorFigures::of(&[2.0; 30], Bootstrap::default()).expect("thirty errors");
         assert_eq!(figures.mean_absolute, Estimate { value: 2.0, ci95: None });
+    }
+
+    #[test]
+    fn a_decision_needs_neither_width_nor_the_figure_in_every_replicate() {
+        // Item 0 of ten is drawn in 1 - 0.9^10 = 65 % of the replicates.
+        let of_one = |drawn: &[u32]| (drawn[0] > 0).then_some(0.3);
+        let bootstrap = Bootstrap::default();
+        assert_eq!(bootstrap.intervals(&[0; 10], |drawn| [of_one(drawn)]), [None]);
+        assert_eq!(bootstrap.lower(10, of_one), Some(0.3));
+        assert_eq!(bootstrap.lower(10, |_| None), None);
     }
 
     #[test]

@@ -39,7 +39,6 @@ fn collection(separation: f32, people: usize, each: usize) -> Vec<Observation> {
                 pair,
                 general: pair,
                 surrounding: 2.0,
-                score: 1.0 / (1.0 + (-pair).exp()),
             });
         }
     }
@@ -89,7 +88,6 @@ fn what_the_networks_see_through_stays_seen_through() {
             observation.features[3] += 6.0;
             observation.pair -= 8.0;
             observation.general = observation.pair;
-            observation.score = 1.0 / (1.0 + (-observation.pair).exp());
         }
     }
     let rates = run(&observations).rates;
@@ -97,6 +95,21 @@ fn what_the_networks_see_through_stays_seen_through() {
     assert!(passing("replay").is_some_and(|p| p.count == 0), "{:?}", passing("replay"));
     // Without the head 95 of 100 would pass: the pair says nothing of prints.
     assert!(passing("print").is_some_and(|p| p.ratio < 0.5), "{:?}", passing("print"));
+}
+
+#[test]
+fn tight_pictures_are_counted_as_the_service_will_judge_them() {
+    // The features tell every picture; without a head six live ones would be refused, on which the face is too large for the head.
+    let mut observations = collection(6.0, 12, 16);
+    for person in 0..6 {
+        let live = &mut observations[person * 16];
+        assert_eq!(live.presentation, Presentation::BonaFide);
+        (live.surrounding, live.general) = (1.2, -9.0);
+    }
+    let adaptation = run(&observations);
+    assert!(adaptation.fitted.trust.none > 1.2, "{:?}", adaptation.fitted.trust);
+    let refused = adaptation.rates.bpcer.expect("live pictures").count;
+    assert!((6..12).contains(&refused), "{refused}");
 }
 
 #[test]
@@ -159,4 +172,6 @@ fn the_report_is_self_contained_and_holds_no_features() {
     assert!(json["rates"]["kinds"][0]["apcer"]["ci95"]["upper"].is_number());
     assert!(json.get("fitted").is_none() && !json.to_string().contains("weights"));
     assert!(adaptation.to_text().contains("print passed (APCER)"));
+    let harmed = Adaptation { better: false, harmed: vec!["print".into()], ..adaptation };
+    assert!(harmed.to_html(&meta).contains("lets more attacks of the kind print pass"));
 }

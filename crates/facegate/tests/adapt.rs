@@ -108,14 +108,41 @@ fn a_head_is_fitted_used_named_and_refused_when_it_is_damaged_or_no_better() {
     // Without the setting nothing of it is left.
     assert!(score("live-6-0.jpg", &[])["liveness"].get("head").is_none());
 
-    // Fitting again with the head in use finds nothing better.
+    // Fitting again is compared with the score without a head, not with a head that has seen these pictures.
     let again = folder.path().join("again.head");
     let labels = folder.path().join("labels.csv");
     let report = folder.path().join("again");
     let out = output(&["adapt", text(&labels), "--out", text(&again), "--report", text(&report), "--set", &setting]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(String::from_utf8_lossy(&out.stdout).contains("office.head, the head in use"));
+    let numbers = |head: &Path| {
+        let text = std::fs::read_to_string(head).expect("text");
+        text.split_once("\"weights\"").expect("weights").1.to_owned()
+    };
+    assert_eq!(numbers(&head), numbers(&again));
+
+    // Labels that tell nothing give no head.
+    let listed = std::fs::read_to_string(&labels).expect("text");
+    let relabelled = listed.lines().filter(|line| line.starts_with("live")).enumerate().map(|(number, line)| {
+        if number % 2 == 0 { format!("{line}\n") } else { line.replace(",live,", ",print,") + "\n" }
+    });
+    let (random, none) = (folder.path().join("random.csv"), folder.path().join("none.head"));
+    std::fs::write(&random, "path,liveness,group\n".to_owned() + &relabelled.collect::<String>()).expect("writes");
+    let out = output(&["adapt", text(&random), "--out", text(&none), "--report", text(&report)]);
     assert_eq!(out.status.code(), Some(1));
-    assert!(!again.exists() && report.join("report.html").exists());
-    assert!(String::from_utf8_lossy(&out.stderr).contains("not better than what is in use"));
+    assert!(!none.exists() && report.join("report.html").exists());
+    assert!(String::from_utf8_lossy(&out.stderr).contains("not better than the score without one"));
+
+    // A picture that is not there fails the run once the head of the others is written. One of several people is left out.
+    let (lacking, head_of_others) = (folder.path().join("lacking.csv"), folder.path().join("others.head"));
+    std::fs::write(folder.path().join("t1.jpg"), picture("t1.jpg")).expect("writes");
+    std::fs::write(&lacking, format!("{listed}t1.jpg,live,person 1\ngone.jpg,live,person 1\n")).expect("writes");
+    let out = output(&["adapt", text(&lacking), "--out", text(&head_of_others), "--report", text(&report)]);
+    assert_eq!(out.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(told.contains(&format!("1 of {} pictures could not be read", listed.lines().count() + 1)), "{told}");
+    assert!(String::from_utf8_lossy(&out.stdout).contains("left out: t1.jpg: it shows several faces"));
+    assert!(head_of_others.exists());
 
     // A damaged head, and one of other networks.
     let content = std::fs::read_to_string(&head).expect("text");

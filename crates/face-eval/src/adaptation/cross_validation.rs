@@ -2,7 +2,7 @@
 
 use liveness_head::{GeneralShare, Linear, PairShare, Sample, Trust, fit};
 
-use super::grouping::Grouping;
+use super::grouping::{FOLDS, Folds, Grouping};
 use super::{AdaptOptions, Chosen, Fitted, Observation, kinds, quantile, sorted};
 
 /// Ridge penalties that are tried; of equally good ones the first is taken. On real attacks the first two were best by a little; the
@@ -34,126 +34,142 @@ const TRUSTED: f64 = 0.05;
 /// same pictures cut tighter, heads refuse 3 % of live faces at 1.8, 9 % at 1.5, 20 % at 1.4 and 40 % at 1.3.
 const UNTRUSTED: f64 = 0.85;
 
-/// How many fits [`CrossValidation::run`] and [`CrossValidation::fit_all`] make, at most.
+/// How many fits [`log_odds_out_of_fold`] and [`Head::of`] of all pictures make, at most.
 pub(super) fn fits() -> usize {
-    5 * RIDGES.len() + 1
+    let of_a_head = FOLDS * RIDGES.len() + 1;
+    (FOLDS + 1) * of_a_head
 }
 
-/// Values out of fold.
+/// A head of some of the pictures, with all that they chose by cross-validation among themselves.
 #[derive(Debug)]
-pub(super) struct CrossValidation {
-    /// Log-odds of each picture, 0 at the operating point, all chosen without its fold.
-    pub(super) log_odds: Vec<f64>,
-    /// What all folds together chose.
+pub(super) struct Head {
     pub(super) chosen: Chosen,
-    /// Slope and operating point that all folds together ask for.
-    slope: f64,
-    operating_point: f64,
-    from: f64,
+    pub(super) fitted: Fitted,
 }
 
-/// The values of each picture out of fold before the pair counts, for one ridge penalty, and where the pair counts in its fold.
-struct Values {
-    linear: Vec<f64>,
-    from: Vec<f64>,
-}
-
-impl CrossValidation {
-    pub(super) fn run(
+impl Head {
+    /// The head of some pictures, which are dealt into folds for what is chosen.
+    pub(super) fn of(
         observations: &[Observation],
-        grouping: &Grouping,
+        members: &[usize],
+        folds: &Folds,
         options: &AdaptOptions,
         tick: &mut dyn FnMut(),
     ) -> Self {
-        let values: Vec<Values> =
-            RIDGES.iter().map(|&ridge| out_of_fold(observations, grouping, ridge, &|_| true, tick)).collect();
-        let choices: Vec<(Chosen, Vec<f64>)> = RIDGES
-            .iter()
-            .zip(&values)
-            .flat_map(|(&ridge, values)| {
-                PAIR_WEIGHTS.map(|pair_weight| {
-                    let fused = |i: usize| fused(values.linear[i], observations[i].pair, values.from[i], pair_weight);
-                    (Chosen { ridge, pair_weight }, (0..observations.len()).map(fused).collect())
-                })
+        let choices = RIDGES.iter().flat_map(|&ridge| {
+            let values = out_of_fold(observations, members, folds, ridge, tick);
+            PAIR_WEIGHTS.map(|pair_weight| {
+                let chosen = Chosen { ridge, pair_weight };
+                (chosen, values.iter().map(|value| value.fused(pair_weight)).collect::<Vec<f64>>())
             })
-            .collect();
-        let choose = |members: &[usize]| {
-            let loss = |values: &[f64]| loss(observations, members, values);
-            choices.iter().min_by(|a, b| loss(&a.1).total_cmp(&loss(&b.1)))
-        };
-        let mut log_odds = vec![0.0; observations.len()];
-        for fold in 0..grouping.folds() {
-            let others: Vec<usize> = (0..observations.len()).filter(|&i| grouping.fold(i) != fold).collect();
-            let Some((_, values)) = choose(&others) else { continue };
-            let (slope, point) = calibrate(observations, &others, values, options.bpcer);
-            for i in (0..observations.len()).filter(|&i| grouping.fold(i) == fold) {
-                log_odds[i] = slope * (values[i] - point);
-            }
-        }
-        let all: Vec<usize> = (0..observations.len()).collect();
-        let from = pair_from(observations, &all);
-        let none = Chosen { ridge: RIDGES[0], pair_weight: PAIR_WEIGHTS[0] };
-        let (chosen, slope, operating_point) = choose(&all).map_or((none, 1.0, 0.0), |(chosen, values)| {
-            let (slope, point) = calibrate(observations, &all, values, options.bpcer);
-            (*chosen, slope, point)
         });
-        Self { log_odds, chosen, slope, operating_point, from }
-    }
-
-    /// The head of all pictures.
-    pub(super) fn fit_all(&self, observations: &[Observation]) -> Fitted {
-        let all: Vec<usize> = (0..observations.len()).collect();
-        let linear = fit_on(observations, &all, self.chosen.ridge);
-        let full = quantile(&sorted(observations.iter().map(|o| o.surrounding)), TRUSTED);
-        Fitted {
+        let weighed = choices.map(|(chosen, values)| (loss(observations, members, &values), chosen, values));
+        let none = (0.0, Chosen { ridge: RIDGES[0], pair_weight: PAIR_WEIGHTS[0] }, vec![0.0; members.len()]);
+        let (_, chosen, values) = weighed.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or(none);
+        let (slope, operating_point) = calibrate(observations, members, &values, options.bpcer);
+        let linear = fit_on(observations, members, chosen.ridge);
+        tick();
+        let full = quantile(&sorted(members.iter().map(|&i| observations[i].surrounding)), TRUSTED);
+        let fitted = Fitted {
             general: GeneralShare { weight: linear.known as f32, limit: GENERAL_LIMIT as f32 },
             linear,
-            pair: PairShare { weight: self.chosen.pair_weight as f32, from: self.from as f32 },
-            slope: self.slope,
-            operating_point: self.operating_point,
+            pair: PairShare { weight: chosen.pair_weight as f32, from: pair_from(observations, members) as f32 },
+            slope,
+            operating_point,
             trust: Trust { none: (UNTRUSTED * full) as f32, full: full as f32 },
-        }
+        };
+        Self { chosen, fitted }
     }
 
-    /// The fused values out of fold of heads that were fitted on some of the pictures of the other folds only.
-    pub(super) fn fused_of_some(
-        &self,
-        observations: &[Observation],
-        grouping: &Grouping,
-        some: &dyn Fn(usize) -> bool,
-        tick: &mut dyn FnMut(),
-    ) -> Vec<f64> {
-        let values = out_of_fold(observations, grouping, self.chosen.ridge, some, tick);
-        (0..observations.len())
-            .map(|i| fused(values.linear[i], observations[i].pair, values.from[i], self.chosen.pair_weight))
-            .collect()
+    /// The log-odds of a picture, as the service has them.
+    fn log_odds(&self, observation: &Observation) -> f64 {
+        let Fitted { linear, pair, slope, operating_point, trust, .. } = &self.fitted;
+        let value = Value::of(linear, f64::from(pair.from), observation).fused(f64::from(pair.weight));
+        let share = f64::from(trust.share(observation.surrounding as f32));
+        share * slope * (value - operating_point) + (1.0 - share) * observation.general
     }
 }
 
-/// What a head makes of one picture.
-fn fused(linear: f64, pair: f64, from: f64, pair_weight: f64) -> f64 {
-    linear + pair_weight * (pair - from).min(0.0)
-}
-
-fn out_of_fold(
+/// The log-odds of each picture, 0 at the operating point, by the head of the other folds' pictures, which alone chose all of it.
+pub(super) fn log_odds_out_of_fold(
     observations: &[Observation],
     grouping: &Grouping,
-    ridge: f64,
+    options: &AdaptOptions,
+    tick: &mut dyn FnMut(),
+) -> Vec<f64> {
+    let mut log_odds = vec![0.0; observations.len()];
+    let folds = grouping.folds();
+    for fold in 0..folds.count() {
+        let (own, others): (Vec<usize>, Vec<usize>) = (0..observations.len()).partition(|&i| folds.of(i) == fold);
+        let head = Head::of(observations, &others, &grouping.folds_of(observations, &others), options, tick);
+        for i in own {
+            log_odds[i] = head.log_odds(&observations[i]);
+        }
+    }
+    log_odds
+}
+
+/// The values of all pictures by heads of those of the other folds that are among `some`; `None` where those of a fold lack
+/// live pictures or attacks.
+pub(super) fn values_of_some(
+    observations: &[Observation],
+    grouping: &Grouping,
+    chosen: Chosen,
     some: &dyn Fn(usize) -> bool,
     tick: &mut dyn FnMut(),
-) -> Values {
-    let mut values = Values { linear: vec![0.0; observations.len()], from: vec![0.0; observations.len()] };
-    for fold in 0..grouping.folds() {
-        let members: Vec<usize> = (0..observations.len()).filter(|&i| grouping.fold(i) != fold && some(i)).collect();
-        let linear = fit_on(observations, &members, ridge);
+) -> Option<Vec<f64>> {
+    let folds = grouping.folds();
+    let mut values = vec![0.0; observations.len()];
+    for fold in 0..folds.count() {
+        let members: Vec<usize> = (0..observations.len()).filter(|&i| folds.of(i) != fold && some(i)).collect();
+        let both = [true, false].iter().all(|&live| members.iter().any(|&i| observations[i].live() == live));
+        let linear = both.then(|| fit_on(observations, &members, chosen.ridge))?;
         let from = pair_from(observations, &members);
-        for i in (0..observations.len()).filter(|&i| grouping.fold(i) == fold) {
-            values.linear[i] = linear.value(&observations[i].features, known(&observations[i]));
-            values.from[i] = from;
+        for i in (0..observations.len()).filter(|&i| folds.of(i) == fold) {
+            values[i] = Value::of(&linear, from, &observations[i]).fused(chosen.pair_weight);
         }
         tick();
     }
-    values
+    Some(values)
+}
+
+/// What a head makes of a picture before it is told how much the pair counts.
+struct Value {
+    linear: f64,
+    /// What the pair lacks to the least of live pictures, at most 0.
+    lack: f64,
+}
+
+impl Value {
+    fn of(linear: &Linear, from: f64, observation: &Observation) -> Self {
+        let value = linear.value(&observation.features, known(observation));
+        Self { linear: value, lack: (observation.pair - from).min(0.0) }
+    }
+
+    fn fused(&self, pair_weight: f64) -> f64 {
+        self.linear + pair_weight * self.lack
+    }
+}
+
+/// The values of some pictures, in their order, each by the head of the other folds of them.
+fn out_of_fold(
+    observations: &[Observation],
+    members: &[usize],
+    folds: &Folds,
+    ridge: f64,
+    tick: &mut dyn FnMut(),
+) -> Vec<Value> {
+    let head = |fold: usize| {
+        let others: Vec<usize> = members.iter().copied().filter(|&i| folds.of(i) != fold).collect();
+        tick();
+        (fit_on(observations, &others, ridge), pair_from(observations, &others))
+    };
+    let heads: Vec<(Linear, f64)> = (0..folds.count()).map(head).collect();
+    let value = |&i: &usize| {
+        let (linear, from) = &heads[folds.of(i)];
+        Value::of(linear, *from, &observations[i])
+    };
+    members.iter().map(value).collect()
 }
 
 /// What is known of a picture before its features are looked at.
@@ -186,16 +202,19 @@ fn pair_from(observations: &[Observation], members: &[usize]) -> f64 {
     refusing(&live, PAIR_FROM).min(mean - PAIR_FROM_DEVIATES * variance.sqrt())
 }
 
-/// Mean error over the kinds of attack and over operating points, and by how much the worst kind is worse than without a
-/// head.
+/// Mean error of the values of some pictures over the kinds of attack and over operating points, and by how much the worst kind is
+/// worse than without a head.
 fn loss(observations: &[Observation], members: &[usize], values: &[f64]) -> f64 {
-    let errors = |value: &dyn Fn(usize) -> f64| -> Vec<f64> {
-        let live = sorted(members.iter().filter(|&&i| observations[i].live()).map(|&i| value(i)));
+    let errors = |values: &[f64]| -> Vec<f64> {
+        let of = |kind: Option<&str>| {
+            let pairs = members.iter().zip(values).filter(|&(&i, _)| observations[i].kind() == kind);
+            pairs.map(|(_, &value)| value).collect::<Vec<f64>>()
+        };
+        let live = sorted(of(None));
         kinds(observations)
             .iter()
             .filter_map(|kind| {
-                let attacks: Vec<f64> =
-                    members.iter().filter(|&&i| observations[i].kind() == Some(kind)).map(|&i| value(i)).collect();
+                let attacks = of(Some(kind));
                 let passing = |bpcer: &f64| {
                     let threshold = quantile(&live, *bpcer);
                     attacks.iter().filter(|&&v| v >= threshold).count() as f64 / attacks.len() as f64
@@ -204,7 +223,8 @@ fn loss(observations: &[Observation], members: &[usize], values: &[f64]) -> f64 
             })
             .collect()
     };
-    let (with, without) = (errors(&|i| values[i]), errors(&|i| observations[i].general));
+    let without: Vec<f64> = members.iter().map(|&i| observations[i].general).collect();
+    let (with, without) = (errors(values), errors(&without));
     let mean = with.iter().sum::<f64>() / with.len().max(1) as f64;
     let harm = with.iter().zip(&without).map(|(with, without)| with - without).fold(0.0, f64::max);
     mean + harm
@@ -218,21 +238,22 @@ fn refusing(live: &[f64], share: f64) -> f64 {
     quantile(live, ((share * (n + 1.0) - 1.0) / (n - 1.0).max(1.0)).clamp(0.0, 1.0))
 }
 
-/// Log-odds per unit, by logistic regression on one number with both classes weighing the same, and the value at which so many
+/// Log-odds per unit of the values of some pictures, by logistic regression on one number with both classes weighing the same, and the value at which so many
 /// live pictures are refused.
 fn calibrate(observations: &[Observation], members: &[usize], values: &[f64], bpcer: f64) -> (f64, f64) {
-    let live = sorted(members.iter().filter(|&&i| observations[i].live()).map(|&i| values[i]));
+    let pairs = || members.iter().zip(values);
+    let live = sorted(pairs().filter(|&(&i, _)| observations[i].live()).map(|(_, &value)| value));
     let point = refusing(&live, bpcer);
     let count = |wanted: bool| members.iter().filter(|&&i| observations[i].live() == wanted).count().max(1) as f64;
     let weights = [count(false), count(true)].map(|n| 0.5 / n);
     // The least loss over slopes in steps of 5 %, between a score that hardly moves and one that only says yes or no.
     let loss = |slope: f64| {
-        let each = |&i: &usize| {
+        let each = |(&i, &value): (&usize, &f64)| {
             let live = observations[i].live();
-            let margin = slope * (values[i] - point) * if live { 1.0 } else { -1.0 };
+            let margin = slope * (value - point) * if live { 1.0 } else { -1.0 };
             weights[usize::from(live)] * ((-margin.abs()).exp().ln_1p() + (-margin).max(0.0))
         };
-        members.iter().map(each).sum::<f64>()
+        pairs().map(each).sum::<f64>()
     };
     let slopes = (0..80).map(|step| 0.25 * 1.05_f64.powi(step));
     let slope = slopes.min_by(|&a, &b| loss(a).total_cmp(&loss(b))).unwrap_or(1.0);

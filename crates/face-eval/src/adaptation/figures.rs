@@ -15,7 +15,7 @@ const COMPARED_AT: f64 = 0.05;
 /// Error rates at a score of 0.5, before and after, the latter out of fold.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rates {
-    /// Live pictures refused by what is in use.
+    /// Live pictures refused without a head.
     pub bpcer_before: Option<Proportion>,
     /// Live pictures refused with the head.
     pub bpcer: Option<Proportion>,
@@ -28,11 +28,11 @@ pub struct Rates {
 pub struct Kind {
     /// The name in the labels.
     pub name: String,
-    /// Attacks taken for live at 0.5 by what is in use.
+    /// Attacks taken for live at 0.5 without a head.
     pub apcer_before: Option<Proportion>,
     /// Attacks taken for live at 0.5 with the head.
     pub apcer: Option<Proportion>,
-    /// Attacks taken for live by what is in use, where it refuses 5 % of the live pictures.
+    /// Attacks taken for live without a head, where 5 % of the live pictures are refused.
     pub apcer_at_bpcer_5_before: Option<Proportion>,
     /// The same with the head.
     pub apcer_at_bpcer_5: Option<Proportion>,
@@ -59,18 +59,18 @@ fn live(observations: &[Observation]) -> impl Iterator<Item = usize> + '_ {
 
 impl Rates {
     pub(super) fn compute(observations: &[Observation], log_odds: &[f64]) -> Self {
-        let score = |i: usize| observations[i].score;
-        let before_5 = quantile(&sorted(live(observations).map(score)), COMPARED_AT);
+        let before = |i: usize| observations[i].general;
+        let before_5 = quantile(&sorted(live(observations).map(before)), COMPARED_AT);
         let after_5 = quantile(&sorted(live(observations).map(|i| log_odds[i])), COMPARED_AT);
         let kind = |name: &str| Kind {
             name: name.to_owned(),
-            apcer_before: Proportion::of(of_kind(observations, name), |i| score(i) >= 0.5),
+            apcer_before: Proportion::of(of_kind(observations, name), |i| before(i) >= 0.0),
             apcer: Proportion::of(of_kind(observations, name), |i| log_odds[i] >= 0.0),
-            apcer_at_bpcer_5_before: Proportion::of(of_kind(observations, name), |i| score(i) >= before_5),
+            apcer_at_bpcer_5_before: Proportion::of(of_kind(observations, name), |i| before(i) >= before_5),
             apcer_at_bpcer_5: Proportion::of(of_kind(observations, name), |i| log_odds[i] >= after_5),
         };
         Self {
-            bpcer_before: Proportion::of(live(observations), |i| score(i) < 0.5),
+            bpcer_before: Proportion::of(live(observations), |i| before(i) < 0.0),
             bpcer: Proportion::of(live(observations), |i| log_odds[i] < 0.0),
             kinds: kinds(observations).into_iter().map(kind).collect(),
         }
@@ -132,18 +132,19 @@ pub(super) fn reduction(
     options: &AdaptOptions,
 ) -> (Estimate, bool) {
     let groups: Vec<usize> = (0..observations.len()).map(|i| grouping.group(i)).collect();
-    let before = |i: usize| (observations[i].score >= 0.5) != observations[i].live();
+    let before = |i: usize| (observations[i].general >= 0.0) != observations[i].live();
     let after = |i: usize| (log_odds[i] >= 0.0) != observations[i].live();
     let fall = |drawn: &[u32]| {
         Some(error(observations, &before, drawn, &groups)? - error(observations, &after, drawn, &groups)?)
     };
     let value = fall(&vec![1; grouping.count()]).unwrap_or(0.0);
     let [ci95] = options.bootstrap.intervals(&vec![0; grouping.count()], |drawn| [fall(drawn)]);
-    (Estimate { value, ci95 }, ci95.is_some_and(|interval| interval.lower > 0.0))
+    let lower = options.bootstrap.lower(grouping.count(), fall);
+    (Estimate { value, ci95 }, lower.is_some_and(|lower| lower > 0.0))
 }
 
-/// The kinds that are told worse than by what is in use where both refuse as many live pictures, beyond chance: the 95 %
-/// interval over groups lies above 0.
+/// The kinds that are told worse than without a head where both refuse as many live pictures, beyond chance: less than 2.5 % of
+/// the draws of groups say otherwise.
 pub(super) fn harmed(
     observations: &[Observation],
     grouping: &Grouping,
@@ -162,11 +163,11 @@ pub(super) fn harmed(
         (total > 0).then(|| passed as f64 / total as f64)
     };
     let worse = |kind: &&str| {
-        let [ci95] = options.bootstrap.intervals(&vec![0; grouping.count()], |drawn| {
-            let before = apcer(&|i| observations[i].score, kind, drawn);
-            [apcer(&|i| log_odds[i], kind, drawn).zip(before).map(|(after, before)| after - before)]
+        let lower = options.bootstrap.lower(grouping.count(), |drawn| {
+            let before = apcer(&|i| observations[i].general, kind, drawn)?;
+            Some(apcer(&|i| log_odds[i], kind, drawn)? - before)
         });
-        ci95.is_some_and(|interval| interval.lower > 0.0)
+        lower.is_some_and(|lower| lower > 0.0)
     };
     kinds(observations).into_iter().filter(worse).map(str::to_owned).collect()
 }
@@ -193,7 +194,6 @@ mod tests {
                 pair: odds,
                 general: odds,
                 surrounding: 2.0,
-                score: 1.0 / (1.0 + (-odds).exp()),
             }
         };
         let observations: Vec<Observation> = (0..60).map(picture).collect();
@@ -205,5 +205,35 @@ mod tests {
         assert_eq!(harmed(&observations, &grouping, &with, &options), ["print"]);
         let same: Vec<f64> = observations.iter().map(|o| o.general).collect();
         assert!(harmed(&observations, &grouping, &same, &options).is_empty());
+    }
+
+    #[test]
+    fn harm_and_gain_show_in_kinds_of_one_session_and_where_every_draw_agrees() {
+        // 60 groups: one in three live. Masks come from one group alone, and with the head all of them pass.
+        let picture = |n: usize| Observation {
+            path: String::new(),
+            presentation: match n {
+                1 => Presentation::Attack("mask".into()),
+                _ if n.is_multiple_of(3) => Presentation::BonaFide,
+                _ => Presentation::Attack("print".into()),
+            },
+            group: Some(n.to_string()),
+            features: (0..120).map(|i| f32::from(u8::from(i == n))).collect(),
+            mirrored: (0..120).map(|i| f32::from(u8::from(i == 60 + n))).collect(),
+            pair: 0.0,
+            general: if n.is_multiple_of(3) { 2.0 } else { -2.0 },
+            surrounding: 2.0,
+        };
+        let observations: Vec<Observation> = (0..60).map(picture).collect();
+        let (grouping, options) = (Grouping::of(&observations), AdaptOptions::default());
+        let with: Vec<f64> = (0..60).map(|n| if n == 1 { 9.0 } else { observations[n].general }).collect();
+        assert_eq!(harmed(&observations, &grouping, &with, &options), ["mask"]);
+        // Where all live people were refused before and none is now, no draw says anything else.
+        let refused: Vec<Observation> =
+            observations.iter().cloned().map(|o| Observation { general: -2.0, ..o }).collect();
+        let told: Vec<f64> = observations.iter().map(|o| o.general).collect();
+        let (fall, better) = reduction(&refused, &grouping, &told, &options);
+        assert_eq!((fall.value, fall.ci95, better), (0.5, None, true));
+        assert!(!reduction(&observations, &grouping, &told, &options).1);
     }
 }

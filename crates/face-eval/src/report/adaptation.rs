@@ -38,10 +38,15 @@ impl Adaptation {
 }
 
 fn summary(adaptation: &Adaptation, meta: &Meta) -> String {
-    let verdict = if adaptation.better {
-        "Out of fold the head is better than what is in use."
-    } else {
-        "Out of fold the head is not better than what is in use beyond chance: none was written."
+    let verdict = match (adaptation.better, adaptation.harmed.join(", ")) {
+        (true, _) => "Out of fold the head is better than the score without one.".to_owned(),
+        (false, harmed) if harmed.is_empty() => {
+            "Out of fold the head is not better than the score without one, beyond chance: none was written.".to_owned()
+        }
+        (false, harmed) => format!(
+            "Out of fold the head lets more attacks of the kind {} pass than the score without one, beyond chance: none was written.",
+            escape(&harmed)
+        ),
     };
     let fall = Unit::Percent.number(adaptation.reduction.value);
     let interval = Unit::Percent.optional_interval(adaptation.reduction.ci95);
@@ -99,7 +104,7 @@ fn errors(adaptation: &Adaptation) -> String {
         &rows,
     );
     format!(
-        "<p>Terms of ISO/IEC 30107-3. Before: the score of what is in use now. After: each picture judged by a head, an operating \
+        "<p>Terms of ISO/IEC 30107-3. Before: the score without a head. After: each picture judged by a head, an operating \
          point and choices that no picture of its group had a part in.</p>{}{}",
         stacked(&plot, &table.html()),
         equal.html()
@@ -133,12 +138,15 @@ fn learning_curve(adaptation: &Adaptation) -> String {
         let cells = [Unit::Percent.text(point.mean_apcer)].into_iter().chain(share_cells(Some(point.apcer)));
         table.row(format!("{:.0}", point.pictures), cells);
     }
-    let expected = adaptation.expectation.map_or_else(String::new, |expectation| {
-        format!(
-            "<p>With twice the pictures expect about {} (if the error goes on falling by the same factor).</p>",
-            Unit::Percent.text(expectation.mean_apcer)
-        )
-    });
+    let expected = adaptation.expectation.map_or_else(
+        || "<p>These pictures do not say what more of them would bring: too few attacks still pass.</p>".to_owned(),
+        |expectation| {
+            format!(
+                "<p>With twice the pictures expect about {} (if the error goes on falling by the same factor).</p>",
+                Unit::Percent.text(expectation.mean_apcer)
+            )
+        },
+    );
     let points: Vec<(f64, f64)> = adaptation.learning_curve.iter().map(|p| (p.pictures, p.mean_apcer)).collect();
     let most = points.iter().map(|p| p.0).fold(1.0, f64::max);
     let highest = points.iter().map(|p| p.1).fold(0.05, f64::max);

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, ValueHint};
-use face_analysis::report::ModelInfo;
-use face_analysis::{FEATURES_REVISION, FaceAnalyzer, LivenessObservation};
+use face_analysis::{FEATURES_REVISION, FaceAnalyzer, LivenessObservation, RejectionWord};
 use face_bulk::names::{shown, shown_text};
 use face_bulk::pictures::read;
 use face_eval::adaptation::{AdaptOptions, Adaptation, Observation, adapt};
@@ -53,14 +52,18 @@ enum Seen {
     Face(Box<Observation>),
     /// Why it has no part in the head.
     Nothing(String),
+    /// Why its file could not be read.
+    Unread(String),
 }
 
-/// Analyses the pictures, fits, reports, and writes the head if it is better than what is in use.
+/// Analyses the pictures, fits, reports, and writes the head if it is better than the score without one.
 pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     if !(args.bpcer > 0.0 && args.bpcer <= 0.2) {
         return Err(CommandError::new("--bpcer takes a share above 0 and up to 0.2"));
     }
-    let config = args.config.load()?.config;
+    let mut config = args.config.load()?.config;
+    // A head in use may have been fitted on these very pictures, and may be of networks that are no more.
+    let in_use = config.analysis.liveness.head.take();
     let labels = Labels::from_path(&args.labels)?;
     let labelled: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| p.liveness.is_some()).collect();
     if labelled.is_empty() {
@@ -73,13 +76,21 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     let threads = threads(args.parallel);
     let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads)?;
     let looking = Looking { analyzer: &analyzer, labels: &labels, max_bytes: config.server.max_image_bytes };
-    let (observations, left_out) = observe(&looking, labelled, threads)?;
+    let pictures = labelled.len();
+    let Looks { observations, left_out, unread } = observe(&looking, labelled, threads)?;
     let mut out = std::io::stdout().lock();
     for reason in &left_out {
         writeln!(out, "left out: {}", shown(reason))?;
     }
     let options = AdaptOptions { bpcer: args.bpcer, ..AdaptOptions::default() };
-    let adaptation = fit(&observations, &options)?;
+    let mut adaptation = fit(&observations, &options)?;
+    if let Some(head) = in_use {
+        adaptation.warnings.push(format!(
+            "Before is the score without a head, and not that of {}, the head in use: it may have been fitted on these \
+             pictures.",
+            head.display()
+        ));
+    }
     let meta = meta(args, &config, &analyzer)?;
     std::fs::write(&figures, adaptation.to_json(&meta)?)?;
     std::fs::write(&report, adaptation.to_html(&meta))?;
@@ -89,13 +100,13 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     if !adaptation.better {
         return Err(CommandError::new(match adaptation.harmed.join(", ") {
             harmed if harmed.is_empty() => {
-                "no head was written: out of fold it is not better than what is in use, beyond chance; the report says \
-                 more"
+                "no head was written: out of fold it is not better than the score without one, beyond chance; the report \
+                 says more"
                     .to_owned()
             }
             harmed => format!(
-                "no head was written: out of fold it lets more attacks of the kind {harmed} pass than what is in use, beyond \
-                 chance; the report says more"
+                "no head was written: out of fold it lets more attacks of the kind {harmed} pass than the score without one, \
+                 beyond chance; the report says more"
             ),
         }));
     }
@@ -108,7 +119,22 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
         &checksum[..12],
         absolute(&args.out)
     )?;
-    Ok(())
+    match unread {
+        0 => Ok(()),
+        _ => Err(CommandError::new(format!(
+            "{unread} of {pictures} pictures could not be read and have no part in the head"
+        ))),
+    }
+}
+
+/// What came of all pictures.
+#[derive(Default)]
+struct Looks {
+    observations: Vec<Observation>,
+    /// Why pictures have no part in the head.
+    left_out: Vec<String>,
+    /// How many of those are files that could not be read.
+    unread: usize,
 }
 
 /// Whether head and report can be written, and take the place of nothing that is read: neither the list nor a picture in it, which
@@ -129,24 +155,24 @@ fn absolute(path: &Path) -> String {
 
 /// What the networks say of each picture, and why pictures are left out. Those that the rules reject are used as far as they
 /// show one face: what a rule rejects today may be let in tomorrow.
-fn observe(
-    looking: &Looking<'_>,
-    labelled: Vec<&LabelledPicture>,
-    threads: usize,
-) -> Result<(Vec<Observation>, Vec<String>), CommandError> {
+fn observe(looking: &Looking<'_>, labelled: Vec<&LabelledPicture>, threads: usize) -> Result<Looks, CommandError> {
     let bar = progress::bar(labelled.len() as u64)?;
-    let (mut observations, mut left_out) = (Vec::new(), Vec::new());
+    let mut looks = Looks::default();
     let look = |picture: &LabelledPicture| looking.at(picture);
     in_order(labelled.into_iter(), threads, look, |seen| -> Result<(), CommandError> {
         match seen? {
-            Seen::Face(observation) => observations.push(*observation),
-            Seen::Nothing(reason) => left_out.push(reason),
+            Seen::Face(observation) => looks.observations.push(*observation),
+            Seen::Nothing(reason) => looks.left_out.push(reason),
+            Seen::Unread(reason) => {
+                looks.left_out.push(reason);
+                looks.unread += 1;
+            }
         }
         bar.inc(1);
         Ok(())
     })?;
     bar.finish_and_clear();
-    Ok((observations, left_out))
+    Ok(looks)
 }
 
 /// What all pictures share.
@@ -159,18 +185,22 @@ struct Looking<'a> {
 impl Looking<'_> {
     /// Only a fault of ours is an error.
     fn at(&self, picture: &LabelledPicture) -> Result<Seen, CommandError> {
-        let nothing = |reason: &dyn std::fmt::Display| Ok(Seen::Nothing(format!("{}: {reason}", picture.path)));
+        let why = |reason: &dyn std::fmt::Display| format!("{}: {reason}", picture.path);
+        let nothing = |reason: &dyn std::fmt::Display| Ok(Seen::Nothing(why(reason)));
         let bytes = match read(&self.labels.file(picture), self.max_bytes) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return nothing(&format!("{TOO_LARGE}: {}", too_large_message(self.max_bytes))),
-            Err(error) => return nothing(&error),
+            Err(error) => return Ok(Seen::Unread(why(&error))),
         };
         let sample = match self.analyzer.liveness_sample(&bytes) {
             Ok(sample) => sample,
             Err(error) if error.is_fault() => return Err(CommandError::new(format!("{}: {error}", picture.path))),
             Err(error) => return nothing(&format!("{}: {error}", error.code())),
         };
-        let (Some(LivenessObservation { features, mirrored, pair, general, surrounding, score }), Some(presentation)) =
+        if sample.rejection.as_ref().is_some_and(|rejection| rejection.word == RejectionWord::TooManyFaces) {
+            return nothing(&"it shows several faces, and the label does not say which is meant");
+        }
+        let (Some(LivenessObservation { features, mirrored, pair, general, surrounding }), Some(presentation)) =
             (sample.liveness, picture.liveness.clone())
         else {
             return nothing(&"no face was found");
@@ -184,7 +214,6 @@ impl Looking<'_> {
             pair: pair.into(),
             general: general.into(),
             surrounding: surrounding.into(),
-            score: score.into(),
         })))
     }
 }
@@ -252,11 +281,6 @@ fn meta(args: &AdaptArgs, config: &Config, analyzer: &FaceAnalyzer) -> Result<Me
         name: network.name.clone(),
         version: network.sha256.chars().take(12).collect(),
     });
-    let head = analyzer.head().map(|head| ModelInfo::head(&head)).map(|model| ModelUsed {
-        job: model.job.into(),
-        name: model.name.into_owned(),
-        version: model.version.into_owned(),
-    });
     Ok(Meta {
         title: args.title.clone(),
         program: format!("facegate {}", env!("CARGO_PKG_VERSION")),
@@ -264,6 +288,6 @@ fn meta(args: &AdaptArgs, config: &Config, analyzer: &FaceAnalyzer) -> Result<Me
         created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         labels_file: args.labels.display().to_string(),
         settings: vec![("analysis.liveness".into(), serde_json::to_string(&config.analysis.liveness)?)],
-        models: networks.chain(head).collect(),
+        models: networks.collect(),
     })
 }
