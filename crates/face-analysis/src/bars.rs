@@ -49,21 +49,19 @@ pub(crate) struct Frame {
     top: usize,
     /// What the whole is wider and higher.
     more: (usize, usize),
-    /// So wide on both axes that it is no frame of a picture: a small picture was laid on a large sheet.
-    is_sheet: bool,
 }
 
 /// Cuts the bars off a picture, and says where they were.
 pub(crate) fn cut(picture: &mut Picture) -> Frame {
     let whole = (picture.pixels.width(), picture.pixels.height());
-    let (area, is_sheet) = content(&picture.pixels);
+    let area = content(&picture.pixels);
     if (area.width, area.height) == whole {
         return Frame::default();
     }
     picture.pixels = picture.pixels.crop(area);
     let seen = picture.orientation.area(area, whole);
     let (width, height) = picture.orientation.size(whole);
-    Frame { left: seen.left, top: seen.top, more: (width - seen.width, height - seen.height), is_sheet }
+    Frame { left: seen.left, top: seen.top, more: (width - seen.width, height - seen.height) }
 }
 
 impl Frame {
@@ -73,13 +71,15 @@ impl Frame {
         (width + self.more.0, height + self.more.1)
     }
 
-    /// The share of what was sent that the content is, for what is judged by its size: on a sheet a face stays small.
+    /// The share of what was sent that the content is, for what is judged by its size. Bars of more than a quarter of both
+    /// axes are no frame of a picture: a small picture was laid on a large sheet, and a face on it stays small.
     pub(crate) fn share(&self, content: &Picture) -> f32 {
-        if !self.is_sheet {
+        let (width, height) = self.size(content);
+        if self.more.0 * 4 <= width || self.more.1 * 4 <= height {
             return 1.0;
         }
         let area = |(width, height): (usize, usize)| width as f32 * height as f32;
-        area(content.seen_size()) / area(self.size(content))
+        area(content.seen_size()) / area((width, height))
     }
 
     /// Where the content lies.
@@ -106,36 +106,35 @@ impl Frame {
     }
 }
 
-/// The part of the picture inside its bars, the whole picture when it has none; and whether it lay on a sheet.
-fn content(pixels: &Pixels) -> (Area, bool) {
+/// The part of the picture inside its bars: the whole picture when it has none.
+fn content(pixels: &Pixels) -> Area {
     let mut area = Area { left: 0, top: 0, width: pixels.width(), height: pixels.height() };
-    let mut on_sheet = false;
     for _ in 0..ROUNDS {
-        let (inner, sheet) = inside(pixels, area);
+        let inner = inside(pixels, area);
         if inner == area {
             break;
         }
-        on_sheet |= sheet;
         area = inner;
     }
-    (area, on_sheet)
+    area
 }
 
-/// `area` without the bars at its four edges, and whether these were wide on both axes.
-fn inside(pixels: &Pixels, area: Area) -> (Area, bool) {
+/// `area` without the bars at its four edges.
+fn inside(pixels: &Pixels, area: Area) -> Area {
     let edges = [Edge::Top, Edge::Bottom, Edge::Left, Edge::Right].map(|edge| Lines { pixels, area, edge });
     let flat = edges.each_ref().map(Lines::flat);
     let across = ends(&edges, &flat, |edge| 0..edge.size().1);
-    let is_sheet = across.iter().all(Option::is_none);
-    let cut = if is_sheet { frame(&edges, &flat).unwrap_or_default() } else { across.map(Option::unwrap_or_default) };
-    let [top, bottom, left, right] = cut;
-    let inner = Area {
+    let [top, bottom, left, right] = if across.iter().any(Option::is_some) {
+        across.map(Option::unwrap_or_default)
+    } else {
+        frame(&edges, &flat).unwrap_or_default()
+    };
+    Area {
         left: area.left + left,
         top: area.top + top,
         width: area.width - left - right,
         height: area.height - top - bottom,
-    };
-    (inner, is_sheet)
+    }
 }
 
 /// How many lines to cut off at each edge when bars of one colour meet in corners: all of them, or none.
@@ -274,10 +273,6 @@ mod tests {
         [value as u8, (value / 2 + 60) as u8, 90]
     }
 
-    fn content_of(pixels: &Pixels) -> Area {
-        content(pixels).0
-    }
-
     fn area(left: usize, top: usize, width: usize, height: usize) -> Area {
         Area { left, top, width, height }
     }
@@ -286,20 +281,20 @@ mod tests {
     fn bars_of_any_colour_are_cut_to_the_line() {
         for colour in [[0; 3], [255; 3], [16, 17, 15], [10, 40, 200]] {
             let boxed = drawn(320, 240, |x, y| if (30..200).contains(&y) { scene(x, y) } else { colour });
-            assert_eq!(content_of(&boxed), area(0, 30, 320, 170), "{colour:?}");
+            assert_eq!(content(&boxed), area(0, 30, 320, 170), "{colour:?}");
             let pillars = drawn(320, 240, |x, y| if (40..280).contains(&x) { scene(x, y) } else { colour });
-            assert_eq!(content_of(&pillars), area(40, 0, 240, 240), "{colour:?}");
+            assert_eq!(content(&pillars), area(40, 0, 240, 240), "{colour:?}");
             let frame = |x: usize, y: usize| (12..300).contains(&x) && (20..225).contains(&y);
             let framed = drawn(320, 240, |x, y| if frame(x, y) { scene(x, y) } else { colour });
-            assert_eq!(content_of(&framed), area(12, 20, 288, 205), "{colour:?}");
+            assert_eq!(content(&framed), area(12, 20, 288, 205), "{colour:?}");
             // Narrower than its frame on both axes, with four bars and with two.
             let photo = |x: usize, y: usize| (100..220).contains(&x) && (50..170).contains(&y);
             let framed = drawn(320, 240, |x, y| if photo(x, y) { scene(x, y) } else { colour });
-            assert_eq!(content_of(&framed), area(100, 50, 120, 120), "{colour:?}");
+            assert_eq!(content(&framed), area(100, 50, 120, 120), "{colour:?}");
             let corner = drawn(320, 240, |x, y| if x >= 110 && y >= 90 { scene(x, y) } else { colour });
-            assert_eq!(content_of(&corner), area(110, 90, 210, 150), "{colour:?}");
+            assert_eq!(content(&corner), area(110, 90, 210, 150), "{colour:?}");
             let below = drawn(320, 240, |x, y| if y < 150 { scene(x, y) } else { colour });
-            assert_eq!(content_of(&below), area(0, 0, 320, 150), "{colour:?}");
+            assert_eq!(content(&below), area(0, 0, 320, 150), "{colour:?}");
         }
     }
 
@@ -307,22 +302,22 @@ mod tests {
     fn a_bar_with_noise_is_cut_and_one_with_a_caption_is_not() {
         let noise = |x: usize, y: usize| ((x * 7919 + y * 104_729) % 26) as u8;
         let boxed = drawn(320, 240, |x, y| if (30..200).contains(&y) { scene(x, y) } else { [noise(x, y); 3] });
-        assert_eq!(content_of(&boxed).height, 240, "26 levels are no noise of a bar");
+        assert_eq!(content(&boxed).height, 240, "26 levels are no noise of a bar");
         let boxed = drawn(320, 240, |x, y| if (30..200).contains(&y) { scene(x, y) } else { [noise(x, y) / 4; 3] });
-        assert_eq!(content_of(&boxed), area(0, 30, 320, 170));
+        assert_eq!(content(&boxed), area(0, 30, 320, 170));
         let caption = |x: usize, y: usize| (8..22).contains(&y) && (40..120).contains(&x) && x % 5 < 2;
         let boxed =
             drawn(320, 240, |x, y| if y >= 30 { scene(x, y) } else { [if caption(x, y) { 250 } else { 0 }; 3] });
-        assert_eq!(content_of(&boxed).top, 0);
+        assert_eq!(content(&boxed).top, 0);
     }
 
     #[test]
     fn a_twin_that_ends_in_the_dark_is_cut_like_the_certain_bar() {
         // The lower third of the content is as black as the bars.
         let boxed = drawn(320, 240, |x, y| if (30..150).contains(&y) { scene(x, y) } else { [2; 3] });
-        assert_eq!(content_of(&boxed), area(0, 30, 320, 120), "black as far as a bar may reach is a bar");
+        assert_eq!(content(&boxed), area(0, 30, 320, 120), "black as far as a bar may reach is a bar");
         let dark = drawn(320, 240, |x, y| if (30..90).contains(&y) { scene(x, y) } else { [2; 3] });
-        assert_eq!(content_of(&dark), area(0, 30, 320, 180));
+        assert_eq!(content(&dark), area(0, 30, 320, 180));
     }
 
     #[test]
@@ -342,7 +337,7 @@ mod tests {
                     let colour = |x, y| if person(x, y) { scene(x, y) } else { background };
                     let portrait = drawn(240 * size, 320 * size, colour);
                     assert_eq!(
-                        content_of(&portrait),
+                        content(&portrait),
                         area(0, 0, 240 * size, 320 * size),
                         "{background:?} {size} {shoulders}"
                     );
@@ -354,16 +349,16 @@ mod tests {
     #[test]
     fn pictures_of_nothing_and_of_few_pixels_stay() {
         for (width, height) in [(1, 1), (2, 1), (1, 2), (3, 3), (7, 2), (64, 64)] {
-            assert_eq!(content_of(&drawn(width, height, |_, _| [9; 3])), area(0, 0, width, height));
-            let corner = content_of(&drawn(width, height, |x, y| if x + y == 0 { [200; 3] } else { [9; 3] }));
+            assert_eq!(content(&drawn(width, height, |_, _| [9; 3])), area(0, 0, width, height));
+            let corner = content(&drawn(width, height, |x, y| if x + y == 0 { [200; 3] } else { [9; 3] }));
             assert!(corner.width > 0 && corner.height > 0);
         }
         let sky = drawn(200, 200, |x, y| if y < 90 { [(200 + y / 3) as u8; 3] } else { scene(x, y) });
-        assert_eq!(content_of(&sky), area(0, 0, 200, 200), "a gradient is no bar");
+        assert_eq!(content(&sky), area(0, 0, 200, 200), "a gradient is no bar");
         // As behind many official portraits: drawn, so that each line has one colour.
         let faded =
             drawn(175, 214, |x, y| if y < 60 || x < 40 { [30, 40, (60 + 2 * y / 3) as u8] } else { scene(x, y) });
-        assert_eq!(content_of(&faded), area(0, 0, 175, 214));
+        assert_eq!(content(&faded), area(0, 0, 175, 214));
     }
 
     #[test]
@@ -379,5 +374,33 @@ mod tests {
             let whole = Rectangle { top: 30, left: 0, width: 320, height: 170, right: 320, bottom: 200 };
             assert_eq!(frame.content(&picture), whole);
         }
+    }
+
+    #[test]
+    fn only_bars_of_more_than_a_quarter_of_both_axes_are_a_sheet() {
+        let share = |pixels: Pixels| {
+            let mut picture =
+                Picture { pixels, orientation: picture_cell::Orientation::UPRIGHT, exif_orientation: 1, format: "png" };
+            cut(&mut picture).share(&picture)
+        };
+        let laid = |left: usize, top: usize, width: usize, height: usize| {
+            let inside = move |x, y| (left..left + width).contains(&x) && (top..top + height).contains(&y);
+            share(drawn(320, 240, |x, y| if inside(x, y) { scene(x, y) } else { [0; 3] }))
+        };
+        assert_eq!(laid(0, 0, 320, 240), 1.0);
+        assert_eq!(laid(40, 30, 240, 180), 1.0, "a quarter of both");
+        assert_eq!(laid(38, 28, 244, 184), 1.0);
+        assert_eq!(laid(80, 20, 160, 200), 1.0, "half of one");
+        assert_eq!(laid(42, 32, 236, 176), 236.0 * 176.0 / (320.0 * 240.0));
+        assert_eq!(laid(100, 50, 120, 120), 0.1875);
+        // A fifth of each border of the content is as black as the bars: none ends across the whole picture.
+        let dark = |at: usize| at < 92;
+        let inside = |at: usize| (20..380).contains(&at);
+        let vignette = drawn(400, 400, |x, y| {
+            let corner = dark(x) && dark(y) || dark(399 - x) && dark(399 - y);
+            if inside(x) && inside(y) && !corner { scene(x, y) } else { [0; 3] }
+        });
+        assert_eq!(content(&vignette), area(20, 20, 360, 360));
+        assert_eq!(share(vignette), 1.0);
     }
 }

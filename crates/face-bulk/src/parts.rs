@@ -184,20 +184,20 @@ impl Parts {
         self.in_part >= self.max_rows
     }
 
-    /// Writes the part, if it has any row.
+    /// Writes the part, if it has any row. What cannot be written stays, and is written under the same name next time.
     pub async fn flush(&mut self) -> Result<(), PartsError> {
         if self.in_part == 0 {
             return Ok(());
         }
         let bytes: Bytes = match self.format {
-            PartFormat::Jsonl => std::mem::take(&mut self.lines).into(),
-            PartFormat::Parquet => {
-                table::write(&std::mem::take(&mut self.rows), self.details, &self.record.to_string())?
-            }
+            PartFormat::Jsonl => Bytes::copy_from_slice(&self.lines),
+            PartFormat::Parquet => table::write(&self.rows, self.details, &self.record.to_string())?,
         };
         let name = format!("{}-{}-{:06}.{}", self.begin("part"), self.process, self.written, self.format.ending());
         self.destination.put(&name, bytes).await?;
         self.written += 1;
+        self.lines.clear();
+        self.rows.clear();
         self.in_part = 0;
         Ok(())
     }
@@ -246,4 +246,52 @@ fn pairs_in_jsonl(bytes: &[u8]) -> Result<Vec<(String, String)>, serde_json::Err
         .into_iter::<Line>()
         .map(|line| line.map(|line| (line.session_id, line.error.unwrap_or_else(|| "OK".into()))))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use futures_util::future::join;
+
+    use super::*;
+
+    async fn begin(out: &Path, format: PartFormat) -> Parts {
+        let destination = Location::destination(&out.to_string_lossy(), false).expect("a folder");
+        let shard = Shard { index: 0, count: 1 };
+        Parts::resume(destination, shard, format, false, json!({}), 2).await.expect("nobody else has begun it")
+    }
+
+    fn answer(name: &str) -> Answer {
+        let json = json!({ "sessionId": name, "hasError": true, "error": "INTERNAL_ERROR" }).to_string().into_bytes();
+        Answer { row: Row::unreadable(name.into(), "image_malformed", "cut off"), json }
+    }
+
+    async fn check_that_nothing_is_lost(format: PartFormat) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (out, moved) = (folder.path().join("out"), folder.path().join("moved"));
+        let mut parts = begin(&out, format).await;
+        assert!(!parts.push(answer("a")) && parts.push(answer("b")));
+        // A file where the folder was: nobody can write below it, not even root.
+        std::fs::rename(&out, &moved).expect("moves it");
+        std::fs::write(&out, b"").expect("a file");
+        assert!(matches!(parts.flush().await, Err(PartsError::Store(_))), "{format:?}");
+        std::fs::remove_file(&out).expect("removes it");
+        std::fs::rename(&moved, &out).expect("moves it back");
+        parts.flush().await.expect("the destination is there again");
+        assert!(!parts.push(answer("c")));
+        parts.flush().await.expect("it is still there");
+        let mut again = begin(&out, format).await;
+        assert_eq!(again.outcomes(), &BTreeMap::from([("INTERNAL_ERROR".to_owned(), 3)]), "{format:?}");
+        let done = again.take_done();
+        assert!(done.len() == 3 && ["a", "b", "c"].iter().all(|name| done.holds(name)), "{format:?}");
+        assert_eq!(std::fs::read_dir(&out).expect("reads").count(), 3, "{format:?}: the record and two parts");
+    }
+
+    #[test]
+    fn a_part_that_could_not_be_written_is_written_whole_next_time() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let [jsonl, parquet] = [PartFormat::Jsonl, PartFormat::Parquet].map(check_that_nothing_is_lost);
+        runtime.block_on(join(jsonl, parquet));
+    }
 }

@@ -137,6 +137,16 @@ fn files_of(coding: Coding) -> Vec<Hostile> {
         ("65,535 times eleven megabytes", padded(vec![(0, 11 << 20); 65_535]), COSTLY_OR_MALFORMED),
         ("65,535 times up to the end", padded(vec![(0, 0); 65_535]), MALFORMED),
         (
+            "4,000 items of 65,535 pieces that take no bytes",
+            changed(single(), |file| {
+                let count = 4_000_u16;
+                let items = (2..count + 2).flat_map(|id| [&id.to_be_bytes()[..], &[0, 0, 0xff, 0xff]].concat());
+                let head = [&[0; 6][..], &count.to_be_bytes()].concat();
+                file.more = boxed(*b"iloc", &head.into_iter().chain(items).collect::<Vec<_>>());
+            }),
+            if coding.name == AVIF.name { MALFORMED } else { ANY },
+        ),
+        (
             "places for more items than there are",
             changed(single(), |file| {
                 // The number of items stands twelve bytes behind the box's kind.

@@ -77,7 +77,8 @@ pub fn link(bytes: &[u8]) {
     }
     let Ok(link) = std::str::from_utf8(bytes) else { return };
     STATE.with_borrow(|(runtime, fetcher)| {
-        let problem = runtime.block_on(fetcher.fetch(link, Buffer::alone(1000), ())).expect_err("no port is allowed");
+        let fetched = fetcher.fetch(link, Buffer::alone(1000), true, ());
+        let problem = runtime.block_on(fetched).expect_err("no port is allowed");
         assert_eq!(problem.status.as_u16(), 422);
         assert!(matches!(problem.code, "link_refused" | "link_malformed"), "{}", problem.code);
     });

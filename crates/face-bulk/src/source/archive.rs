@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
 use tokio::runtime::Handle;
@@ -20,6 +21,10 @@ const CHECKSUM: std::ops::Range<usize> = 148..156;
 
 /// Letters of a link's target that are told; it may have as many as the tar file has bytes.
 const LONGEST_TARGET: usize = 200;
+
+/// Bytes that long names, extensions and maps before a member may have. The reader of tar files holds them in memory, and
+/// compressed a few of them say millions. No file system has a path of a tenth of this.
+const LARGEST_HEADERS: u64 = 1 << 20;
 
 /// Every file in a tar file, in its order. Read on a thread of its own.
 pub(super) fn pictures(path: &Path, wanted: Wanted, runtime: &Handle) -> Result<Pictures, SourceError> {
@@ -38,7 +43,7 @@ pub(super) fn pictures(path: &Path, wanted: Wanted, runtime: &Handle) -> Result<
 /// Whether a file begins like a tar file: with a header, or with the emptiness at the end of one that holds nothing.
 pub(super) fn is_tar(path: &Path) -> io::Result<bool> {
     let mut block = Vec::with_capacity(BLOCK);
-    let read = open(path)?.into_inner().take(BLOCK as u64).read_to_end(&mut block);
+    let read = open(path)?.tar.into_inner().take(BLOCK as u64).read_to_end(&mut block);
     // What is no gzip after all is no tar file either.
     if read.is_err() || block.len() < BLOCK {
         return Ok(false);
@@ -53,26 +58,58 @@ fn fault(path: &Path, source: io::Error) -> SourceError {
     SourceError::Io { path: path.to_owned(), source }
 }
 
-fn open(path: &Path) -> io::Result<tar::Archive<Box<dyn Read + Send>>> {
+/// A tar file, and how many of its bytes may be read until this is set anew.
+struct Archive {
+    tar: tar::Archive<Metered>,
+    allowance: Arc<AtomicU64>,
+}
+
+/// Bytes of a tar file, as many as are allowed.
+struct Metered {
+    bytes: Box<dyn Read + Send>,
+    allowance: Arc<AtomicU64>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.allowance.load(Ordering::Relaxed);
+        if left == 0 && !buffer.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG));
+        }
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = self.bytes.read(&mut buffer[..most])?;
+        self.allowance.store(left - read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+const TOO_LONG: &str = "names and extensions of over a megabyte before one file: it is damaged, or made to do harm";
+
+fn open(path: &Path) -> io::Result<Archive> {
     let mut magic = Vec::new();
     File::open(path)?.take(2).read_to_end(&mut magic)?;
     let file = BufReader::new(File::open(path)?);
     let bytes: Box<dyn Read + Send> =
         if magic == [0x1f, 0x8b] { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    Ok(tar::Archive::new(bytes))
+    let allowance = Arc::new(AtomicU64::new(LARGEST_HEADERS));
+    Ok(Archive { tar: tar::Archive::new(Metered { bytes, allowance: allowance.clone() }), allowance })
 }
 
 /// Sends what is wanted; ends early when nobody receives any more.
-fn read<R: Read>(
-    archive: &mut tar::Archive<R>,
+fn read(
+    Archive { tar, allowance }: &mut Archive,
     wanted: &Wanted,
     send: &mut impl FnMut(Result<Picture, SourceError>) -> bool,
 ) -> io::Result<()> {
-    for entry in archive.entries()? {
+    for entry in tar.entries()? {
         if wanted.stop.load(Ordering::Relaxed) {
             break;
         }
         let mut entry = entry?;
+        // All of the member, as far as it is read here or passed over, and the headers of the next one.
+        let stored =
+            if entry.header().entry_type().is_gnu_sparse() { entry.header().entry_size()? } else { entry.size() };
+        allowance.store(stored.saturating_add(LARGEST_HEADERS), Ordering::Relaxed);
         let sparse = sparse(&mut entry)?;
         let path =
             sparse.as_ref().and_then(|sparse| sparse.name.clone()).unwrap_or_else(|| entry.path_bytes().into_owned());
@@ -145,5 +182,44 @@ fn absence<R: Read>(entry: &tar::Entry<'_, R>, kind: tar::EntryType, sparse: boo
         Some("the tar file has a sparse file here, which is not read: pack without `tar --sparse`".to_owned())
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::parts::Done;
+    use crate::shard::Shard;
+
+    /// A tar file with one member whose name has so many letters, and what reading it gives.
+    fn names(letters: usize) -> io::Result<Vec<String>> {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        // A name that is too long for a header is written as a member of its own before it.
+        tar.append_data(&mut header, "n".repeat(letters), &b"x"[..]).expect("a member");
+        let packed = tar.into_inner().and_then(GzEncoder::finish).expect("a file");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("names.tar.gz");
+        std::fs::write(&path, packed).expect("written");
+        let mut found = Vec::new();
+        let (shard, done, stop) = (Shard { index: 0, count: 1 }, Done::default(), Arc::new(AtomicBool::new(false)));
+        let wanted = Wanted { shard, done, any_name: true, max_bytes: 10, stop };
+        read(&mut open(&path)?, &wanted, &mut |picture| {
+            found.extend(picture.map(|picture| picture.name));
+            true
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn a_name_of_millions_of_letters_is_not_read_into_memory() {
+        assert_eq!(names(4000).expect("a long name"), ["n".repeat(4000)]);
+        assert!(names(64 << 20).expect_err("too long").to_string().contains("over a megabyte"));
     }
 }

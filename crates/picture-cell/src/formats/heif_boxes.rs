@@ -156,8 +156,13 @@ impl<'b> Container<'b> {
             // An item in another file, or made of other items' bytes: read by nobody.
             let other_file = fields.number(2)? != 0 || method > 1;
             let base = fields.size(base)?;
+            let count = fields.number(2)?;
+            // Extents without a byte of their own are all the same; any number of them would cost the file nothing.
+            if count > 1 && index + offset + length == 0 {
+                return None;
+            }
             let mut extents = Vec::new();
-            for _ in 0..fields.number(2)? {
+            for _ in 0..count {
                 fields.size(index)?;
                 let start = fields.size(offset)?.checked_add(base)?;
                 extents.push((start, fields.size(length)?));
@@ -252,5 +257,38 @@ impl<'b> Fields<'b> {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+        [&(body.len() as u32 + 8).to_be_bytes()[..], &kind, body].concat()
+    }
+
+    /// How many extents are read for item 1 of a file that says there are `count`, in fields of these sizes, and gives each
+    /// its bytes.
+    fn extents(version: u8, [sizes, more]: [u8; 2], count: u16, bytes: usize) -> Option<usize> {
+        let method: &[u8] = if version == 0 { &[] } else { &[0, 0] };
+        let head = [&[version, 0, 0, 0, sizes, more, 0, 1, 0, 1][..], method, &[0, 0]].concat();
+        let places = [head, count.to_be_bytes().to_vec(), vec![0; usize::from(count) * bytes]].concat();
+        let file = boxed(*b"meta", &[vec![0; 4], boxed(*b"iloc", &places)].concat());
+        Some(Container::read(&file)?.items.get(&1)?.extents.len())
+    }
+
+    #[test]
+    fn extents_cost_the_file_bytes_or_are_one_an_item() {
+        // ISO/IEC 14496-12, 8.11.3: one extent without offset and length is the whole file.
+        for version in [0, 1] {
+            let counts = [0, 1, 2, u16::MAX];
+            assert_eq!(counts.map(|count| extents(version, [0, 0], count, 0)), [Some(0), Some(1), None, None]);
+        }
+        assert_eq!(extents(0, [0x40, 0], 300, 4), Some(300));
+        assert_eq!(extents(0, [0x04, 0], 300, 4), Some(300));
+        // The index of an extent is one of its fields from version 1 on.
+        assert_eq!(extents(1, [0, 4], 300, 4), Some(300));
+        assert_eq!(extents(0, [0, 4], 300, 4), None);
     }
 }

@@ -15,6 +15,7 @@ mod planes16;
 mod png;
 mod tiff;
 mod tiff_chunks;
+mod tiff_directory;
 mod tiff_layout;
 mod webp;
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::tiff_chunks::{Chunks, Compression, NAME, malformed};
+use super::tiff_directory::{Directory, tag};
 use super::{Format, Found, tiff_layout};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -13,8 +14,8 @@ pub(super) const FORMAT: Format =
     Format { name: NAME, recognises: |bytes| bytes.starts_with(b"II\x2a\0") || bytes.starts_with(b"MM\0\x2a"), decode };
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
-    tiff_layout::check(bytes, limits)?;
     let directory = Directory::read(bytes).ok_or_else(|| malformed("its directory is cut off"))?;
+    tiff_layout::check(&directory, limits)?;
     let picture = Layout::read(&directory, limits)?;
     let seen = canvas.zeros(picture.width * picture.height * 3);
     picture.chunks.each(directory.bytes, directory.little, |place, rows| picture.draw(place, rows, seen))?;
@@ -25,70 +26,6 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
 
 fn unsupported(kind: impl Into<Cow<'static, str>>) -> PictureError {
     PictureError::UnsupportedFormat(kind.into())
-}
-
-mod tag {
-    pub(super) const WIDTH: u16 = 256;
-    pub(super) const HEIGHT: u16 = 257;
-    pub(super) const BITS: u16 = 258;
-    pub(super) const COMPRESSION: u16 = 259;
-    pub(super) const PHOTOMETRIC: u16 = 262;
-    pub(super) const FILL_ORDER: u16 = 266;
-    pub(super) const STRIPS: u16 = 273;
-    pub(super) const ORIENTATION: u16 = 274;
-    pub(super) const SAMPLES: u16 = 277;
-    pub(super) const STRIP_ROWS: u16 = 278;
-    pub(super) const STRIP_LENGTHS: u16 = 279;
-    pub(super) const PLANES: u16 = 284;
-    pub(super) const PREDICTOR: u16 = 317;
-    pub(super) const COLOUR_MAP: u16 = 320;
-    pub(super) const TILE_WIDTH: u16 = 322;
-    pub(super) const TILE_HEIGHT: u16 = 323;
-    pub(super) const TILES: u16 = 324;
-    pub(super) const TILE_LENGTHS: u16 = 325;
-    pub(super) const INKS: u16 = 332;
-    pub(super) const EXTRA_SAMPLES: u16 = 338;
-    pub(super) const SAMPLE_FORMAT: u16 = 339;
-}
-
-/// The entries of the first directory.
-struct Directory<'b> {
-    bytes: &'b [u8],
-    little: bool,
-    entries: &'b [[u8; 12]],
-}
-
-impl<'b> Directory<'b> {
-    fn read(bytes: &'b [u8]) -> Option<Self> {
-        let little = bytes.starts_with(b"II");
-        let start = join(bytes.get(4..8)?, little);
-        let count = join(bytes.get(start..start.checked_add(2)?)?, little);
-        let entries = bytes.get(start + 2..)?.as_chunks().0.get(..count)?;
-        Some(Self { bytes, little, entries })
-    }
-
-    /// The whole numbers under `tag`, as far as the file holds them; none when the tag is absent.
-    fn numbers(&self, tag: u16) -> impl Iterator<Item = usize> {
-        let entry = self.entries.iter().find(|entry| join(&entry[..2], self.little) == usize::from(tag));
-        let values = entry.and_then(|entry| {
-            let size = [0, 1, 0, 2, 4].get(join(&entry[2..4], self.little)).copied().filter(|&size| size > 0)?;
-            let length = join(&entry[4..8], self.little).checked_mul(size)?;
-            let inside = entry.get(8..8 + length).filter(|_| length <= 4);
-            let start = join(&entry[8..], self.little);
-            let values = inside.or_else(|| self.bytes.get(start..start.checked_add(length)?))?;
-            Some(values.chunks_exact(size).map(|value| join(value, self.little)))
-        });
-        values.into_iter().flatten()
-    }
-
-    fn number(&self, tag: u16) -> Option<usize> {
-        self.numbers(tag).next()
-    }
-}
-
-fn join(bytes: &[u8], little: bool) -> usize {
-    let step = |number: usize, byte: &u8| number << 8 | usize::from(*byte);
-    if little { bytes.iter().rev().fold(0, step) } else { bytes.iter().fold(0, step) }
 }
 
 /// What the samples of a pixel mean.
@@ -165,7 +102,7 @@ impl Layout {
             (2, 8 | 16) => true,
             _ => return Err(unsupported(format!("TIFF with predictor {predictor} and {bits} bits a sample"))),
         };
-        let tiled = directory.number(tag::TILE_WIDTH).is_some();
+        let tiled = directory.is_tiled();
         let (offsets, lengths) =
             if tiled { (tag::TILES, tag::TILE_LENGTHS) } else { (tag::STRIPS, tag::STRIP_LENGTHS) };
         let size = if tiled {

@@ -3,6 +3,7 @@
 //!
 //! TIFF 6.0, sections 2, 8 and 15. Only the first directory counts, as only the first picture is read.
 
+use super::tiff_directory::{Directory, tag};
 use crate::limits::DecodeLimits;
 use crate::picture::PictureError;
 
@@ -16,35 +17,22 @@ const MAX_SAMPLES: u64 = 5;
 /// What the tiles of a picture may cover together, as a multiple of the largest picture: those at the edges reach beyond.
 const COVER: u64 = 2;
 
-/// The tags that are read.
-const TAGS: [u64; 13] = [
-    WIDTH,
-    HEIGHT,
-    BITS,
-    COMPRESSION,
-    STRIP_OFFSETS,
-    SAMPLES,
-    ROWS_PER_STRIP,
-    STRIP_LENGTHS,
-    PLANAR,
-    TILE_WIDTH,
-    TILE_HEIGHT,
-    TILE_OFFSETS,
-    TILE_LENGTHS,
+/// The tags that say where the pixels are.
+const TAGS: [u16; 13] = [
+    tag::WIDTH,
+    tag::HEIGHT,
+    tag::BITS,
+    tag::COMPRESSION,
+    tag::STRIPS,
+    tag::SAMPLES,
+    tag::STRIP_ROWS,
+    tag::STRIP_LENGTHS,
+    tag::PLANES,
+    tag::TILE_WIDTH,
+    tag::TILE_HEIGHT,
+    tag::TILES,
+    tag::TILE_LENGTHS,
 ];
-const WIDTH: u64 = 0x100;
-const HEIGHT: u64 = 0x101;
-const BITS: u64 = 0x102;
-const COMPRESSION: u64 = 0x103;
-const STRIP_OFFSETS: u64 = 0x111;
-const SAMPLES: u64 = 0x115;
-const ROWS_PER_STRIP: u64 = 0x116;
-const STRIP_LENGTHS: u64 = 0x117;
-const PLANAR: u64 = 0x11c;
-const TILE_WIDTH: u64 = 0x142;
-const TILE_HEIGHT: u64 = 0x143;
-const TILE_OFFSETS: u64 = 0x144;
-const TILE_LENGTHS: u64 = 0x145;
 
 /// The directory, as far as it says where the pixels are. Values that are absent have the standard's default.
 #[derive(Debug, Default)]
@@ -64,7 +52,7 @@ struct Layout {
     lengths: Vec<u64>,
     /// Bytes of the file.
     file: u64,
-    /// Whether a tag that we read is there more than once: which of two a decoder takes is its own choice.
+    /// Whether one of these tags is there more than once.
     twice: bool,
     limits: DecodeLimits,
 }
@@ -135,10 +123,10 @@ fn overlap(layout: &Layout) -> bool {
     chunks.windows(2).any(|pair| pair[0].0.saturating_add(pair[0].1) > pair[1].0)
 }
 
-/// Refuses a TIFF whose directory breaks a rule, or is none, or is over the limits.
-pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<(), PictureError> {
+/// Refuses a TIFF whose directory breaks a rule or is over the limits.
+pub(super) fn check(directory: &Directory<'_>, limits: &DecodeLimits) -> Result<(), PictureError> {
     const FORMAT: &str = "tiff";
-    let layout = Layout::read(bytes, limits).ok_or_else(|| PictureError::malformed(FORMAT, "it has no directory"))?;
+    let layout = Layout::read(directory, limits);
     let side = |length: u64| u32::try_from(length).unwrap_or(u32::MAX);
     limits.check(FORMAT, side(layout.width), side(layout.height))?;
     match RULES.iter().find(|rule| (rule.is_broken)(&layout)) {
@@ -148,95 +136,42 @@ pub(super) fn check(bytes: &[u8], limits: &DecodeLimits) -> Result<(), PictureEr
     }
 }
 
-/// Numbers of a file in its byte order.
-struct File<'b> {
-    bytes: &'b [u8],
-    little: bool,
-}
-
-/// An entry of the directory: its tag, the size of a value in bytes, how many there are, and where they lie.
-struct Entry {
-    tag: u64,
-    size: usize,
-    count: u64,
-    at: usize,
-}
-
-impl File<'_> {
-    /// The number in `size` (1, 2 or 4) bytes at `at`.
-    fn number(&self, at: usize, size: usize) -> Option<u64> {
-        let bytes = self.bytes.get(at..at.checked_add(size)?)?;
-        let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-        Some(if self.little { bytes.iter().rev().fold(0, join) } else { bytes.iter().fold(0, join) })
-    }
-
-    fn entry(&self, at: usize) -> Option<Entry> {
-        // BYTE, SHORT and LONG; what we read has no other type.
-        let size = match self.number(at + 2, 2)? {
-            1 => 1,
-            3 => 2,
-            4 => 4,
-            _ => 0,
-        };
-        let count = self.number(at + 4, 4)?;
-        let inside = count.saturating_mul(size as u64) <= 4;
-        let at_values = if inside { at + 8 } else { usize::try_from(self.number(at + 8, 4)?).ok()? };
-        Some(Entry { tag: self.number(at, 2)?, size, count, at: at_values })
-    }
-
-    /// The values of an entry as far as the file has them, at most `most`.
-    fn values(&self, entry: &Entry, most: u64) -> Vec<u64> {
-        if entry.size == 0 {
-            return Vec::new();
-        }
-        let number = |index: usize| self.number(entry.at.checked_add(index.checked_mul(entry.size)?)?, entry.size);
-        (0..usize::try_from(entry.count.min(most)).unwrap_or(0)).map_while(number).collect()
-    }
-}
-
 impl Layout {
-    fn read(bytes: &[u8], limits: &DecodeLimits) -> Option<Self> {
-        let file = File { bytes, little: bytes.starts_with(b"II") };
-        let directory = usize::try_from(file.number(4, 4)?).ok()?;
-        let entries = usize::try_from(file.number(directory, 2)?).ok()?;
-        let entries: Vec<_> = (0..entries).map_while(|index| file.entry(directory + 2 + index * 12)).collect();
-        let find = |tag: u64| entries.iter().find(|entry| entry.tag == tag);
-        let largest = |tag: u64, default: u64| {
-            find(tag).and_then(|entry| file.values(entry, MAX_SAMPLES + 1).into_iter().max()).unwrap_or(default)
-        };
-        let (width, height) = (largest(WIDTH, 0), largest(HEIGHT, 0));
-        let samples = match largest(SAMPLES, 1) {
+    fn read(directory: &Directory<'_>, limits: &DecodeLimits) -> Self {
+        let number = |tag, default| directory.number(tag).map_or(default, |number| number as u64);
+        let (width, height) = (number(tag::WIDTH, 0), number(tag::HEIGHT, 0));
+        let samples = match number(tag::SAMPLES, 1) {
             0 => 0,
-            samples => samples.max(find(BITS).map_or(1, |entry| entry.count)),
+            samples => samples.max(directory.numbers(tag::BITS).count() as u64),
         };
-        // As the decoder does: what the chunks are is told by where they are.
-        let tiled = find(TILE_OFFSETS).is_some() || find(TILE_LENGTHS).is_some();
-        let (chunk, tags) = if tiled {
-            ((largest(TILE_WIDTH, 0), largest(TILE_HEIGHT, 0)), [TILE_OFFSETS, TILE_LENGTHS])
+        let (chunk, tags) = if directory.is_tiled() {
+            ((number(tag::TILE_WIDTH, 0), number(tag::TILE_HEIGHT, 0)), [tag::TILES, tag::TILE_LENGTHS])
         } else {
-            ((width, largest(ROWS_PER_STRIP, u64::from(u32::MAX)).min(height)), [STRIP_OFFSETS, STRIP_LENGTHS])
+            ((width, number(tag::STRIP_ROWS, height).min(height)), [tag::STRIPS, tag::STRIP_LENGTHS])
         };
         let pieces = |length: u64, piece: u64| {
             length.checked_div(piece).map_or(0, |whole| whole + u64::from(!length.is_multiple_of(piece)))
         };
         // Planes of one sample each have chunks of their own.
-        let planes = if largest(PLANAR, 1) == 2 { samples } else { 1 };
+        let planes = if number(tag::PLANES, 1) == 2 { samples } else { 1 };
         let chunks = pieces(width, chunk.0).saturating_mul(pieces(height, chunk.1)).saturating_mul(planes);
-        let [offsets, lengths] = tags.map(|tag| find(tag).map_or_else(Vec::new, |entry| file.values(entry, chunks)));
-        Some(Self {
+        let most = usize::try_from(chunks).unwrap_or(usize::MAX);
+        let [offsets, lengths] =
+            tags.map(|tag| directory.numbers(tag).take(most).map(|number| number as u64).collect());
+        Self {
             width,
             height,
             samples,
-            bits: largest(BITS, 1),
-            compression: largest(COMPRESSION, 1),
+            bits: directory.numbers(tag::BITS).max().map_or(1, |bits| bits as u64),
+            compression: number(tag::COMPRESSION, 1),
             chunk,
             chunks,
             offsets,
             lengths,
-            file: bytes.len() as u64,
-            twice: TAGS.iter().any(|&tag| entries.iter().filter(|entry| entry.tag == tag).count() > 1),
+            file: directory.bytes.len() as u64,
+            twice: TAGS.iter().any(|&tag| directory.is_twice(tag)),
             limits: limits.clone(),
-        })
+        }
     }
 }
 
@@ -245,38 +180,38 @@ mod tests {
     use super::*;
 
     /// A directory as tags and their values.
-    type Directory = Vec<(u64, Vec<u32>)>;
+    type Entries = Vec<(u16, Vec<u32>)>;
 
     /// Where the data of the examples begin.
     const DATA: u32 = 1_000;
 
     /// 32 x 32 pixels of grey in two strips.
-    fn strips() -> Directory {
+    fn strips() -> Entries {
         vec![
-            (WIDTH, vec![32]),
-            (HEIGHT, vec![32]),
-            (BITS, vec![8]),
-            (COMPRESSION, vec![1]),
-            (0x106, vec![2]),
-            (STRIP_OFFSETS, vec![DATA, DATA + 1_536]),
-            (SAMPLES, vec![3]),
-            (ROWS_PER_STRIP, vec![16]),
-            (STRIP_LENGTHS, vec![1_536, 1_536]),
+            (tag::WIDTH, vec![32]),
+            (tag::HEIGHT, vec![32]),
+            (tag::BITS, vec![8]),
+            (tag::COMPRESSION, vec![1]),
+            (tag::PHOTOMETRIC, vec![2]),
+            (tag::STRIPS, vec![DATA, DATA + 1_536]),
+            (tag::SAMPLES, vec![3]),
+            (tag::STRIP_ROWS, vec![16]),
+            (tag::STRIP_LENGTHS, vec![1_536, 1_536]),
         ]
     }
 
     /// The same as one tile.
-    fn tile() -> Directory {
-        let mut directory: Directory = strips()
+    fn tile() -> Entries {
+        let mut directory: Entries = strips()
             .into_iter()
-            .filter(|(tag, _)| ![STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_LENGTHS].contains(tag))
+            .filter(|(tag, _)| ![tag::STRIPS, tag::STRIP_ROWS, tag::STRIP_LENGTHS].contains(tag))
             .collect();
-        let tile = [(TILE_WIDTH, 32), (TILE_HEIGHT, 32), (TILE_OFFSETS, DATA), (TILE_LENGTHS, 3_072)];
+        let tile = [(tag::TILE_WIDTH, 32), (tag::TILE_HEIGHT, 32), (tag::TILES, DATA), (tag::TILE_LENGTHS, 3_072)];
         directory.extend(tile.map(|(tag, value)| (tag, vec![value])));
         directory
     }
 
-    fn with(mut directory: Directory, tag: u64, values: &[u32]) -> Directory {
+    fn with(mut directory: Entries, tag: u16, values: &[u32]) -> Entries {
         for entry in directory.iter_mut().filter(|entry| entry.0 == tag) {
             entry.1 = values.to_vec();
         }
@@ -284,13 +219,13 @@ mod tests {
     }
 
     /// The file, big-endian, all values as LONG.
-    fn file(directory: &Directory) -> Vec<u8> {
+    fn file(directory: &Entries) -> Vec<u8> {
         let mut file = b"MM\0\x2a\0\0\0\x08".to_vec();
         file.extend((directory.len() as u16).to_be_bytes());
         let mut values_at = 10 + directory.len() as u32 * 12 + 4;
         let mut outside = Vec::new();
         for (tag, values) in directory {
-            file.extend((*tag as u16).to_be_bytes());
+            file.extend(tag.to_be_bytes());
             file.extend(4_u16.to_be_bytes());
             file.extend((values.len() as u32).to_be_bytes());
             if let [value] = values[..] {
@@ -308,47 +243,59 @@ mod tests {
         file
     }
 
+    fn judge(file: &[u8], limits: &DecodeLimits) -> Result<(), PictureError> {
+        let directory = Directory::read(file).ok_or_else(|| PictureError::malformed("tiff", "it has no directory"))?;
+        check(&directory, limits)
+    }
+
     #[test]
     fn each_rule_refuses_its_kind_of_tiff_before_it_is_decoded() {
-        let twice = [strips(), vec![(WIDTH, vec![16])]].concat();
-        let huge = with(tile(), TILE_WIDTH, &[u32::MAX]);
-        let cover = with(with(with(tile(), WIDTH, &[1]), TILE_WIDTH, &[4_096]), HEIGHT, &[10_000]);
-        let cover = with(cover, TILE_HEIGHT, &[4_097]);
-        let planes = [strips(), vec![(PLANAR, vec![2])]].concat();
+        let twice = [strips(), vec![(tag::WIDTH, vec![16])]].concat();
+        let huge = with(tile(), tag::TILE_WIDTH, &[u32::MAX]);
+        let cover = with(with(with(tile(), tag::WIDTH, &[1]), tag::TILE_WIDTH, &[4_096]), tag::HEIGHT, &[10_000]);
+        let cover = with(cover, tag::TILE_HEIGHT, &[4_097]);
+        let planes = [strips(), vec![(tag::PLANES, vec![2])]].concat();
         let examples = [
             ("it says something twice", vec![twice]),
-            ("its data are JPEGs", vec![with(strips(), COMPRESSION, &[6]), with(tile(), COMPRESSION, &[7])]),
+            ("its data are JPEGs", vec![with(strips(), tag::COMPRESSION, &[6]), with(tile(), tag::COMPRESSION, &[7])]),
             (
                 "its pixels have too many samples",
-                vec![with(strips(), SAMPLES, &[30_000]), with(strips(), SAMPLES, &[6]), with(strips(), BITS, &[8; 9])],
+                vec![
+                    with(strips(), tag::SAMPLES, &[30_000]),
+                    with(strips(), tag::SAMPLES, &[6]),
+                    with(strips(), tag::BITS, &[8; 9]),
+                ],
             ),
             (
                 "its samples have too many bits",
-                vec![with(strips(), BITS, &[65]), with(strips(), BITS, &[8, 8, 1 << 20])],
+                vec![with(strips(), tag::BITS, &[65]), with(strips(), tag::BITS, &[8, 8, 1 << 20])],
             ),
-            ("it has no samples", vec![with(strips(), SAMPLES, &[0]), with(strips(), BITS, &[0])]),
-            ("its chunks have no size", vec![with(strips(), ROWS_PER_STRIP, &[0]), with(tile(), TILE_WIDTH, &[0])]),
-            ("its chunks exceed the picture", vec![huge, with(tile(), TILE_HEIGHT, &[4_097]), cover]),
+            ("it has no samples", vec![with(strips(), tag::SAMPLES, &[0]), with(strips(), tag::BITS, &[0])]),
+            (
+                "its chunks have no size",
+                vec![with(strips(), tag::STRIP_ROWS, &[0]), with(tile(), tag::TILE_WIDTH, &[0])],
+            ),
+            ("its chunks exceed the picture", vec![huge, with(tile(), tag::TILE_HEIGHT, &[4_097]), cover]),
             (
                 "it names fewer chunks than the picture needs",
                 vec![
-                    with(strips(), STRIP_OFFSETS, &[DATA]),
-                    with(strips(), STRIP_LENGTHS, &[1_536]),
-                    with(tile(), TILE_WIDTH, &[16]),
+                    with(strips(), tag::STRIPS, &[DATA]),
+                    with(strips(), tag::STRIP_LENGTHS, &[1_536]),
+                    with(tile(), tag::TILE_WIDTH, &[16]),
                     planes,
                 ],
             ),
-            ("its chunks begin in its header", vec![with(strips(), STRIP_OFFSETS, &[0, DATA])]),
+            ("its chunks begin in its header", vec![with(strips(), tag::STRIPS, &[0, DATA])]),
             (
                 "its chunks leave the file",
-                vec![with(strips(), STRIP_LENGTHS, &[1_536, 1_537]), with(tile(), TILE_OFFSETS, &[u32::MAX])],
+                vec![with(strips(), tag::STRIP_LENGTHS, &[1_536, 1_537]), with(tile(), tag::TILES, &[u32::MAX])],
             ),
             (
                 "its chunks overlap",
                 vec![
-                    with(strips(), STRIP_OFFSETS, &[DATA, DATA]),
-                    with(strips(), STRIP_OFFSETS, &[DATA, DATA + 1_535]),
-                    with(strips(), STRIP_OFFSETS, &[DATA + 1_000, DATA]),
+                    with(strips(), tag::STRIPS, &[DATA, DATA]),
+                    with(strips(), tag::STRIPS, &[DATA, DATA + 1_535]),
+                    with(strips(), tag::STRIPS, &[DATA + 1_000, DATA]),
                 ],
             ),
         ];
@@ -356,7 +303,7 @@ mod tests {
         assert_eq!(examples.each_ref().map(|(wrong, _)| *wrong), RULES.each_ref().map(|rule| rule.wrong));
         for ((wrong, files), rule) in examples.iter().zip(&RULES) {
             for (index, directory) in files.iter().enumerate() {
-                let error = check(&file(directory), &limits).expect_err(wrong);
+                let error = judge(&file(directory), &limits).expect_err(wrong);
                 let message = error.to_string();
                 match rule.kind {
                     Some(kind) => assert!(message.contains(kind), "{wrong}, {index}: {message}"),
@@ -371,14 +318,31 @@ mod tests {
     #[test]
     fn what_encoders_write_keeps_the_rules() {
         let limits = DecodeLimits::default();
-        let small = with(with(with(tile(), WIDTH, &[20]), HEIGHT, &[9]), TILE_LENGTHS, &[3_072]);
-        let one_strip = with(with(strips(), STRIP_OFFSETS, &[DATA]), STRIP_LENGTHS, &[3_072]);
-        let one_strip: Directory = one_strip.into_iter().filter(|(tag, _)| *tag != ROWS_PER_STRIP).collect();
-        for directory in [strips(), tile(), small, one_strip, with(strips(), BITS, &[8, 8, 8])] {
+        let small = with(with(with(tile(), tag::WIDTH, &[20]), tag::HEIGHT, &[9]), tag::TILE_LENGTHS, &[3_072]);
+        let one_strip = with(with(strips(), tag::STRIPS, &[DATA]), tag::STRIP_LENGTHS, &[3_072]);
+        let one_strip: Entries = one_strip.into_iter().filter(|(tag, _)| *tag != tag::STRIP_ROWS).collect();
+        for directory in [strips(), tile(), small, one_strip, with(strips(), tag::BITS, &[8, 8, 8])] {
             let file = file(&directory);
-            check(&file, &limits).expect("keeps the rules");
+            judge(&file, &limits).expect("keeps the rules");
             crate::decode(&file, &limits).expect("decodes");
         }
+    }
+
+    #[test]
+    fn of_several_values_where_there_is_one_the_first_is_judged_as_it_is_decoded() {
+        let limits = DecodeLimits::default();
+        let overlapping = with(strips(), tag::STRIPS, &[DATA, DATA]);
+        for (wrong, directory) in [
+            ("it names fewer chunks than the picture needs", with(strips(), tag::STRIP_ROWS, &[1, 10_000])),
+            ("it names fewer chunks than the picture needs", with(tile(), tag::TILE_WIDTH, &[16, 32])),
+            ("its chunks overlap", with(overlapping, tag::STRIP_ROWS, &[16, 10_000])),
+        ] {
+            let message = judge(&file(&directory), &limits).expect_err(wrong).to_string();
+            assert!(message.ends_with(wrong), "{message}");
+        }
+        let file = file(&with(with(strips(), tag::WIDTH, &[32, 1_000_000]), tag::COMPRESSION, &[1, 7]));
+        judge(&file, &limits).expect("32 pixels wide, and no JPEG");
+        assert_eq!(crate::decode(&file, &limits).expect("decodes").pixels.width(), 32);
     }
 
     #[test]
@@ -386,14 +350,14 @@ mod tests {
         let whole = file(&strips());
         let limits = DecodeLimits::default();
         for length in 4..whole.len() {
-            assert!(check(&whole[..length], &limits).is_err());
+            assert!(judge(&whole[..length], &limits).is_err());
         }
         let mut state = 1_u32;
         for _ in 0..20_000 {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let mut changed = whole.clone();
             changed[4 + (state >> 8) as usize % 150] = (state >> 24) as u8;
-            let _ = check(&changed, &limits);
+            let _ = judge(&changed, &limits);
         }
     }
 }
