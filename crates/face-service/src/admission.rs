@@ -58,6 +58,13 @@ pub struct Guest {
     alone: bool,
 }
 
+impl Guest {
+    /// Whether nobody else can ask.
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+}
+
 impl Admission {
     /// As the settings say, for `workers` analyses at work.
     pub fn new(settings: &ServiceSettings, workers: usize) -> Self {

@@ -299,7 +299,8 @@ impl App {
             Source::Link(link) => {
                 let (followed, buffer) = (self.admission.link(&guest)?, self.admission.buffer(&guest, self.max_image));
                 let link = str::from_utf8(&body[link]).unwrap_or_default();
-                let picture = trail.time("fetch", self.links.fetch(link, buffer, followed)).await;
+                let fetched = self.links.fetch(link, buffer, guest.is_alone(), followed);
+                let picture = trail.time("fetch", fetched).await;
                 self.metrics.fetched(&picture);
                 let picture = picture?;
                 // With the link, which may carry a secret.

@@ -48,7 +48,7 @@ impl fmt::Debug for LinkFetcher {
 
 impl LinkFetcher {
     /// A fetcher that trusts the certificate authorities that Mozilla trusts. `share` (0 to 1) is how many of the name
-    /// lookups that run at the same time may be those of one holder.
+    /// lookups that run at the same time may be those of one of several users.
     pub fn new(settings: LinkSettings, share: f64) -> io::Result<Self> {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -61,10 +61,16 @@ impl LinkFetcher {
         Ok(Self { settings, tls, network: Network::new(share)? })
     }
 
-    /// The bytes behind a link, in `buffer`. What lets this link be followed is `held` until nothing of it goes on, also
-    /// not in the system's resolver.
-    pub async fn fetch(&self, link: &str, buffer: Buffer, held: impl Send + Sync + 'static) -> Result<Buffer, Problem> {
-        let followed = Followed::new(buffer.holder(), held);
+    /// The bytes behind a link, in `buffer`, whose holder may have all name lookups when he is `alone`. What lets this link
+    /// be followed is `held` until nothing of it goes on, also not in the system's resolver.
+    pub async fn fetch(
+        &self,
+        link: &str,
+        buffer: Buffer,
+        alone: bool,
+        held: impl Send + Sync + 'static,
+    ) -> Result<Buffer, Problem> {
+        let followed = Followed::new(buffer.holder(), alone, held);
         let timeout = Duration::from_millis(self.settings.timeout_ms);
         tokio::time::timeout(timeout, self.follow(link, buffer, &followed))
             .await

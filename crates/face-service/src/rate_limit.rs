@@ -22,7 +22,7 @@ struct Bucket {
 }
 
 impl RateLimit {
-    /// At most `per_minute` requests in a minute and in one burst; 0 is no limit.
+    /// At most `per_minute` requests in one burst, which come back evenly over each minute; 0 is no limit.
     pub fn new(per_minute: u32) -> Self {
         Self { per_minute, buckets: Mutex::default() }
     }

@@ -19,7 +19,7 @@ use super::traces::TraceSettings;
 pub struct ServiceSettings {
     /// Sizes, times and numbers.
     pub server: ServerSettings,
-    /// Requests that each user may send in a minute, and in one burst; 0 is no limit.
+    /// Requests that each user may send in one burst, and that come back evenly over each minute; 0 is no limit.
     pub requests_per_minute: u32,
     /// Who asked when.
     pub audit: AuditSettings,
@@ -33,7 +33,7 @@ pub struct ServiceSettings {
     pub traces: TraceSettings,
 }
 
-/// How much of what all have one caller may take, 0 to 1; at least one of each. Users are told apart by their names,
+/// How much of what all have one caller may take, 0 to 1; rounded down, and at least one of each. Users are told apart by their names,
 /// strangers by their addresses, all of an IPv6 /64 network being one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::contract::Problem;
+use crate::contract::{Problem, overloaded};
 
 /// Why a link gave no picture. No message quotes the link: links carry secrets, and logs are read by many.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum LinkError {
     /// A link that may not be followed.
     #[error("the link in faceImageBase is refused: {0}; send another link, or Base64")]
     Refused(&'static str),
+    /// As many names are being looked up as may be, and none was done in time.
+    #[error("as many names of links as may be are being looked up: try again in a moment")]
+    Busy,
     /// No server answered; also said of names whose servers may not be reached, so that nobody learns which exist.
     #[error("the server of the link in faceImageBase cannot be reached: check that it is public and up")]
     Unreachable,
@@ -57,6 +60,7 @@ impl LinkError {
             Self::Disabled => "link_disabled",
             Self::Malformed(_) | Self::TooLong(_) => "link_malformed",
             Self::Refused(_) => "link_refused",
+            Self::Busy => "links_busy",
             Self::Unreachable => "link_unreachable",
             Self::Tls => "link_tls_failed",
             Self::Timeout(_) | Self::Slow(_) => "link_timeout",
@@ -69,6 +73,9 @@ impl LinkError {
 
 impl From<LinkError> for Problem {
     fn from(error: LinkError) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string())
+        match error {
+            LinkError::Busy => overloaded(error.code(), error.to_string()),
+            _ => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string()),
+        }
     }
 }

@@ -53,8 +53,10 @@ pub(super) async fn get(
         .body(Empty::<Bytes>::new())
         .map_err(|_| LinkError::Malformed("it is no valid URL"))?;
     let limit = Duration::from_millis(settings.connect_timeout_ms);
+    // What is waited for here is no fault of the server, whose time has not begun.
+    let place = network.place(target, followed, limit).await?;
     let connecting = async {
-        let stream = network.connect(settings, target, followed).await?;
+        let stream = network.connect(settings, target, place).await?;
         if !target.encrypted {
             return Ok(Connection::Plain(stream));
         }

@@ -13,7 +13,7 @@ fn fetcher(change: impl FnOnce(&mut LinkSettings)) -> LinkFetcher {
 }
 
 async fn fetch(fetcher: &LinkFetcher, link: &str, max_bytes: usize) -> Result<Vec<u8>, Problem> {
-    Ok(fetcher.fetch(link, Buffer::alone(max_bytes), ()).await?.to_vec())
+    Ok(fetcher.fetch(link, Buffer::alone(max_bytes), true, ()).await?.to_vec())
 }
 
 async fn code(fetcher: &LinkFetcher, link: &str) -> &'static str {
@@ -572,7 +572,7 @@ async fn an_answer_that_drips_holds_what_came_and_is_cut_off() {
     let memory = crate::shares::Shares::new(1 << 20);
     let buffer = Buffer::new(memory.part("ann".into()), 1 << 20, 1 << 20);
     let link = format!("http://127.0.0.2:{port}/");
-    let fetching = fetcher.fetch(&link, buffer, ());
+    let fetching = fetcher.fetch(&link, buffer, false, ());
     tokio::pin!(fetching);
     assert!(tokio::time::timeout(Duration::from_millis(500), &mut fetching).await.is_err());
     assert!(memory.used() <= 16 << 10, "{} for a few bytes", memory.used());
@@ -587,11 +587,12 @@ async fn an_answer_that_drips_holds_what_came_and_is_cut_off() {
 async fn a_link_that_is_broken_off_holds_its_permit_until_its_lookup_is_done() {
     let network = Network::new(0.5).expect("threads");
     let permit = Arc::new(());
-    let followed = Followed::new("ann".into(), Arc::clone(&permit));
+    let followed = Followed::new("ann".into(), false, Arc::clone(&permit));
     // A name that no resolver knows; whether that takes long is the system's affair.
-    let target = Target { host: Name::Domain("nobody.invalid".into()), port: 80, encrypted: false };
+    let target = named("nobody.invalid");
+    let place = network.place(&target, &followed, Duration::ZERO).await.expect("all are free");
     let settings = LinkSettings::default();
-    let connecting = network.connect(&settings, &target, &followed);
+    let connecting = network.connect(&settings, &target, place);
     let _ = tokio::time::timeout(Duration::ZERO, connecting).await;
     drop(followed);
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
@@ -599,4 +600,91 @@ async fn a_link_that_is_broken_off_holds_its_permit_until_its_lookup_is_done() {
         assert!(std::time::Instant::now() < deadline, "it is never given back");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+fn named(host: &str) -> Target {
+    Target { host: Name::Domain(host.into()), port: 80, encrypted: false }
+}
+
+/// Takes name lookups that never end, as many as there are; none of them waits longer than `patience`.
+async fn hanging(network: &Network, user: &Followed, patience: Duration) -> Vec<network::Place> {
+    let mut places = Vec::new();
+    while let Ok(place) = network.place(&named("silent.test"), user, patience).await {
+        places.push(place);
+    }
+    places
+}
+
+#[tokio::test]
+async fn of_several_users_none_has_more_than_a_share_of_the_lookups_and_one_alone_has_all() {
+    let patience = Duration::from_millis(50);
+    let several = Network::new(0.5).expect("threads");
+    let [ann, bob, cem] = ["ann", "bob", "cem"].map(|user| Followed::new(user.into(), false, ()));
+    let mut hers = hanging(&several, &ann, patience).await;
+    assert_eq!(hers.len(), 8, "half of 16");
+    let target = named("pictures.test");
+    // Her next waits for one of hers, and keeps nobody from the other half.
+    let waiting = several.place(&target, &ann, Duration::from_secs(60));
+    let (next, his, ()) = tokio::join!(waiting, hanging(&several, &bob, patience), async {
+        tokio::time::sleep(patience / 5).await;
+        drop(hers.pop());
+    });
+    assert!(next.is_ok() && his.len() == 8);
+    assert_eq!(several.place(&target, &cem, patience).await.err(), Some(LinkError::Busy));
+    let address = Target { host: Name::Address([127, 0, 0, 2].into()), ..named("") };
+    assert!(several.place(&address, &cem, Duration::ZERO).await.is_ok(), "nothing is looked up");
+    let alone = Network::new(0.5).expect("threads");
+    assert_eq!(hanging(&alone, &Followed::new("ann".into(), true, ()), patience).await.len(), 16);
+}
+
+#[tokio::test]
+async fn a_link_waits_for_a_lookup_and_is_told_to_come_again_when_none_ends() {
+    let (port, _) = server("127.0.0.2", vec![found(b"one")]);
+    let fetcher = pretended(&[&["127.0.0.2"]], |_| ());
+    let link = format!("http://pictures.test:{port}/");
+    let others = Followed::new("ann".into(), true, ());
+    let held = hanging(&fetcher.network, &others, Duration::ZERO).await;
+    let problem = fetch(&fetcher, &link, 10).await.expect_err("all lookups hang");
+    assert_eq!((problem.status, problem.code), (StatusCode::SERVICE_UNAVAILABLE, "links_busy"));
+    assert!(problem.header.is_some_and(|(name, _)| name == axum::http::header::RETRY_AFTER));
+    // Also when the wait takes most of the time that a connection may take.
+    let (fetched, ()) = tokio::join!(fetch(&fetcher, &link, 10), async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        drop(held);
+    });
+    assert_eq!(fetched.expect("found"), b"one");
+}
+
+/// A socket at `port` of 127.0.0.3 that answers nobody: its queue has room for one and is full.
+fn silent(port: u16) -> (socket2::Socket, std::net::TcpStream) {
+    let address = std::net::SocketAddr::from(([127, 0, 0, 3], port));
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&address.into()).expect("nobody else is there");
+    socket.listen(0).expect("listens");
+    let only = std::net::TcpStream::connect(address).expect("the first fits");
+    (socket, only)
+}
+
+#[tokio::test]
+async fn an_address_that_is_silent_keeps_nobody_from_the_next() {
+    let (port, _) = server("127.0.0.2", vec![found(b"answered")]);
+    let _silent = silent(port);
+    let mut fetcher = pretended(&[&["127.0.0.3", "127.0.0.2"], &["127.0.0.3"], &["127.0.0.3", "127.0.0.1"]], |_| ());
+    fetcher.network.public = |address| address != IpAddr::from([127, 0, 0, 1]);
+    let link = format!("http://pictures.test:{port}/");
+    assert_eq!(fetch(&fetcher, &link, 10).await.expect("the second answers"), b"answered");
+    assert_eq!(code(&fetcher, &link).await, "link_timeout");
+    // What is not public is not tried either when the others are silent.
+    let (inside, touched) = server("127.0.0.1", vec![found(b"secret")]);
+    let _silent = silent(inside);
+    assert_eq!(code(&fetcher, &format!("http://pictures.test:{inside}/")).await, "link_timeout");
+    assert_eq!(touched.load(std::sync::atomic::Ordering::SeqCst), 0);
+}
+
+#[test]
+fn of_many_addresses_both_families_are_tried() {
+    let addresses = ["[2001:db8::1]:80", "[2001:db8::2]:80", "[2001:db8::3]:80", "192.0.2.1:80", "192.0.2.2:80"];
+    let listed = addresses.iter().map(|text| text.parse().expect(text)).collect();
+    let tried: Vec<_> = network::families_in_turn(listed).map(|address| address.to_string()).collect();
+    assert_eq!(tried, [0, 3, 1, 4, 2].map(|index| addresses[index]));
 }

@@ -67,7 +67,8 @@ pub struct AuthConfig {
     /// The single user's password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Requests that each user may send in a minute, and in one burst; more are answered 429. 0 is no limit.
+    /// Requests that each user may send in one burst, and that come back evenly over each minute (so up to twice as many in the
+    /// first); more are answered 429. 0 is no limit.
     pub requests_per_minute: u32,
 }
 
