@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Measures the service's memory for docs/sizing.md: resident set before the first request, and its peak while every worker
-analyses the same kind of picture. Linux; needs Pillow to make the pictures.
+analyses the same kind of picture. Of its own process alone: the cells that decode are not in it. Linux; needs Pillow to
+make the pictures.
 
     scripts/memory.py [--facegate target/release/facegate] [--workers 1 2 4]
 """

@@ -25,6 +25,9 @@ CLIENTS = {
     "Client.java": ["java"],
     "client.go": ["go", "run"],
 }
+BUSY = b'{"hasError":true,"error":"INTERNAL_ERROR","errorDetail":{"code":"queue_full","message":"try again"}}'
+# What a shell, a configuration file or a header could take for something else.
+ODD = 'a b"c\\d$e:f'
 PORTRAIT, GROUP = os.environ["FACEGATE_PICTURE"], os.environ["FACEGATE_GROUP_PICTURE"]
 
 
@@ -43,18 +46,21 @@ class BusyOnce(BaseHTTPRequestHandler):
 
     answer = b""
     requests = 0
+    login = ""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         type(self).requests += 1
+        type(self).login = self.headers["Authorization"]
         busy = type(self).requests == 1
+        body = BUSY if busy else self.answer
         self.send_response(503 if busy else 200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(0 if busy else len(self.answer)))
+        self.send_header("Content-Length", str(len(body)))
         if busy:
             self.send_header("Retry-After", "1")
         self.end_headers()
-        self.wfile.write(b"" if busy else self.answer)
+        self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -82,9 +88,11 @@ def check(client: str, answer: bytes) -> None:
     busy = type("Busy", (BusyOnce,), {"answer": answer, "requests": 0})
     with HTTPServer(("127.0.0.1", 0), busy) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        code, out = run(client, PORTRAIT, FACEGATE_URL=f"http://127.0.0.1:{server.server_port}")
+        url = f"http://127.0.0.1:{server.server_port}"
+        code, out = run(client, PORTRAIT, FACEGATE_URL=url, FACEGATE_USER="ann", FACEGATE_PASSWORD=ODD)
         server.shutdown()
-    assert code == 0 and busy.requests == 2, (client, code, busy.requests, out)
+    assert code == 0 and busy.requests == 2 and "queue_full" not in out, (client, code, busy.requests, out)
+    assert busy.login == "Basic " + base64.b64encode(f"ann:{ODD}".encode()).decode(), (client, busy.login)
 
 
 def check_printed(answer: bytes) -> None:

@@ -4,13 +4,17 @@
 #   FACEGATE_USER=ann FACEGATE_PASSWORD=… ./curl.sh portrait.jpg
 set -eu
 url=${FACEGATE_URL:-http://127.0.0.1:8080}
+# With --retry curl prints the bodies of the tries before as well; a file has that of the last alone.
+answer=$(mktemp)
+trap 'rm -f "$answer"' EXIT
 
 # The picture goes through a pipe: as an argument it would be too long for the command line. The password goes through a
 # file descriptor: arguments can be read by other users of the machine.
 { printf '{"sessionId":"%s","faceImageBase":"' "curl-$$"; base64 <"$1" | tr -d '\n'; printf '"}'; } |
-    curl --silent --show-error --max-time 60 --retry 3 --data-binary @- \
+    curl --silent --show-error --max-time 60 --retry 3 --output "$answer" --data-binary @- \
         --header 'Content-Type: application/json' \
         --config /dev/fd/3 "$url/api/v1/face/detect" 3<<CONFIG
-user = "$FACEGATE_USER:$FACEGATE_PASSWORD"
+user = "$(printf %s "$FACEGATE_USER:$FACEGATE_PASSWORD" | sed 's/[\\"]/\\&/g')"
 CONFIG
+cat "$answer"
 echo

@@ -42,9 +42,12 @@ def _read(response: httpx.Response) -> Answer:
         envelope = response.json()
     except ValueError:
         envelope = None
-    if response.status_code == 200 and isinstance(envelope, dict):
+    envelope = envelope if isinstance(envelope, dict) else {}
+    # What stands between may answer 200 with something of its own.
+    if response.status_code == 200 and isinstance(envelope.get("hasError"), bool):
         return Answer.from_json(envelope)
-    detail = (envelope.get("errorDetail") if isinstance(envelope, dict) else None) or {}
+    detail = envelope.get("errorDetail")
+    detail = detail if isinstance(detail, dict) else {}
     message = detail.get("message", "the answer is none of facegate's: is this address right?")
     raise ServiceError(response.status_code, detail.get("code", "answer_unknown"), message)
 

@@ -89,11 +89,13 @@ class AgainstABusyService(unittest.TestCase):
         self.assertEqual((caught.exception.status, caught.exception.code, statuses), (503, "overloaded", [503, 503]))
 
     def test_what_is_no_answer_of_facegate_is_named(self):
-        strange = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>"))
-        with Client("http://service", user="a", password="b", transport=strange) as client:
-            with self.assertRaises(ServiceError) as caught:
-                client.detect(b"x")
-        self.assertEqual((caught.exception.status, caught.exception.code), (502, "answer_unknown"))
+        bodies = ("<html>Sign in</html>", "", "null", "[]", '{"errorDetail":"none"}', '{"hasError":"no"}')
+        for status, body in ((502, "<html>"), *((200, body) for body in bodies)):
+            strange = httpx.MockTransport(lambda _, status=status, body=body: httpx.Response(status, text=body))
+            with self.subTest(body), Client("http://service", user="a", password="b", transport=strange) as client:
+                with self.assertRaises(ServiceError) as caught:
+                    client.detect(b"x")
+                self.assertEqual((caught.exception.status, caught.exception.code), (status, "answer_unknown"))
 
 
 if __name__ == "__main__":

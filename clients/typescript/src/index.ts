@@ -66,8 +66,9 @@ export class FaceGate {
     };
     for (let attempt = 1; ; attempt++) {
       const signal = AbortSignal.timeout(this.#timeout);
-      const { data, error, response } = await this.#api.POST("/api/v1/face/detect", { body, signal });
-      if (data) return data;
+      // As text: what stands between may answer 200 with a page of its own.
+      const { data, error, response } = await this.#api.POST("/api/v1/face/detect", { body, signal, parseAs: "text" });
+      if (response.ok) return read(response.status, data);
       if ((response.status !== 429 && response.status !== 503) || attempt === this.#attempts) {
         throw problem(response.status, error);
       }
@@ -77,9 +78,21 @@ export class FaceGate {
 
   /** Whether the networks are loaded and the service takes requests. */
   async isReady(): Promise<boolean> {
-    const { response } = await this.#api.GET("/readyz", { parseAs: "text" });
+    const signal = AbortSignal.timeout(this.#timeout);
+    const { response } = await this.#api.GET("/readyz", { parseAs: "text", signal });
     return response.status === 200;
   }
+}
+
+function read(status: number, text: string | undefined): Answer {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text ?? "");
+  } catch {
+    // No JSON is no answer either.
+  }
+  if (typeof (answer as Partial<Answer> | null | undefined)?.hasError !== "boolean") throw problem(status, undefined);
+  return answer as Answer;
 }
 
 function problem(status: number, answer: unknown): ServiceError {

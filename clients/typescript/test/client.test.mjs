@@ -36,6 +36,24 @@ test("what is no picture and a wrong password reject", async () => {
   await assert.rejects(stranger.detect(portrait), { status: 401 });
 });
 
+test("a 200 of something else rejects", async () => {
+  for (const body of ["<html>Sign in</html>", "", "null", "[]", '{"status":"ok"}', '{"hasError":"no"}']) {
+    const strange = new FaceGate("http://service", { user, password, fetch: async () => new Response(body) });
+    await assert.rejects(strange.detect(portrait), { name: "ServiceError", status: 200, code: "answer_unknown" }, body);
+  }
+});
+
+test("a service that does not answer is not waited for for ever", async () => {
+  const silent = ({ signal }) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const client = new FaceGate("http://service", { user, password, timeout: 50, fetch: silent });
+  // A timeout of AbortSignal keeps no process alive.
+  const alive = setTimeout(() => {}, 10_000);
+  await assert.rejects(client.isReady(), { name: "TimeoutError" });
+  await assert.rejects(client.detect(portrait), { name: "TimeoutError" });
+  clearTimeout(alive);
+});
+
 function busyUntil(last, statuses) {
   return async () => {
     const busy = statuses.length + 1 < last;
