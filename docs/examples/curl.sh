@@ -3,6 +3,8 @@
 #
 #   FACEGATE_USER=ann FACEGATE_PASSWORD=… ./curl.sh portrait.jpg
 set -eu
+: "${FACEGATE_USER:?is not set}" "${FACEGATE_PASSWORD:?is not set}"
+[ -r "$1" ] || { echo "$1 cannot be read" >&2; exit 2; }
 url=${FACEGATE_URL:-http://127.0.0.1:8080}
 # With --retry curl prints the bodies of the tries before as well; a file has that of the last alone.
 answer=$(mktemp)

@@ -18,7 +18,7 @@ let owner = null;
 async function openCamera(facing = 'user') {
   if (!navigator.mediaDevices?.getUserMedia) {
     // Without HTTPS the browser gives no live camera, but a phone's own camera app is still there.
-    $('camera-note').textContent =
+    $('source-note').textContent =
       'Browsers give the live camera to pages over HTTPS or on localhost only. On a phone the camera app opens instead.';
     $('snap').click();
     return;
@@ -32,7 +32,7 @@ async function openCamera(facing = 'user') {
   tell({ state: 'wait', main: 'Starting the camera…', more: '' });
   $('shoot').disabled = true;
   $('shoot').focus();
-  $('camera-note').textContent = '';
+  $('source-note').textContent = '';
   try {
     const video = { facingMode: facing, width: { ideal: 1280 }, height: { ideal: 960 } };
     session.stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
@@ -49,7 +49,7 @@ async function openCamera(facing = 'user') {
     const devices = await navigator.mediaDevices.enumerateDevices();
     $('flip').hidden = devices.filter((device) => device.kind === 'videoinput').length < 2;
     session.stream.getVideoTracks()[0].addEventListener('ended', () => {
-      if (camera === session) closeCamera('The camera was switched off.');
+      if (camera === session) leave('The camera was switched off.');
     });
     if (camera !== session) return;
     $('shoot').disabled = false;
@@ -64,7 +64,7 @@ async function openCamera(facing = 'user') {
       NotReadableError: 'The camera is in use by another program.',
       OverconstrainedError: 'This device has no such camera.',
     };
-    closeCamera(reasons[error.name] ?? 'The camera did not start.');
+    leave(reasons[error.name] ?? 'The camera did not start.');
   }
 }
 
@@ -76,7 +76,7 @@ export function closeCamera(note = '') {
   for (const track of session.stream?.getTracks() ?? []) track.stop();
   $('video').srcObject = null;
   owner.closed();
-  $('camera-note').textContent = note;
+  $('source-note').textContent = note;
 }
 
 /** The video's current picture as a canvas of at most `longest` pixels. */
@@ -111,7 +111,7 @@ async function look(session, canvas) {
     if (status === 401) {
       signOut();
       tell({ state: 'wait', main: 'Please sign in again', more: '' });
-      if (!(await signIn(sentence(envelope?.errorDetail?.message)))) closeCamera();
+      if (!(await signIn(sentence(envelope?.errorDetail?.message)))) leave();
       return 0;
     }
     if (!envelope?.details) {
@@ -220,8 +220,9 @@ async function shoot(session) {
   $('open-camera').focus({ preventScroll: true });
 }
 
-function closeByHand() {
-  closeCamera();
+/** Closes the camera and goes back to the button that opened it. */
+function leave(note) {
+  closeCamera(note);
   $('open-camera').focus();
 }
 
@@ -231,8 +232,8 @@ export function setUpCamera(callbacks) {
   $('open-camera').addEventListener('click', () => openCamera());
   $('shoot').addEventListener('click', () => shoot(camera));
   $('flip').addEventListener('click', () => openCamera(camera?.facing === 'user' ? 'environment' : 'user'));
-  $('close-camera').addEventListener('click', closeByHand);
-  $('camera').addEventListener('keydown', (event) => event.key === 'Escape' && closeByHand());
+  $('close-camera').addEventListener('click', () => leave());
+  $('camera').addEventListener('keydown', (event) => event.key === 'Escape' && leave());
   $('video').addEventListener('loadedmetadata', drawGuide);
   $('video').addEventListener('resize', drawGuide);
   addEventListener('pagehide', () => closeCamera());

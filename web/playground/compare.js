@@ -1,6 +1,6 @@
 // Two pictures side by side, and the answer as a file.
 import { $, make, percent, round } from './dom.js';
-import { WORDS, angle, genderWords } from './words.js';
+import { WORDS, angle, genderWords, isColourless } from './words.js';
 
 /** A thumbnail's longer side in pixels. */
 const THUMBNAIL = 240;
@@ -13,7 +13,7 @@ let latest = null;
 const ROWS = [
   ['Answer', ({ face, error }) => (face ? 'Usable' : WORDS[error][0])],
   ['Word', ({ error }) => error ?? 'OK'],
-  ['Liveness', ({ face, details }) => (face?.passiveLivenessScore ?? details.liveness?.score)?.toFixed(2)],
+  ['Liveness', livenessOf],
   ['Age', ({ face, details }) => number(face?.age ?? details.age, 0, 'years')],
   ['Gender', ({ face, details }) => genderOf(face?.gender, details.femaleProbability)],
   [
@@ -25,11 +25,21 @@ const ROWS = [
   ['Tilt', ({ details }) => details.pose && angle(details.pose.pitch, 'up', 'down')],
   ['Room around the face', ({ details }) => number(details.liveness?.surrounding, 1, 'times its size')],
   ['Reliability of liveness', ({ details }) => details.liveness && percent(details.liveness.reliability)],
-  ['Rules not met', ({ details }) => String(details.rules.filter((rule) => rule.verdict === 'fail').length)],
+  ['Rules not met', ({ details }) => broken(details, 'reject')],
+  ['Warnings', ({ details }) => broken(details, 'warn')],
 ];
 
 const number = (value, digits, unit = '') =>
   value === undefined ? undefined : `${round(value, digits)} ${unit}`.trim();
+
+function livenessOf({ face, details }) {
+  const score = face?.passiveLivenessScore ?? details.liveness?.score;
+  return score !== undefined && isColourless(details) ? 'Not judged: too little colour' : score?.toFixed(2);
+}
+
+/** How many rules with this action the picture breaks. */
+const broken = ({ rules }, action) =>
+  String(rules.filter((rule) => rule.verdict === 'fail' && rule.action === action).length);
 
 /** Of a rejected face the gender is among the details, as a probability. */
 function genderOf(gender, female) {
@@ -67,8 +77,13 @@ export function compareAnswer(picture) {
   latest = picture?.answer?.envelope ? picture : null;
   $('keep-row').hidden = !latest;
   $('keep').hidden = !judged(picture);
-  if (kept && judged(picture) && picture !== kept.picture) draw(picture);
+  const both = kept && judged(picture) && picture !== kept.picture;
+  $('compare-card').hidden = !both;
+  $('kept-note').textContent = kept && !both ? keptWords() : '';
+  if (both) draw(picture);
 }
+
+const keptWords = () => `Kept ${nameOf(kept.picture)}. Check another picture to see both side by side.`;
 
 function nameOf(picture) {
   return picture.name ?? (picture.inline ? 'data URI' : picture.link) ?? 'picture';
@@ -83,6 +98,9 @@ function column(title, picture, small) {
   }
   return head;
 }
+
+/** A text that may break after each underscore. */
+const pieces = (text) => text.split(/(?<=_)/).flatMap((piece) => [piece, make('wbr')]);
 
 function draw(picture) {
   const [first, second] = [kept.picture, picture].map((each) => each.answer.envelope);
@@ -100,18 +118,20 @@ function draw(picture) {
       .map(([name, a, b]) => {
         const head = make('th', '', name);
         head.scope = 'row';
-        const row = make('tr', a === b ? '' : 'differs', head, make('td', '', a || '–'), make('td', '', b || '–'));
-        return row;
+        return make(
+          'tr',
+          a === b ? '' : 'differs',
+          head,
+          ...[a, b].map((text) => make('td', '', ...pieces(text || '–'))),
+        );
       }),
   );
-  $('compare-card').hidden = false;
-  $('kept-note').textContent = '';
 }
 
 $('keep').addEventListener('click', () => {
   kept = { picture: latest, small: thumbnail() };
   $('compare-card').hidden = true;
-  $('kept-note').textContent = `Kept ${nameOf(latest)}. Check another picture to see both side by side.`;
+  $('kept-note').textContent = keptWords();
 });
 
 $('compare-end').addEventListener('click', () => {

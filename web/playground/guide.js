@@ -1,5 +1,4 @@
 // What to change before the shot. Nothing here touches the page.
-import { isColourless } from './words.js';
 
 /**
  * What the person should change, told from the service's answer for a preview frame.
@@ -8,7 +7,14 @@ import { isColourless } from './words.js';
  * `selfie` is whether people see themselves, so that words like "your left" help them.
  */
 export function guide(details, { scale = 1, selfie = true } = {}) {
-  const checks = { face: 'pass', distance: 'unknown', centre: 'unknown', pose: 'unknown', clear: 'unknown' };
+  const checks = {
+    face: 'pass',
+    light: 'unknown',
+    distance: 'unknown',
+    centre: 'unknown',
+    pose: 'unknown',
+    clear: 'unknown',
+  };
   const say = (check, main, more = '', cue = {}) => {
     checks[check] = 'fail';
     return { state: 'fix', main, more, checks, ...cue };
@@ -26,6 +32,15 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
   const [main] = details.faces;
   if (!main || broken('min_faces')) return say('face', 'No face to be seen', 'Look into the camera, in good light.');
   if (broken('max_second_face')) return say('face', 'Only one person, please', 'Someone else is in the picture.');
+
+  if (broken('min_contrast', 1)) return say('light', 'Better light, please', 'Your face is too dark or too bright.');
+  const liveness = details.liveness;
+  const colour = rules.get('min_colour');
+  // By default the rule only warns, but what cannot be judged is not good.
+  if (liveness?.reliability === 0 || colour?.measured < 1.1 * colour?.threshold) {
+    return say('light', 'More light, please', 'Too dark, or a camera without colour: liveness cannot be judged.');
+  }
+  checks.light = 'pass';
 
   const { width, height } = details.image;
   const { extent } = main;
@@ -49,8 +64,7 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
     });
   }
 
-  const liveness = details.liveness;
-  if (liveness && liveness.reliability < 0.25 && !isColourless(details)) {
+  if (liveness && liveness.reliability < 0.25) {
     return say('distance', 'A little further away', 'The liveness check needs to see what is around you.', {
       zoom: -1,
     });

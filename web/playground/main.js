@@ -29,25 +29,36 @@ function stage(name) {
   $('sources').hidden = name === 'camera';
 }
 
-function place(picture) {
+/** Puts a picture, or none, on the bench in place of the last one and of all that was said of that. */
+function clear(picture) {
   closeCamera();
+  running?.abort();
   current = picture;
   $('link-error').textContent = '';
   $('link').removeAttribute('aria-invalid');
-  $('camera-note').textContent = '';
-  stage('shown');
+  $('source-note').textContent = '';
+  stage(picture ? 'shown' : 'empty');
   compareAnswer(null);
+}
+
+function place(picture) {
+  clear(picture);
   present(picture);
   analyse(picture);
 }
 
 /** Takes a picture from a file, the clipboard or the camera. */
 function takeBlob(blob, name) {
-  if (blob.size === 0) {
-    $('link-error').textContent = 'This file is empty.';
-    return;
-  }
-  place({ blob, name });
+  if (blob.size > 0) place({ blob, name });
+  else refuse('This file is empty', 'Please choose another one.');
+}
+
+/** What was chosen cannot even be sent. */
+function refuse(title, more) {
+  clear(null);
+  layout();
+  showCall(null);
+  showProblem(title, more);
 }
 
 function takeLink(text) {
@@ -65,9 +76,10 @@ function takeLink(text) {
 
 /** Takes what was dropped or pasted; answers whether it was a picture or a link to one. */
 function takeTransfer(transfer) {
-  const [file] = transfer?.files ?? [];
+  const [file, ...others] = transfer?.files ?? [];
   if (file) {
     takeBlob(file, file.name);
+    if (others.length) $('source-note').textContent = `One picture at a time: only ${file.name} was taken.`;
     return true;
   }
   const text = (transfer?.getData('text/uri-list') || transfer?.getData('text/plain') || '').trim();
@@ -183,7 +195,9 @@ document.addEventListener('dragleave', (event) => {
 document.addEventListener('drop', (event) => {
   event.preventDefault();
   drop.classList.remove('is-over');
-  takeTransfer(event.dataTransfer);
+  if (!takeTransfer(event.dataTransfer)) {
+    $('source-note').textContent = 'What was dropped is neither a picture nor a link to one.';
+  }
 });
 document.addEventListener('paste', (event) => {
   if (event.target.closest?.('input, dialog')) return;

@@ -48,7 +48,7 @@ export function layout() {
       ? ''
       : size
         ? `The browser does not show ${name}: only what the service returned is drawn.`
-        : `The browser does not show ${name}. The service looks at it all the same.`,
+        : `The browser does not show ${name}.${picture.answer ? '' : ' The service looks at it all the same.'}`,
   );
   if (!size) return;
   const view = viewOf(size, details?.faces[0]);

@@ -1,6 +1,6 @@
 // The result: the verdict, what to tell the person, and every measured value.
 import { $, icon, make, percent, round, sentence, show } from './dom.js';
-import { LIVE, STATUSES, WORDS, angle, genderWords, isColourless, livenessWords, ruleWords } from './words.js';
+import { FAULTS, LIVE, STATUSES, WORDS, angle, genderWords, isColourless, livenessWords, ruleWords } from './words.js';
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -82,15 +82,14 @@ export function showAnswer(picture) {
 /** `INTERNAL_ERROR`: the call did not work. */
 function showFault({ answer: { status, envelope, retryAfter }, blob }) {
   const { code = '', message = '' } = envelope.errorDetail ?? {};
-  let [title, tell] = STATUSES[status] ?? [`The service answered with HTTP ${status}`, ''];
+  let [title, tell] = FAULTS[code] ?? STATUSES[status] ?? [`The service answered with HTTP ${status}`, ''];
   if (code.startsWith('link_')) [title, tell] = ['The link was not fetched', ''];
-  if (code === 'not_ready') title = 'The service is still starting';
   showProblem(title, sentence(message), {
     word: `HTTP ${status} · ${[envelope.error, code].filter(Boolean).join(' · ')}`,
     tell,
     retry: [401, 429, 500, 503].includes(status),
     seconds: retryAfter ?? 0,
-    smaller: Boolean(blob) && (status === 413 || /^image_(too_many_pixels|side_too_long)$/.test(code)),
+    smaller: Boolean(blob) && title === STATUSES[413][0],
   });
 }
 
@@ -110,7 +109,12 @@ function showJudgement({ answer: { envelope, millis } }) {
   } else {
     const meeting = meets(details.rules);
     if (isColourless(details)) {
-      verdict('caution', 'warn', 'Usable, but without colour', `${meeting} Liveness cannot be judged.`);
+      verdict(
+        'caution',
+        'warn',
+        'Usable, but with too little colour',
+        `${meeting} Liveness cannot be judged: the picture is black-and-white, or too dark.`,
+      );
     } else if (face.passiveLivenessScore >= LIVE) {
       verdict('good', 'pass', 'Usable: exactly one good face', meeting);
     } else {
@@ -181,7 +185,7 @@ function showLiveness(score, details) {
   $('live').hidden = score === undefined;
   if (score === undefined) return [];
   const [state, text] = isColourless(details)
-    ? ['unknown', 'Cannot be judged without colour']
+    ? ['unknown', 'Cannot be judged: too little colour']
     : score >= LIVE
       ? ['good', 'Looks like a live person']
       : ['bad', 'Looks like a print, a screen or a mask'];

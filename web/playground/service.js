@@ -37,15 +37,18 @@ export async function post(body, { header = authorization, signal } = {}) {
       body,
     });
     const text = await response.text();
+    const envelope = envelopeOf(text);
+    if (!envelope) lookNow();
     return {
       status: response.status,
       retryAfter: Number.parseInt(response.headers.get('Retry-After') ?? '', 10) || null,
-      envelope: envelopeOf(text),
+      envelope,
       text,
       millis: performance.now() - begin,
     };
   } catch (error) {
     if (signal?.aborted) throw error;
+    lookNow();
     throw new Error(
       error.name === 'TimeoutError'
         ? 'The service did not answer within a minute.'
@@ -140,6 +143,9 @@ $('account').addEventListener('click', () => (isSignedIn() ? signOut() : signIn(
 
 // ---------------------------------------------------------------------------------------------------- Ready or not
 
+/** Ends the wait for the next look: a request just failed, and the service may be gone. */
+let lookNow = () => {};
+
 /** Shows for as long as the page is open whether the service answers. */
 export async function watchService() {
   for (;;) {
@@ -155,7 +161,7 @@ export async function watchService() {
       $('service').dataset.state = state;
       $('service-text').textContent = text;
     }
-    await pause(state === 'ready' ? 30_000 : 2_000);
+    await Promise.race([pause(state === 'ready' ? 30_000 : 2_000), new Promise((resolve) => (lookNow = resolve))]);
     while (document.hidden) await pause(1_000);
   }
 }

@@ -25,7 +25,10 @@ export const STATUSES = {
   401: ['The service did not accept the sign-in', ''],
   404: ['There is no face service at this address', ''],
   405: ['There is no face service at this address', ''],
-  413: ['The picture is too large', 'This picture is too large. Please choose a smaller one.'],
+  413: [
+    'The picture is too large',
+    'This picture is too large. Please choose a smaller one, or take one with a lower resolution.',
+  ],
   415: ['The service did not accept this type of request', ''],
   422: ['The picture cannot be read', 'This file does not open as a picture. Please choose a JPEG or PNG.'],
   429: ['Too many requests', 'Please wait a moment and try again.'],
@@ -34,6 +37,18 @@ export const STATUSES = {
     'Something went wrong on our side. Please try again with another picture.',
   ],
   503: ['The service is busy', 'Please wait a moment and try again.'],
+};
+
+/** What is better told by the code than by the status. */
+export const FAULTS = {
+  image_malformed: [
+    'The picture is damaged or incomplete',
+    'This file is damaged or did not arrive whole. Please send it again, or choose another one.',
+  ],
+  image_too_many_pixels: STATUSES[413],
+  image_side_too_long: STATUSES[413],
+  image_too_costly: STATUSES[413],
+  not_ready: ['The service is still starting', STATUSES[503][1]],
 };
 
 /** Each rule in plain words: its name, the measured value, the limit. */
@@ -83,7 +98,7 @@ const RULES = {
     (t) => `at least ${round(t)}`,
   ],
   min_colour: [
-    'The picture is in colour',
+    'There is enough colour',
     (v) => `Colours differ by ${round(v, 1)} levels`,
     (t) => `at least ${round(t, 1)}`,
   ],
@@ -112,14 +127,14 @@ export function genderWords(gender) {
   return { word: gender < 0 ? 'Male' : 'Female', certainty: `${sure} % certain` };
 }
 
-/** Whether the service warns that the picture has no colour, by which liveness is judged. */
+/** Whether the service warns that the picture has too little colour, by which liveness is judged. */
 export const isColourless = ({ warnings }) => warnings.some(({ code }) => code === 'picture_without_colour');
 
 /** What the liveness score means, and how far it can be trusted. */
 export function livenessWords(details) {
   const { score, reliability, surrounding, head } = details.liveness;
   if (isColourless(details)) {
-    return 'Not reliable: the picture has no colour, and liveness is judged by colour. Send it as the camera took it.';
+    return 'Not reliable: liveness is judged by colour, and this picture has too little: it is black-and-white, or too dark. Send it as the camera took it, in good light.';
   }
   const size = `: the picture is ${round(surrounding, 1)} times the face`;
   const by = head ? ` Judged by your own head “${head.name}”.` : '';

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import axe from 'axe-core';
-import { WORDS } from '../playground/words.js';
+import { FAULTS, STATUSES, WORDS } from '../playground/words.js';
 import { launch } from './browser.mjs';
 
 const run = promisify(execFile);
@@ -334,9 +334,9 @@ describe('an accepted picture', () => {
     const { page, close } = await openSignedIn();
     await check(page, grey, 'grey.jpg');
     assert.equal(await page.getAttribute('#verdict', 'data-state'), 'caution');
-    assert.match(await page.textContent('#verdict'), /Usable, but without colour.*Liveness cannot be judged/s);
-    assert.equal(await page.textContent('#live-verdict'), 'Cannot be judged without colour');
-    assert.match(await page.textContent('#live-reliability'), /^Not reliable: the picture has no colour/);
+    assert.match(await page.textContent('#verdict'), /Usable, but with too little colour.*Liveness cannot be judged/s);
+    assert.equal(await page.textContent('#live-verdict'), 'Cannot be judged: too little colour');
+    assert.match(await page.textContent('#live-reliability'), /^Not reliable: .*black-and-white, or too dark/);
     assert.equal(await page.getAttribute('#gauge', 'data-state'), 'unknown');
     await shot(page, 'grey', {});
     await close();
@@ -391,6 +391,13 @@ describe('an accepted picture', () => {
       await answered(page);
       assert.equal(await page.getAttribute('#verdict', 'data-state'), 'good', type);
     }
+    await page.evaluate(() => {
+      const transfer = new DataTransfer();
+      for (const name of ['one.txt', 'two.txt']) transfer.items.add(new File(['no picture'], name));
+      document.body.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: transfer }));
+    });
+    assert.equal(await page.textContent('#source-note'), 'One picture at a time: only one.txt was taken.');
+    await page.waitForSelector('#verdict[data-state="fault"]');
     await page.fill('#link', `data:image/jpeg;base64,${portrait.toString('base64')}`);
     await page.press('#link', 'Enter');
     await page.waitForFunction(() => document.getElementById('image').alt === 'The picture that was checked');
@@ -405,6 +412,8 @@ describe('a picture that cannot be used', () => {
     const guide = await readFile(new URL('../../docs/api.md', import.meta.url), 'utf8');
     assert.equal(Object.keys(WORDS).length, 8);
     for (const [word, [, tell]] of Object.entries(WORDS)) assert.ok(guide.includes(`| \`${word}\` | "${tell}"`), word);
+    for (const [, tell] of [STATUSES[413], STATUSES[422], FAULTS.image_malformed])
+      assert.ok(guide.includes(`| "${tell}"`));
   });
 
   test('says why, what to tell the person, and which rules are broken', async () => {
@@ -437,7 +446,7 @@ describe('a picture that cannot be used', () => {
     assert.match(await page.textContent('#verdict-word'), /HTTP 422 · INTERNAL_ERROR · /);
     assert.ok((await page.textContent('#verdict-more')).length > 10);
     await page.setInputFiles('#file', { name: 'empty.jpg', mimeType: 'image/jpeg', buffer: Buffer.alloc(0) });
-    await page.waitForFunction(() => document.getElementById('link-error').textContent === 'This file is empty.');
+    await page.waitForFunction(() => document.getElementById('verdict-title').textContent === 'This file is empty');
     // A body just over the default limit of 16 MiB.
     await check(page, Buffer.concat([portrait, Buffer.alloc((12 << 20) + 64 - portrait.length)]), 'large.jpg');
     await page.waitForFunction(
@@ -447,6 +456,45 @@ describe('a picture that cannot be used', () => {
     await shot(page, 'too-large');
     await page.click('#smaller-button');
     await page.waitForSelector('#verdict[data-state="good"]');
+    await close();
+  });
+
+  test('nothing that is not a picture keeps the verdict of the one before', async () => {
+    const { page, close } = await openSignedIn();
+    await check(page, portrait);
+    assert.equal(await page.getAttribute('#verdict', 'data-state'), 'good');
+    await page.setInputFiles('#file', { name: 'empty.jpg', mimeType: 'image/jpeg', buffer: Buffer.alloc(0) });
+    await page.waitForSelector('#verdict[data-state="fault"]');
+    assert.equal(await page.textContent('#verdict-title'), 'This file is empty');
+    for (const id of ['measures', 'rules-card', 'layers', 'shown', 'keep-row', 'retry']) {
+      assert.ok(await page.isHidden(`#${id}`), id);
+    }
+    await shot(page, 'empty-file', {});
+    await check(page, Buffer.from('this is no picture'), 'letter.txt');
+    await page.waitForFunction(() => document.getElementById('verdict-word').textContent.includes('HTTP 422'));
+    assert.equal(await page.textContent('#unseen'), 'The browser does not show this file.');
+    await close();
+  });
+
+  test('one with too many pixels is too large and not unreadable, one that is cut off is to be sent again', async () => {
+    const large = await redrawn(
+      portrait,
+      'canvas.width = 6000; canvas.height = 4500; context.drawImage(image, 0, 0, 4500, 4500);',
+    );
+    const { page, close } = await openSignedIn();
+    await check(page, large, 'large.jpg');
+    assert.match(await page.textContent('#verdict-word'), /HTTP 422 · INTERNAL_ERROR · image_too_many_pixels/);
+    assert.equal(await page.textContent('#verdict-title'), 'The picture is too large');
+    assert.match(await page.textContent('#advice-text'), /too large.*smaller.*lower resolution/);
+    await shot(page, 'too-many-pixels', {});
+    await page.click('#smaller-button');
+    await page.waitForSelector('#verdict[data-state="good"]');
+    await check(page, portrait.subarray(0, portrait.length / 2), 'half.jpg');
+    await page.waitForFunction(() => document.getElementById('verdict-word').textContent.includes('image_malformed'));
+    assert.equal(await page.textContent('#verdict-title'), 'The picture is damaged or incomplete');
+    assert.match(await page.textContent('#advice-text'), /send it again/);
+    assert.ok(await page.isHidden('#smaller-button'));
+    await shot(page, 'damaged', {});
     await close();
   });
 });
@@ -546,6 +594,14 @@ describe('answers that a healthy service does not give', () => {
     await page.route('**/api/v1/face/detect', (route) => route.abort());
     await page.setInputFiles('#file', FACEGATE_PICTURE);
     await page.waitForFunction(() => document.getElementById('verdict-title').textContent === 'No answer');
+    assert.equal(await page.getAttribute('#service', 'data-state'), 'ready', 'it hung up, and is still there');
+    // Sooner than the page looks by itself.
+    await page.route('**/readyz', (route) => route.abort());
+    await page.click('#retry-button');
+    await page.waitForSelector('#service[data-state="down"]', { timeout: 4_000 });
+    await shot(page, 'service-gone', {});
+    await page.unroute('**/readyz');
+    await page.waitForSelector('#service[data-state="ready"]', { timeout: 6_000 });
     await page.unroute('**/api/v1/face/detect');
     await page.click('#retry-button');
     await page.waitForSelector('#verdict[data-state="good"]');
@@ -619,9 +675,9 @@ describe('the call as code', () => {
 describe('the camera', () => {
   /**
    * A browser whose camera shows a picture's uppermost face with `side` pixels, its middle at `x`, `y` of 640 by 480;
-   * nothing is seen further from that middle than `reach` times the face's size.
+   * nothing is seen further from that middle than `reach` times the face's size. `filter` is CSS's.
    */
-  async function withCamera(side, { x = 320, y = 240, picture = portrait, reach = Infinity } = {}) {
+  async function withCamera(side, { x = 320, y = 240, picture = portrait, reach = Infinity, filter = 'none' } = {}) {
     const faces = (await detect(picture)).details.faces.map(({ extent }) => extent);
     const { left, top, width, height: tall } = faces.reduce((a, b) => (b.top < a.top ? b : a));
     const scale = side / Math.min(width, tall);
@@ -629,7 +685,7 @@ describe('the camera', () => {
     const frame = await redrawn(
       picture,
       // A flat wall round a small part of a picture would be cut off as its frame: there it is lit from a side.
-      `canvas.width = 640; canvas.height = 480; const wall = context.createLinearGradient(0, 0, 640, 480);
+      `canvas.width = 640; canvas.height = 480; context.filter = "${filter}"; const wall = context.createLinearGradient(0, 0, 640, 480);
       wall.addColorStop(0, "${reach < Infinity ? '#555' : '#777'}"); wall.addColorStop(1, "${reach < Infinity ? '#aaa' : '#777'}");
       context.fillStyle = wall; context.fillRect(0, 0, 640, 480);
       context.rect(${x} - ${seen}, ${y} - ${seen}, 2 * ${seen}, 2 * ${seen}); context.clip();
@@ -700,6 +756,27 @@ describe('the camera', () => {
     await own.close();
   });
 
+  for (const [name, filter] of [
+    ['the dark', 'brightness(0.2)'],
+    ['black and white', 'grayscale(1)'],
+  ]) {
+    test(`does not call ${name} good, and takes no picture of it by itself`, async () => {
+      const own = await withCamera(175, { filter });
+      const { page, requests, close } = await openSignedIn(own);
+      await page.click('#open-camera');
+      await page.check('#auto');
+      await hinted(page, 'More light, please');
+      assert.equal(await page.getAttribute('[data-check="light"]', 'data-state'), 'fail');
+      await shot(page, `camera-${name.replaceAll(' ', '-')}`, {});
+      const before = requests.times.length;
+      await page.waitForTimeout(3_000);
+      assert.ok(requests.times.length >= before + 3);
+      assert.ok(await page.isVisible('#camera'), 'the picture was taken');
+      await close();
+      await own.close();
+    });
+  }
+
   test('on a phone', async () => {
     const own = await withCamera(175);
     const { page, close } = await openSignedIn(own, {
@@ -752,6 +829,10 @@ describe('the camera', () => {
         pitch: more((d) => (d.pose.pitch = 35)),
         covered: main_((_, rule) => Object.assign(rule('max_occlusion'), { measured: 0.9, verdict: 'fail' })),
         near: main_((_, rule) => Object.assign(rule('min_surrounding'), { measured: 1.02, verdict: 'fail' })),
+        grey: main_((_, rule) => (rule('min_colour').measured = 0)),
+        dim: main_((_, rule) => (rule('min_colour').measured = 2.6)),
+        flat: main_((_, rule) => Object.assign(rule('min_contrast'), { verdict: 'fail', measured: 5 })),
+        unjudged: main_((d) => (d.liveness.reliability = 0)),
         unsure: main_((d) => (d.liveness.reliability = 0.1)),
         up: more((d) => (d.faces[0].extent.top = 0)),
         rear: more((d) => (d.faces[0].extent.top = 0), { selfie: false }),
@@ -769,6 +850,10 @@ describe('the camera', () => {
       pitch: 'Lower your chin a little.',
       covered: 'Uncover your face',
       near: 'Move further away',
+      grey: 'More light, please',
+      dim: 'More light, please',
+      flat: 'Better light, please',
+      unjudged: 'More light, please',
       unsure: 'A little further away',
       up: 'A little down.',
       rear: '',
@@ -779,8 +864,9 @@ describe('the camera', () => {
   test('a device without one says so', async () => {
     const { page, close } = await openSignedIn();
     await page.click('#open-camera');
-    await page.waitForFunction(() => document.getElementById('camera-note').textContent !== '');
-    assert.match(await page.textContent('#camera-note'), /no camera|not allowed/);
+    await page.waitForFunction(() => document.getElementById('source-note').textContent !== '');
+    assert.match(await page.textContent('#source-note'), /no camera|not allowed/);
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'open-camera');
     await close();
   });
 });
@@ -809,6 +895,32 @@ describe('two pictures', () => {
     await accessible(page);
     await page.click('#compare-end');
     assert.equal(await page.isVisible('#compare-card'), false);
+    await close();
+  });
+
+  test('what is beside the kept picture is the one on the bench, and what was not judged says so', async () => {
+    const grey = await redrawn(
+      portrait,
+      'canvas.width = image.width; canvas.height = image.height; context.filter = "grayscale(1)"; context.drawImage(image, 0, 0);',
+    );
+    const { page, close } = await openSignedIn();
+    await check(page, portrait, 'first.jpg');
+    await page.click('#keep');
+    await check(page, grey, 'grey.jpg');
+    await page.waitForSelector('#compare-card:not([hidden])');
+    const row = (name) => page.locator('#compare-body tr', { hasText: name }).locator('td').allTextContents();
+    assert.equal((await row('Rules not met'))[1], '0');
+    assert.equal((await row('Warnings'))[1], '1');
+    assert.match((await page.locator('#compare-body tr').nth(2).locator('td').allTextContents())[1], /^Not judged/);
+    await shot(page, 'compare-grey');
+    await check(page, Buffer.from('no picture'), 'letter.txt');
+    await page.waitForSelector('#verdict[data-state="fault"]');
+    assert.ok(await page.isHidden('#compare-card'));
+    assert.match(await page.textContent('#kept-note'), /^Kept first\.jpg/);
+    await shot(page, 'compare-fault');
+    await check(page, group, 'second.jpg');
+    await page.waitForSelector('#compare-card:not([hidden])');
+    assert.match(await page.textContent('#compare-head'), /first\.jpg.*second\.jpg/s);
     await close();
   });
 
@@ -841,7 +953,7 @@ describe('for everybody', () => {
   }
 
   test('a phone shows all without scrolling sideways', async () => {
-    for (const width of [390, 320]) {
+    for (const width of [390, 360, 320]) {
       const { page, close } = await openSignedIn(browser, {
         viewport: { width, height: 844 },
         deviceScaleFactor: 2,
@@ -849,8 +961,11 @@ describe('for everybody', () => {
         isMobile: true,
       });
       await shot(page, `phone-${width}-empty`);
+      // The first is kept, the second stands beside it.
       for (const picture of [portrait, group]) {
-        await check(page, picture);
+        await check(page, picture, `${'IMG_20261126_Grandmother_Apple'.repeat(2)}.jpg`);
+        if (picture === portrait) await page.click('#keep');
+        else await page.waitForSelector('#compare-card:not([hidden])');
         const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
         assert.ok(content <= width && window <= width, `${content} in ${width}`);
         if (picture === portrait) await shot(page, `phone-${width}-accepted`);
@@ -930,7 +1045,7 @@ describe('for everybody', () => {
     await page.waitForFunction(() => document.getElementById('copy-text').textContent === 'Copied');
     // A phone opens its camera app instead.
     const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.click('#open-camera')]);
-    assert.match(await page.textContent('#camera-note'), /HTTPS or on localhost/);
+    assert.match(await page.textContent('#source-note'), /HTTPS or on localhost/);
     await chooser.setFiles(FACEGATE_GROUP_PICTURE);
     await page.waitForSelector('#verdict[data-state="bad"]');
     await close();

@@ -128,6 +128,9 @@ pub enum RuleConfigError {
     /// Not a number.
     #[error("the limit of the rule {0} is not a finite number")]
     Limit(String),
+    /// A share that is none: a percentage, most likely, which would switch the rule off or reject everything.
+    #[error("the limit of the rule {0} is a share, from 0 to 1; to switch it off set analysis.rules.{0}.action=off")]
+    Share(String),
     /// Without a face there is nothing to answer about.
     #[error("the rule min_faces cannot be changed: without a face there is nothing to answer about")]
     MinFaces,
@@ -175,6 +178,9 @@ impl RuleConfig {
             if let Some(limit) = change.limit {
                 if !limit.is_finite() {
                     return Err(RuleConfigError::Limit(name.clone()));
+                }
+                if RULES[index].limits_a_share() && !(0.0..=1.0).contains(&limit) {
+                    return Err(RuleConfigError::Share(name.clone()));
                 }
                 setting.limit = limit;
             }
@@ -262,6 +268,11 @@ impl Rules {
 }
 
 impl Rule {
+    /// Whether its limit is a share of something: a ratio or a score that lies from 0 to 1 in every profile.
+    fn limits_a_share(&self) -> bool {
+        matches!(self.unit, "ratio" | "score") && self.limits.iter().all(|&limit| limit <= 1.0)
+    }
+
     /// A value that is no number breaks every rule: what could not be measured cannot be trusted.
     fn breaks(&self, value: f32, limit: f32) -> bool {
         match self.broken {

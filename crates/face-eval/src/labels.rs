@@ -41,7 +41,11 @@ impl Labels {
     /// Reads a file.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, LabelsError> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| LabelsError::Open { path: path.to_owned(), source })?;
+        let fault = |source| LabelsError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(fault)?;
+        if file.metadata().map_err(fault)?.is_dir() {
+            return Err(fault(io::ErrorKind::IsADirectory.into()));
+        }
         Self::from_reader(file, path.parent().unwrap_or_else(|| Path::new("")))
     }
 
@@ -88,10 +92,17 @@ fn csv_error(source: csv::Error) -> LabelsError {
 }
 
 fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, LabelsError> {
+    // As spreadsheets of many countries write it.
+    let only = if header.len() == 1 { &header[0] } else { "" };
+    for (letter, separator) in [(';', "semicolons"), ('\t', "tabs")] {
+        if only.contains(letter) {
+            return Err(LabelsError::Separator { separator });
+        }
+    }
     let mut columns = Vec::with_capacity(header.len());
     for name in header {
         let Some(column) = Column::named(name) else {
-            return Err(LabelsError::UnknownColumn { column: name.to_owned(), nearest: Column::nearest(name) });
+            return Err(LabelsError::UnknownColumn { column: name.to_owned(), meant: Column::meant(name) });
         };
         if columns.contains(&column) {
             return Err(LabelsError::RepeatedColumn { column });
@@ -186,9 +197,24 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_column_is_refused_with_the_nearest_one() {
+    fn an_unknown_column_is_refused_with_one_that_is_written_alike_or_with_all() {
         assert_eq!(message("path,livness\n"), "there is no column `livness`; did you mean `liveness`?");
-        assert_eq!(message("file,age\n"), "there is no column `file`; did you mean `age`?");
+        for other in ["file", "foo", "name"] {
+            let told = message(&format!("{other},age\n"));
+            assert!(
+                told.starts_with(&format!("there is no column `{other}`; the columns are `path`, `liveness`,")),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn semicolons_and_tabs_are_named_and_a_folder_is_no_list() {
+        assert!(message("path;expected\na.jpg;OK\n").ends_with("and not by semicolons"));
+        assert!(message("path\texpected\na.jpg\tOK\n").ends_with("and not by tabs"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let told = Labels::from_path(folder.path()).expect_err("a folder").to_string();
+        assert!(told.starts_with("cannot open `") && told.contains("is a directory"), "{told}");
     }
 
     #[test]

@@ -263,11 +263,17 @@ fn bytes_below(folder: &Path) -> u64 {
         .sum()
 }
 
+/// What is said of a client that ended without a word, as npm does on a full disk.
+const SILENT: &str = "it said nothing: there may be no room left on the disk of the model folder";
+
 /// The end of a client's messages, from the start of a line where there is one.
 fn tail(messages: &Path) -> String {
     let bytes = fs::read(messages).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim();
+    if text.is_empty() {
+        return SILENT.to_owned();
+    }
     if text.len() <= MESSAGE_BYTES {
         return text.to_owned();
     }
@@ -288,7 +294,7 @@ mod tests {
     #[test]
     fn a_short_message_is_shown_whole_without_blank_ends() {
         assert_eq!(tail_of("\nERROR: no\nWARNING: é\n\n"), "ERROR: no\nWARNING: é");
-        assert_eq!(tail_of(""), "");
+        assert!(tail_of("\n").contains("no room left on the disk"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod body;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,7 +19,6 @@ use axum::routing::{get, post};
 use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, HeadError, HeadName, Wanted};
 use tokio::sync::oneshot;
 
-use self::body::unread;
 use super::admission::Admission;
 use super::analysts::{Analysts, fault};
 use super::audit::{Audit, Entry};
@@ -41,8 +41,13 @@ use super::{openapi, page};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The audit log.
-    #[error("the audit log cannot be opened: {0}")]
-    Audit(io::Error),
+    #[error("the audit log cannot be opened: {}: {source} (audit.file)", path.display())]
+    Audit {
+        /// Where it is to be.
+        path: PathBuf,
+        /// Why it cannot be.
+        source: io::Error,
+    },
     /// The spans.
     #[error(transparent)]
     Traces(#[from] TraceError),
@@ -81,7 +86,11 @@ impl App {
         let server = &settings.server;
         users.share_logins(settings.shares.logins);
         let audit = &settings.audit;
-        let audit = audit.file.as_ref().map(|path| Audit::open(path, audit.max_bytes, audit.keep)).transpose();
+        let open = |path: &PathBuf| {
+            Audit::open(path, audit.max_bytes, audit.keep)
+                .map_err(|source| StartError::Audit { path: path.clone(), source })
+        };
+        let audit = audit.file.as_ref().map(open).transpose()?;
         let admission = Admission::new(settings, workers);
         Ok(Self {
             analyzer: OnceLock::new(),
@@ -90,7 +99,7 @@ impl App {
             users,
             proxies: server.trusted_proxies.clone(),
             rate: RateLimit::new(settings.requests_per_minute),
-            audit: audit.map_err(StartError::Audit)?,
+            audit,
             metrics: Metrics::new(&admission),
             traces: Traces::start(&settings.traces)?,
             admission,
@@ -113,6 +122,11 @@ impl App {
     /// How a thread that analyses gives its free memory back to the system, some time after large pictures.
     pub fn give_back_with(&self, how: fn()) {
         self.analysts.give_back_with(how);
+    }
+
+    /// What says how many lines of the log are lost by now, for the metrics.
+    pub fn count_dropped_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.metrics.count_dropped_lines(count);
     }
 
     /// Takes the loaded networks into service: from now on `/readyz` answers 200.
@@ -159,14 +173,14 @@ impl App {
         let router = health(Router::new().route(DETECT, post(detect).fallback(wrong_method)));
         let router = openapi::routes(router);
         let router = if self.playground { page::routes(router) } else { router };
-        router.fallback(unknown_path).layer(middleware::from_fn(finish)).with_state(self)
+        router.fallback(unknown_path).layer(middleware::from_fn_with_state(self.max_body, finish)).with_state(self)
     }
 
     /// The routes of the listener for Prometheus and for probes, which no stranger's connections keep from it.
     pub fn metrics_router(self: Arc<Self>) -> Router {
         let scrape = async |State(app): State<Arc<Self>>| app.metrics.scrape();
         let router = health(Router::new().route(METRICS, get(scrape).fallback(read_only))).fallback(no_metrics);
-        router.layer(middleware::from_fn(finish)).with_state(self)
+        router.layer(middleware::from_fn_with_state(self.max_body, finish)).with_state(self)
     }
 }
 
@@ -277,16 +291,9 @@ impl App {
             self.admission.check(&guest).await?;
             Ok((analyzer, guest, length))
         };
-        let (analyzer, guest, length) = match entry.await {
-            Ok(admitted) => admitted,
-            Err(problem) => {
-                self.leave_unread(&parts, body).await;
-                return Err(problem);
-            }
-        };
+        let (analyzer, guest, length) = entry.await?;
         let standing = parts.extensions.get::<Arc<Standing>>();
-        let body = trail.time("read", self.read(body, self.admission.buffer(&guest, length), standing)).await;
-        let mut body = body.inspect_err(|_| unread(&parts.extensions, self.max_body))?;
+        let mut body = trail.time("read", self.read(body, self.admission.buffer(&guest, length), standing)).await?;
         let request = DetectRequest::parse(&body).map_err(|error| {
             trail.session_id = error.session_id;
             *error.problem

@@ -106,7 +106,9 @@ impl Log {
     fn write(&self, line: &[u8]) -> io::Result<()> {
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut moved = Ok(());
-        if open.length > 0 && open.length + line.len() as u64 > self.max_bytes {
+        let full = open.length > 0 && open.length + line.len() as u64 > self.max_bytes;
+        // A file that somebody moved away is begun anew.
+        if full || self.is_missing() {
             // What cannot be moved aside is gone on with: rather too long a file than a lost entry.
             moved = self.move_aside().and_then(|()| append(&self.path)).map(|fresh| *open = fresh);
         }
@@ -114,19 +116,27 @@ impl Log {
         moved
     }
 
+    fn is_missing(&self) -> bool {
+        matches!(self.path.try_exists(), Ok(false))
+    }
+
+    /// Makes room at the path. Each number moves up as far as the first that is free: a move that was not followed by a new
+    /// file is not repeated at the cost of older files.
     fn move_aside(&self) -> io::Result<()> {
         let numbered = |number: usize| {
             let mut name = self.path.clone().into_os_string();
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
+        if self.is_missing() {
+            return Ok(());
+        }
         if self.keep == 0 {
             return std::fs::remove_file(&self.path);
         }
-        for number in (1..self.keep).rev() {
-            if numbered(number).exists() {
-                std::fs::rename(numbered(number), numbered(number + 1))?;
-            }
+        let free = (1..self.keep).find(|number| !numbered(*number).exists()).unwrap_or(self.keep);
+        for number in (1..free).rev() {
+            std::fs::rename(numbered(number), numbered(number + 1))?;
         }
         std::fs::rename(&self.path, numbered(1))
     }
@@ -196,6 +206,51 @@ mod tests {
                 assert!(line["time"].is_string() && line["models"].as_array().is_some_and(|m| m.len() == MODELS.len()));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_moved_away_is_begun_anew_and_the_older_ones_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.jsonl");
+        let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
+        for number in 1..=3 {
+            std::fs::write(folder.path().join(format!("audit.jsonl.{number}")), format!("{number}\n")).expect("writes");
+        }
+        // Every entry fills the file.
+        let audit = Audit::open(&path, 1, 3).expect("opens");
+        audit.write(entry).await.expect("writes");
+        std::fs::rename(&path, folder.path().join("taken")).expect("an operator");
+        audit.write(entry).await.expect("writes");
+        let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("text");
+        assert_eq!(["1", "2", "3"].map(|n| text(&format!("audit.jsonl.{n}"))), ["1\n", "2\n", "3\n"]);
+        assert_eq!(["taken", "audit.jsonl"].map(|name| text(name).lines().count()), [1, 1]);
+    }
+
+    /// As when a folder lets a file be moved and none be made.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_new_file_that_cannot_be_made_costs_no_older_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, elsewhere) = (folder.path().join("audit.jsonl"), folder.path().join("elsewhere"));
+        let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
+        let audit = Audit::open(&path, 1, 3).expect("opens");
+        for _ in 0..3 {
+            audit.write(entry).await.expect("writes");
+        }
+        std::fs::remove_file(&path).expect("is there");
+        // A link to nowhere: what it names cannot be made.
+        std::os::unix::fs::symlink(elsewhere.join("gone"), &path).expect("links");
+        for _ in 0..5 {
+            audit.write(entry).await.expect_err("told");
+        }
+        let lines = |number: usize| {
+            let text = std::fs::read_to_string(folder.path().join(format!("audit.jsonl.{number}"))).expect("text");
+            text.lines().count()
+        };
+        assert_eq!([1, 2].map(lines), [1, 1]);
+        std::fs::create_dir(&elsewhere).expect("a folder");
+        audit.write(entry).await.expect("writes");
+        assert_eq!(std::fs::read_to_string(&path).expect("text").lines().count(), 1);
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, watch};
 use self::credentials::{credentials, wrong};
 use self::failures::Failures;
 pub use self::users::{AuthError, hash_line, random_password};
-use self::users::{User, Users, argon2, cost, read_users};
+use self::users::{User, Users, argon2, cost, hash, read_users};
 use super::blocking::Pool;
 use super::contract::{Problem, overloaded};
 use super::place::place;
@@ -74,9 +74,7 @@ impl std::fmt::Debug for Authenticator {
 impl Authenticator {
     /// One user with a password in the clear, which is hashed at once.
     pub fn single(name: &str, password: &str) -> Result<Self, AuthError> {
-        let line = hash_line(name, password)?;
-        let users = line.split_once(':').map(|(name, hash)| (name.to_owned(), User::new(hash)));
-        Self::new(users.into_iter().collect(), None)
+        Self::new(Users::from([(name.to_owned(), User::new(&hash(name, password)?))]), None)
     }
 
     /// The users of a file with a line `name:$argon2id$…` for each.

@@ -31,6 +31,9 @@ const UNREAD_TIME: Duration = Duration::from_secs(5);
 const PORTION: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What the header of an answer ends with.
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+
 /// A caller's connection, plain or encrypted.
 #[derive(Debug)]
 pub struct Caller<S> {
@@ -102,14 +105,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
 }
 
 /// Where in `bytes`, which hyper is about to send, an answer begins that is hyper's own and not the router's: the last
-/// one, without a body, an error, and without the number that every answer of ours has.
+/// one, an error in the version of the request, without a body and without the number that every answer of ours has.
 fn hypers_own(bytes: &[u8]) -> Option<usize> {
-    if !bytes.ends_with(b"\r\n\r\n") {
+    if !bytes.ends_with(END_OF_HEAD) {
         return None;
     }
-    let start = memchr::memmem::rfind(bytes, b"HTTP/1.1 4")?;
-    let ours = memchr::memmem::find(&bytes[start..], b"\r\nx-request-id: ").is_some();
-    (!ours && memchr::memmem::find(&bytes[start..], b"\r\ncontent-length: 0\r\n").is_some()).then_some(start)
+    let start = memchr::memmem::rfind(bytes, b"HTTP/1.")?;
+    let head = &bytes[start..];
+    let error = matches!(head.get(7..10), Some(b"0 4" | b"1 4"));
+    let alone = memchr::memmem::find(head, END_OF_HEAD) == Some(head.len() - END_OF_HEAD.len());
+    let ours = memchr::memmem::find(head, b"\r\nx-request-id: ").is_some();
+    (error && alone && !ours).then_some(start)
 }
 
 /// A whole answer that says what hyper's status means.
@@ -137,7 +143,10 @@ fn refusal(hypers: &[u8]) -> Vec<u8> {
         answer.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     answer.extend(b"\r\n");
-    answer.extend(body);
+    // The answer to HEAD alone has no length, and no body.
+    if memchr::memmem::find(hypers, b"\r\ncontent-length: ").is_some() {
+        answer.extend(body);
+    }
     answer
 }
 
@@ -243,12 +252,17 @@ mod tests {
     fn hypers_answers_are_told_from_ours() {
         let hypers = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
         assert_eq!(hypers_own(hypers), Some(0));
+        let version_0 = b"HTTP/1.0 400 Bad Request\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
+        let head = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ndate: x\r\n\r\n";
+        assert_eq!((hypers_own(version_0), hypers_own(head)), (Some(0), Some(0)));
         let before = b"HTTP/1.1 200 OK\r\nx-request-id: 1\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(hypers_own(&[&before[..], hypers].concat()), Some(before.len()));
         for ours in [
             &before[..],
             b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 90\r\nx-request-id: 1\r\n\r\n",
             b"HTTP/1.1 100 Continue\r\n\r\n",
+            b"HTTP/1.0 404 Not Found\r\nx-request-id: 1\r\n\r\n",
+            b"HTTP/1.1 4 in a text\r\n\r\nof ours\r\n\r\n",
             b"rest of a body\r\n\r\n",
             b"",
         ] {

@@ -103,7 +103,7 @@ pub async fn serve(
             };
             tokio::select! {
                 () = served => {}
-                () = standing.ended() => tracing::debug!("an idle connection made room for another"),
+                () = standing.ended() => tracing::debug!("an idle connection was ended"),
             }
             drop(door);
         });
@@ -157,7 +157,13 @@ pub async fn serve(
     }
     drop(listener);
     tokio::time::sleep(LAST_REQUESTS).await;
-    if tokio::time::timeout(connections.shutdown_timeout, graceful.shutdown()).await.is_err() {
+    let mut ended = std::pin::pin!(graceful.shutdown());
+    if tokio::time::timeout(LAST_REQUESTS, &mut ended).await.is_ok() {
+        return Ok(());
+    }
+    // hyper has ended those between two requests; a handshake or half a header is waited for no longer.
+    doors.end_unused();
+    if tokio::time::timeout(connections.shutdown_timeout, ended).await.is_err() {
         tracing::warn!("some requests did not finish within the shutdown timeout");
     }
     Ok(())

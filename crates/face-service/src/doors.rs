@@ -89,6 +89,12 @@ impl Doors {
         self.lock().end_longest_idle(|_| true);
     }
 
+    /// Ends all connections on which nothing was asked that is not answered.
+    pub(crate) fn end_unused(&self) {
+        let open = self.lock();
+        open.all.values().map(|(_, standing)| standing).filter(|standing| standing.is_unused()).for_each(|s| s.end());
+    }
+
     /// Waits until a connection has ended.
     pub(crate) async fn freed(&self) {
         self.0.freed.notified().await;

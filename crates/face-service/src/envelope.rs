@@ -2,16 +2,19 @@
 //! sniffed or framed.
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use axum::middleware::Next;
 use tracing::Instrument as _;
 
 use super::contract::Problem;
+use super::unread::Rest;
 
-/// What every answer carries: it is nobody's to keep, sniff or frame, and has a number to ask about.
-pub(crate) async fn finish(request: Request, next: Next) -> Response<Body> {
+/// What every answer carries: it is nobody's to keep, sniff or frame, and has a number to ask about. The caller gets to see
+/// it also when his request was not read.
+pub(crate) async fn finish(State(max_body): State<usize>, request: Request, next: Next) -> Response<Body> {
     let id = request_id(request.headers());
+    let (request, rest) = Rest::of(request);
     let span = tracing::info_span!("http", request_id = %id);
     let mut response = match check_host(&request) {
         Ok(()) => next.run(request).instrument(span).await,
@@ -22,6 +25,7 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response<Body> {
             response
         }
     };
+    rest.leave(max_body).await;
     protect(response.headers_mut(), Some(&id));
     response
 }

@@ -36,3 +36,4 @@ pub mod tls;
 pub mod traces;
 pub mod trail;
 pub mod turns;
+mod unread;

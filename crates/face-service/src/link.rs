@@ -70,8 +70,8 @@ impl LinkFetcher {
         alone: bool,
         held: impl Send + Sync + 'static,
     ) -> Result<Buffer, Problem> {
-        let followed = Followed::new(buffer.holder(), alone, held);
         let timeout = Duration::from_millis(self.settings.timeout_ms);
+        let followed = Followed::new(buffer.holder(), alone, timeout, held);
         tokio::time::timeout(timeout, self.follow(link, buffer, &followed))
             .await
             .unwrap_or(Err(LinkError::Timeout(self.settings.timeout_ms).into()))

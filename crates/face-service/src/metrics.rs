@@ -95,6 +95,7 @@ pub struct Metrics {
     analyzer: Arc<OnceLock<Arc<FaceAnalyzer>>>,
     models: Family<Model, Gauge>,
     head: Mutex<Option<Model>>,
+    dropped_lines: DroppedLines,
 }
 
 impl fmt::Debug for Metrics {
@@ -145,6 +146,8 @@ impl Metrics {
         registry.register_collector(Box::new(ProcessFigures));
         let analyzer = Arc::default();
         registry.register_collector(Box::new(Cells(Arc::clone(&analyzer))));
+        let dropped_lines = DroppedLines::default();
+        registry.register_collector(Box::new(dropped_lines.clone()));
         // What exists from the start is seen to rise from 0: the first of a kind would be missed otherwise.
         for outcome in error_words().chain(["OK"]) {
             if outcome != "INTERNAL_ERROR" {
@@ -174,6 +177,7 @@ impl Metrics {
             analyzer,
             models,
             head: Mutex::default(),
+            dropped_lines,
         }
     }
 
@@ -181,6 +185,12 @@ impl Metrics {
     pub fn set_analyzer(&self, analyzer: Arc<FaceAnalyzer>) {
         // Set once, as the service's own.
         let _ = self.analyzer.set(analyzer);
+    }
+
+    /// What says how many lines of the log are lost by now.
+    pub fn count_dropped_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
+        // Set once, by who started the log.
+        let _ = self.dropped_lines.0.set(Box::new(count));
     }
 
     /// From now on this liveness head is named, or none.
@@ -293,6 +303,24 @@ impl Collector for Cells {
             ConstCounter::new(number).encode(family.encode_family(&Reason { reason })?)?;
         }
         Ok(())
+    }
+}
+
+/// Lines of the log that are lost.
+#[derive(Clone, Default)]
+struct DroppedLines(Arc<OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>>);
+
+impl fmt::Debug for DroppedLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DroppedLines").finish_non_exhaustive()
+    }
+}
+
+impl Collector for DroppedLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let count = ConstCounter::new(self.0.get().map_or(0, |count| count()));
+        let help = "Lines of the log that nobody read in time, or that could not be written";
+        figure(&mut encoder, "facegate_log_lines_dropped", help, &count)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// No time is longer: whatever the settings say, a moment that far away can be computed.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The least rate of something that arrives.
 #[derive(Debug, Clone, Copy)]

@@ -45,7 +45,7 @@ impl Standing {
     /// The header of a request has arrived.
     pub fn asked(&self) {
         let mut state = self.state();
-        (state.idle, state.answered) = (None, false);
+        (state.idle, state.answered, state.unread) = (None, false, 0);
         self.closed.send_replace(false);
     }
 
@@ -89,6 +89,12 @@ impl Standing {
     /// Whether the connection is idle, and since when.
     pub fn idle(&self) -> Option<Idle> {
         self.state().idle
+    }
+
+    /// Nobody waits for anything here: no request has begun, or the last is read and its answer sent.
+    pub fn is_unused(&self) -> bool {
+        let state = self.state();
+        matches!(state.idle, Some(Idle::Nothing(_))) && state.unread == 0
     }
 
     /// The request was answered although up to `most` bytes of it are still to come: they are to be read and thrown away,

@@ -76,7 +76,17 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|error| unreadable(certificate, error))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
+    let none = |path: &Path, what: &str| TlsError::Read {
+        path: path.to_owned(),
+        reason: format!("it holds no {what} in PEM"),
+    };
+    if chain.is_empty() {
+        return Err(none(certificate, "certificate"));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => none(key, "private key"),
+        error => unreadable(key, error),
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -84,9 +84,9 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Spans for the configured collector, if there is one. It need not be up.
-    pub fn start(settings: &TraceSettings) -> Result<Option<Self>, TraceError> {
-        let Some(endpoint) = &settings.endpoint else { return Ok(None) };
+    /// Refuses settings with which nothing could be sent. Without a collector none of them counts.
+    pub fn check(settings: &TraceSettings) -> Result<(), TraceError> {
+        let Some(endpoint) = &settings.endpoint else { return Ok(()) };
         let malformed = || TraceError::Endpoint(endpoint.clone());
         let address: Uri = endpoint.parse().map_err(|_| malformed())?;
         if address.scheme_str() != Some("http") || address.host().is_none() || address.path() != "/" {
@@ -95,6 +95,13 @@ impl Traces {
         if !(0.0..=1.0).contains(&settings.sample_ratio) {
             return Err(TraceError::Ratio(settings.sample_ratio));
         }
+        Ok(())
+    }
+
+    /// Spans for the configured collector, if there is one. It need not be up.
+    pub fn start(settings: &TraceSettings) -> Result<Option<Self>, TraceError> {
+        Self::check(settings)?;
+        let Some(endpoint) = &settings.endpoint else { return Ok(None) };
         let failed = |error: &dyn fmt::Display| TraceError::Exporter(error.to_string());
         let exporter = SpanExporter::builder()
             .with_http()

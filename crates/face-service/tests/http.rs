@@ -619,8 +619,9 @@ fn what_is_no_http_is_told_so_in_the_envelope() {
     // Little more than may be.
     let longish_field = [b"GET / HTTP/1.1\r\nHost: x\r\nX: ", &[b'a'; 33_000][..], b"\r\n\r\n"].concat();
     let long_path = [b"GET /", &[b'a'; 100_000][..], b" HTTP/1.1\r\n\r\n"].concat();
+    let old_long_field = [b"GET / HTTP/1.0\r\nX: ", &[b'a'; 33_000][..], b"\r\n\r\n"].concat();
     let many_fields = [&b"GET / HTTP/1.1\r\n"[..], &b"a: b\r\n".repeat(500), b"\r\n"].concat();
-    let cases: [(&[u8], u16, &str); 12] = [
+    let cases: [(&[u8], u16, &str); 15] = [
         (b"\0\0\0\0\r\n\r\n", 400, "http_malformed"),
         (b"GET\r\n\r\n", 400, "http_malformed"),
         (b"GET / HTTP/9.9\r\n\r\n", 400, "http_malformed"),
@@ -629,6 +630,9 @@ fn what_is_no_http_is_told_so_in_the_envelope() {
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "http_malformed"),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "http_malformed"),
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "http_malformed"),
+        (b"GET / HTTP/1.0\r\nno colon\r\n\r\n", 400, "http_malformed"),
+        (b"POST / HTTP/1.0\r\nContent-Length: -1\r\n\r\n", 400, "http_malformed"),
+        (&old_long_field, 431, "headers_too_large"),
         (&long_field, 431, "headers_too_large"),
         (&longish_field, 431, "headers_too_large"),
         (&long_path, 431, "headers_too_large"),
@@ -641,6 +645,10 @@ fn what_is_no_http_is_told_so_in_the_envelope() {
         assert_eq!(answer.header("content-length"), Some(&*answer.body.len().to_string()));
         assert_secured(&answer);
     }
+    // Who asks for a header alone gets one.
+    let answer = service.raw(&[b"HEAD", &longish_field[3..]].concat());
+    assert_eq!((answer.status, &*answer.body), (431, &b""[..]));
+    assert_secured(&answer);
     // After a good request on the same connection, sent at once: two answers.
     let mut stream = service.connect();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n").expect("a listener");
@@ -828,6 +836,55 @@ fn who_is_refused_is_told_before_the_body() {
         // Who goes on sending is listened to, so that the answer is not lost.
         stream.write_all(&vec![b'x'; 3_000_000]).expect("still read");
     }
+}
+
+#[test]
+fn every_answer_is_seen_by_who_still_sends_his_request() {
+    let service = Service::with(|settings| settings.server.deadline_ms = 300);
+    let authorization = basic(USER, PASSWORD);
+    let in_time = format!("Host: x\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n");
+    for (line, fields, status, code) in [
+        ("POST /nowhere", "Host: x\r\n", 404, "path_unknown"),
+        ("PUT /api/v1/face/detect", "Host: x\r\n", 405, "method_not_allowed"),
+        ("POST /healthz", "Host: x\r\n", 405, "method_not_allowed"),
+        ("POST /api/v1/face/detect", "", 400, "http_malformed"),
+        ("POST /api/v1/face/detect", &in_time, 503, "deadline_exceeded"),
+    ] {
+        let mut stream = service.connect();
+        let head = format!("{line} HTTP/1.1\r\n{fields}Content-Length: 5000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("open");
+        for _ in 0..50 {
+            thread::sleep(Duration::from_millis(10));
+            stream.write_all(&[b' '; 100_000]).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        let answer = Answer::read(&mut stream);
+        assert_eq!((answer.status, &*answer.code()), (status, code), "{line}");
+    }
+    // One small request that nobody reads does not end the connection.
+    let mut stream = service.connect();
+    for last in ["", "Connection: close\r\n"] {
+        let request = format!("POST /nowhere HTTP/1.1\r\nHost: x\r\n{last}Content-Length: 2\r\n\r\n{{}}");
+        stream.write_all(request.as_bytes()).expect("open");
+    }
+    let mut both = String::new();
+    stream.read_to_string(&mut both).expect("two answers");
+    assert_eq!(both.matches("HTTP/1.1 404 ").count(), 2, "{both}");
+}
+
+#[test]
+fn what_has_not_begun_keeps_no_service_from_stopping() {
+    let mut service = Service::with(|settings| settings.server.header_timeout_ms = 20_000);
+    let silent = service.connect();
+    let mut half = service.connect();
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHo").expect("a listener");
+    let mut between = service.connect();
+    between.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("a listener");
+    thread::sleep(Duration::from_millis(200));
+    let begin = Instant::now();
+    service.begin_to_stop();
+    service.wait_until_stopped();
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    drop((silent, half, between));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use image::imageops::FilterType;
 use image::{Rgb, RgbImage};
 use picture_cell::Picture;
 
-use crate::drawings::{DrawingError, Drawings};
+use crate::drawings::{DrawingError, Drawings, format_of};
 
 /// Longer side of the drawn picture: large enough to look at, small enough that lines and letters stay legible.
 const MAX_SIDE: u32 = 1280;
@@ -77,7 +77,11 @@ impl Original {
         let text = match &analysis.verdict {
             Verdict::Accepted(face) => {
                 let gender = if face.gender >= 0 { "female" } else { "male" };
-                format!("OK {} {gender}, live {:.2}", face.age, face.passive_liveness_score)
+                let liveness = analysis.details.as_ref().and_then(|details| details.liveness.as_ref());
+                // Of a picture without colour the score says nothing.
+                let judged = liveness.is_none_or(|liveness| liveness.reliability > 0.0);
+                let live = format!("live {:.2}", face.passive_liveness_score);
+                format!("OK {} {gender}, {}", face.age, if judged { &live } else { "liveness not judged" })
             }
             Verdict::Rejected(rejection) => rejection.word.as_str().to_owned(),
         };
@@ -92,8 +96,9 @@ fn liveness_text(analysis: &Analysis) -> String {
     };
     let mut text = String::new();
     for network in &liveness.models {
-        // Both are of one family, whose name would fill the line.
-        let name = network.model.strip_prefix("MiniFASNet").unwrap_or(network.model);
+        // What tells one from the other: whole names would fill the tile.
+        let name =
+            network.model.trim_start_matches("MiniFASNet").trim_end_matches("_liveness").trim_end_matches(" liveness");
         // Writing to a string cannot fail.
         let _ = write!(text, "{name} {:.2}, ", network.live);
     }
@@ -111,9 +116,10 @@ pub fn tile_without_picture(name: &str, code: &str) -> RgbImage {
 const TILE_FONT: MonoFont<'static> = FONT_8X13;
 
 /// Lines of text under a tile.
-const TILE_LINES: u32 = 3;
+const TILE_LINES: u32 = 5;
 
-/// A tile's picture in the middle, under it its name, its outcome and the reasons of that. All tiles are of one size.
+/// A tile's picture in the middle, under it its name, its outcome and the reasons of that, in as many lines as are left. All tiles
+/// are of one size.
 fn captioned_tile(picture: &RgbImage, name: &str, [outcome, reasons]: [&str; 2], color: Rgb888) -> RgbImage {
     let line_height = TILE_FONT.character_size.height as i32 + 2;
     let mut canvas = Canvas(RgbImage::from_pixel(TILE_SIDE, TILE_SIDE + TILE_LINES * line_height as u32, BAND));
@@ -125,11 +131,13 @@ fn captioned_tile(picture: &RgbImage, name: &str, [outcome, reasons]: [&str; 2],
         None | Some(0) => name.to_owned(),
         Some(over) => [".."].into_iter().flat_map(str::chars).chain(name.chars().skip(over + 2)).collect(),
     };
-    let lines = [(name.as_str(), Rgb888::WHITE), (outcome, color), (reasons, Rgb888::CSS_SILVER)];
-    for (number, (line, color)) in lines.into_iter().enumerate() {
+    let of = |text: &str, color| wrapped(text, columns).into_iter().map(move |line| (line, color));
+    let lines = of(outcome, color).chain(of(reasons, Rgb888::CSS_SILVER));
+    let lines = std::iter::once((name, Rgb888::WHITE)).chain(lines).take(TILE_LINES as usize);
+    for (number, (line, color)) in lines.enumerate() {
         let place = Point::new(0, TILE_SIDE as i32 + 2 + number as i32 * line_height);
         let style = MonoTextStyle::new(&TILE_FONT, color);
-        let Ok(_) = Text::with_baseline(line, place, style, Baseline::Top).draw(&mut canvas);
+        let Ok(_) = Text::with_baseline(&line, place, style, Baseline::Top).draw(&mut canvas);
     }
     canvas.0
 }
@@ -152,8 +160,13 @@ impl ContactSheet {
     const GAP: u32 = 12;
 
     /// The name of `file` says the format; a second page has `-2` before its ending.
-    pub fn new(file: PathBuf, drawings: Arc<Drawings>) -> Self {
-        Self { file, drawings, pages: 0, tiles: Vec::new() }
+    ///
+    /// # Errors
+    ///
+    /// When it says none.
+    pub fn new(file: PathBuf, drawings: Arc<Drawings>) -> Result<Self, DrawingError> {
+        format_of(&file)?;
+        Ok(Self { file, drawings, pages: 0, tiles: Vec::new() })
     }
 
     /// Puts a tile after the others, and writes the page when it is full.
@@ -339,7 +352,8 @@ mod tests {
     #[test]
     fn a_contact_sheet_has_pages_of_48_tiles() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut sheet = ContactSheet::new(folder.path().join("sheet.png"), Arc::new(Drawings::new(&[])));
+        let mut sheet =
+            ContactSheet::new(folder.path().join("sheet.png"), Arc::new(Drawings::new(&[]))).expect("a name");
         let wide = "a".repeat(300);
         for number in 0..50 {
             sheet.push(tile_without_picture(&format!("{wide}{number}"), "image_malformed")).expect("writes");

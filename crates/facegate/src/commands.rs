@@ -25,7 +25,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use face_analysis::Profile;
 
-use crate::config::{Config, ConfigError, Loaded};
+use crate::config::{ADDRESS_AND_PORT, Config, ConfigError, Loaded};
 
 /// Is there exactly one usable face, where, how old, which gender, and is it alive?
 #[derive(Debug, Parser)]
@@ -107,7 +107,7 @@ impl ConfigArgs {
         let mut flags = self.set.clone();
         flags.extend(listen.map(|address| format!("server.listen={address}")));
         flags.extend(self.profile.as_ref().map(|profile| format!("analysis.rules.profile={profile}")));
-        Config::load(self.config.as_deref(), std::env::vars(), &flags)
+        Config::load(self.config.as_deref(), std::env::vars_os(), &flags)
     }
 
     /// The same flags for another process.
@@ -128,8 +128,12 @@ pub struct ServiceArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Address and port to listen on (`server.listen`).
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| ADDRESS_AND_PORT.to_owned())
 }
 
 impl ServiceArgs {

@@ -14,6 +14,7 @@ mod values;
 
 pub use self::effective::{Effective, Loaded};
 pub use self::error::{ConfigError, Origin};
+pub(crate) use self::load::ADDRESS_AND_PORT;
 pub use self::names::{names, nearest, variable};
 pub use self::settings::{AuthConfig, Config, LogConfig, LogFormat, MetricsConfig, ModelsConfig};
 pub use self::values::display;

@@ -17,6 +17,9 @@ pub enum DrawingError {
     /// It would be written wherever a link leads.
     #[error("{0} is a symbolic link, which is not followed: give another file or folder for what is drawn")]
     Link(PathBuf),
+    /// Its name says no format.
+    #[error("{0} ends in none of .png, .jpg and .jpeg: give what is drawn such a name")]
+    Name(PathBuf),
     /// It cannot be encoded.
     #[error("{path} cannot be drawn: {source}")]
     Image {
@@ -59,7 +62,7 @@ impl Drawings {
             }
         }
         let image = |source| DrawingError::Image { path: path.to_owned(), source };
-        let format = ImageFormat::from_path(path).map_err(image)?;
+        let format = format_of(path)?;
         let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, format).map_err(image)?;
         // Beside and renamed: a link that appears meanwhile is replaced and not followed, and no half picture is left.
@@ -77,6 +80,18 @@ impl Drawings {
             let _ = fs::remove_file(&part);
             DrawingError::Write { path: path.to_owned(), source }
         })
+    }
+}
+
+/// The format that a drawing's name says.
+///
+/// # Errors
+///
+/// When it is neither PNG nor JPEG.
+pub fn format_of(path: &Path) -> Result<ImageFormat, DrawingError> {
+    match ImageFormat::from_path(path) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => Ok(format),
+        _ => Err(DrawingError::Name(path.to_owned())),
     }
 }
 
@@ -126,7 +141,7 @@ mod tests {
         for _ in 0..2 {
             drawings.save(&picture(), &path).expect("saves");
         }
-        assert!(matches!(drawings.save(&picture(), &folder.path().join("drawn.xyz")), Err(DrawingError::Image { .. })));
+        assert!(matches!(drawings.save(&picture(), &folder.path().join("drawn.xyz")), Err(DrawingError::Name(_))));
         assert_eq!(image::open(&path).expect("a picture").to_rgb8().dimensions(), (3, 2));
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }

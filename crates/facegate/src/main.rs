@@ -1,5 +1,6 @@
 //! facegate: a self-hosted face check service. Arguments in, exit code out.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -27,7 +28,9 @@ fn main() -> ExitCode {
         Ok(()) | Err(CommandError::OutputClosed) => ExitCode::SUCCESS,
         Err(CommandError::Message(message)) => {
             // It may quote a file's name or a cell of a list.
-            anstream::eprintln!("{FAULT}facegate:{FAULT:#} {}", shown_text(&message));
+            let message = shown_text(&message);
+            // Where it cannot be written the exit code says it alone.
+            let _ = writeln!(anstream::stderr(), "{FAULT}facegate:{FAULT:#} {message}");
             ExitCode::FAILURE
         }
     }

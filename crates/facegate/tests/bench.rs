@@ -65,6 +65,43 @@ fn the_shortest_measurement_has_figures() {
 }
 
 #[test]
+fn a_service_that_bench_could_not_ask_is_refused_with_what_to_leave_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [certificate, key, users] = ["certificate.pem", "key.pem", "users"].map(|name| folder.path().join(name));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(&certificate, made.cert.pem()).expect("writes");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
+    std::fs::write(&users, face_service::auth::hash_line("ann", "secret").expect("hashes")).expect("writes");
+    let tls = [("server.tls_certificate", &certificate), ("server.tls_key", &key)];
+    for settings in [&tls[..], &[("auth.users_file", &users)]] {
+        let settings: Vec<_> = settings.iter().map(|(name, path)| format!("{name}={}", path.display())).collect();
+        let flags = settings.iter().flat_map(|setting| ["--set", setting]);
+        let out = output(&["bench", "--http"].into_iter().chain(flags).collect::<Vec<_>>());
+        assert_eq!(out.status.code(), Some(1));
+        for setting in &settings {
+            let name = setting.split('=').next().expect("a name");
+            assert!(said(&out).contains("leave out") && said(&out).contains(name), "{name}: {}", said(&out));
+        }
+    }
+}
+
+#[test]
+fn bench_logs_in_as_the_configured_user_or_as_one_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("face.jpg");
+    std::fs::write(&picture, jpeg(&portrait(1.0), 90)).expect("writes");
+    let bench = ["bench", "--http", "--seconds", "1e-9", picture.to_str().expect("text")];
+    let flags = ["--set", "auth.user=ann", "--set", "auth.password=secret"];
+    let variables = [("FACEGATE_AUTH_USER", "ann"), ("FACEGATE_AUTH_PASSWORD", "secret")];
+    for (flags, variables) in [(&flags[..], &[][..]), (&[], &variables[..]), (&[], &[])] {
+        let mut command = facegate(&[&bench[..], flags].concat());
+        let out = command.envs(variables.iter().copied()).output().expect("runs");
+        let printed = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success() && printed.contains(" 1 requests"), "{printed}{}", said(&out));
+    }
+}
+
+#[test]
 fn how_fast_a_peer_refuses_is_no_measurement() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = folder.path().join("any.jpg");

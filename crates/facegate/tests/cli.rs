@@ -314,6 +314,26 @@ fn several_pictures_are_annotated_in_folders_like_theirs_and_on_one_sheet() {
 }
 
 #[test]
+fn where_nothing_can_be_drawn_is_said_before_any_work() {
+    let folder = folder();
+    let pictures = [0.5, 0.6].map(|scale| write(folder.path(), &format!("{scale}.jpg"), &jpeg(&portrait(scale), 90)));
+    let [first, second] = pictures.each_ref().map(|path| text(path));
+    let drawn = write(folder.path(), "drawn.png", b"a drawing of before");
+    let odd = folder.path().join("drawn.abc");
+    for (arguments, told) in [
+        (vec!["--annotate", text(&drawn), first, second], "drawn.png is a file, and several pictures need a folder"),
+        (vec!["--annotate", text(&odd), first], "drawn.abc ends in none of .png"),
+        (vec!["--contact-sheet", text(&odd), first, second], "drawn.abc ends in none of .png"),
+    ] {
+        let out = output(&[&["analyze"], &arguments[..]].concat());
+        assert_eq!(out.status.code(), Some(1));
+        assert!(said(&out).contains(told), "{}", said(&out));
+        assert!(out.stdout.is_empty(), "nothing was analysed");
+    }
+    assert_eq!(std::fs::read(&drawn).expect("there"), b"a drawing of before");
+}
+
+#[test]
 fn what_config_prints_can_be_given_back_and_every_value_has_its_origin() {
     let folder = folder();
     let own = write(
@@ -340,6 +360,13 @@ fn what_config_prints_can_be_given_back_and_every_value_has_its_origin() {
     ] {
         let lines: Vec<String> = printed.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in\n{printed}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        let raw = std::ffi::OsStr::from_bytes(b"\xff");
+        let out = facegate(&["config", "server.queue"]).env("SOMEBODY_ELSES", raw).output().expect("runs");
+        assert!(out.status.success(), "{}", said(&out));
     }
     let again = write(folder.path(), "again.toml", printed.as_bytes());
     let bare = |arguments: &[&str]| print(&[arguments, &["--bare"]].concat(), None);

@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use face_models::ModelStore;
+
 /// With nothing in the environment but the way to programs, a home and what is given.
 fn doctor(environment: &[(&str, &str)], settings: &[String]) -> (Output, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_facegate"));
@@ -54,6 +56,39 @@ fn a_taken_port_a_bad_setting_and_an_unreadable_users_file_are_each_named_with_w
     assert!(line(&text, "FACEGATE_SERVER_QUEU").starts_with("WRONG"), "{text}");
 }
 
+/// Each of these ends `serve` at its start.
+#[test]
+fn a_configuration_that_the_service_refuses_is_refused_here_too() {
+    testkit::models();
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("writes");
+        path.display().to_string()
+    };
+    let users = write("users", &face_service::auth::hash_line("ann", "secret").expect("hashes"));
+    let garbage = write("garbage", "no user\n");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = write("key.pem", &made.signing_key.serialize_pem());
+    let file = |name: &str, path: &str| format!("{name}={path}");
+    let cases = [
+        ("users", vec!["auth.user=ann".to_owned()]),
+        ("users", vec![file("auth.users_file", &users), "auth.user=ann".to_owned(), "auth.password=secret".to_owned()]),
+        ("users", vec![file("auth.users_file", &garbage)]),
+        ("TLS", vec![file("server.tls_certificate", &write("alone.pem", &made.cert.pem()))]),
+        ("TLS", vec![file("server.tls_certificate", &garbage), file("server.tls_key", &key)]),
+        ("log", vec!["log.level=loud".to_owned()]),
+        ("traces", vec!["traces.endpoint=https://127.0.0.1:1".to_owned()]),
+        ("traces", vec!["traces.endpoint=http://127.0.0.1:1".to_owned(), "traces.sample_ratio=2".to_owned()]),
+    ];
+    for (subject, settings) in cases {
+        let (out, text) = doctor(&[], &[free(), settings.clone()].concat());
+        assert_eq!(out.status.code(), Some(1), "{settings:?}: {text}");
+        assert!(line(&text, "WRONG").starts_with(&format!("WRONG   {subject} ")), "{settings:?}: {text}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains("one thing is in the way"), "{settings:?}: {text}");
+    }
+}
+
 #[test]
 fn a_liveness_head_that_cannot_be_used_is_named_and_no_library_is_blamed() {
     testkit::models();
@@ -93,17 +128,47 @@ fn secrets_and_networks_that_everybody_may_touch_are_named() {
     let open_to_all = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permits");
     };
-    let users = folder.path().join("users");
-    std::fs::write(&users, "").expect("writes");
-    open_to_all(&users, 0o666);
+    let [users, head] = ["users", "office.head"].map(|name| folder.path().join(name));
+    std::fs::write(&users, face_service::auth::hash_line("ann", "secret").expect("hashes")).expect("writes");
+    open_to_all(&users, 0o644);
+    std::fs::write(&head, "").expect("writes");
+    open_to_all(&head, 0o666);
     let models = folder.path().join("models");
     std::fs::create_dir(&models).expect("a folder");
     open_to_all(&models, 0o777);
     let mut settings = free();
     settings.push(format!("auth.users_file={}", users.display()));
-    settings.push(format!("analysis.liveness.head={}", users.display()));
+    settings.push(format!("analysis.liveness.head={}", head.display()));
     let (_, text) = doctor(&[("FACEGATE_MODELS_DIR", models.to_str().expect("text"))], &settings);
     assert!(line(&text, "everybody may read or write").starts_with("advice"), "{text}");
     assert!(line(&text, "a library is loaded from there").starts_with("WRONG"), "{text}");
     assert!(line(&text, "may write the liveness head").starts_with("WRONG"), "{text}");
+    open_to_all(&users, 0o666);
+    let (_, text) = doctor(&[], &settings);
+    assert!(line(&text, "may write the users file").starts_with("WRONG"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_network_that_everybody_may_write_or_exchange_is_named_and_not_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    testkit::models();
+    let top = tempfile::tempdir().expect("a folder");
+    let folder = top.path().join("models");
+    std::fs::create_dir(&folder).expect("a folder");
+    for file in std::fs::read_dir(ModelStore::default_dir().expect("a folder")).expect("readable") {
+        let path = file.expect("a file").path();
+        if path.is_file() {
+            std::fs::copy(&path, folder.join(path.file_name().expect("a name"))).expect("copies");
+        }
+    }
+    for (path, mode) in [(top.path(), 0o755), (&folder.join("age.onnx"), 0o644)] {
+        let permit = |mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permits");
+        permit(mode | 0o022);
+        let (out, text) = doctor(&[("FACEGATE_MODELS_DIR", folder.to_str().expect("text"))], &free());
+        assert_eq!(out.status.code(), Some(1));
+        assert!(line(&text, "everybody on this machine may write").starts_with("WRONG"), "{text}");
+        assert!(!text.contains("load and run"), "{text}");
+        permit(mode);
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use face_service::paths::{DETECT, METRICS};
 use serde_json::Value;
 use support::{facegate, output};
 use testkit::http::{base64, basic, request_bytes};
@@ -78,6 +79,7 @@ impl Started {
 
 fn ask(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
     // The service may answer and close before all is sent.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
@@ -367,6 +369,76 @@ fn whoever_was_let_in_is_answered_when_it_stops() {
     });
     assert_eq!(code, Some(0));
     assert!(answered >= 6, "{answered}");
+}
+
+/// `/dev/full` takes nothing, like a full disk or a pipe whose reader is gone.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let mut service = Quiet::start(full().into());
+    for _ in 0..20 {
+        assert!(service.unauthorized(1).starts_with("HTTP/1.1 401 "));
+    }
+    assert_eq!(service.stop(), Some(0));
+    let settings = ["serve", "--set", "auth.user=x"];
+    let failed = facegate(&settings).stderr(full()).stdout(Stdio::null()).status().expect("starts");
+    assert_eq!(failed.code(), Some(1));
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() {
+    let mut service = Quiet::start(Stdio::piped());
+    // More lines than wait for a reader and fit in a pipe.
+    for _ in 0..60 {
+        assert_eq!(service.unauthorized(100).matches("HTTP/1.1 401 ").count(), 100);
+    }
+    assert!(ask(&service.address, &request_bytes("GET", "/healthz", &[], b"")).ends_with("ok\n"));
+    let scraped = ask(&service.metrics, &request_bytes("GET", METRICS, &[], b""));
+    let dropped = scraped.lines().find_map(|line| line.strip_prefix("facegate_log_lines_dropped_total "));
+    assert!(dropped.is_some_and(|count| count.parse::<u64>().expect("a number") > 100), "{dropped:?}");
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// A service whose log this test does not read.
+struct Quiet {
+    child: Child,
+    address: String,
+    metrics: String,
+}
+
+impl Quiet {
+    fn start(log: Stdio) -> Self {
+        testkit::models();
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
+        let mut command = facegate(&["serve", "--listen", "127.0.0.1:0", "--set", &format!("metrics.listen={free}")]);
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("starts");
+        let greeting = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let address = greeting
+            .map(|line| line.expect("text"))
+            .find_map(|line| line.split_once("listens on http://").map(|(_, address)| address.to_owned()));
+        Self { child, address: address.expect("a greeting"), metrics: free.to_string() }
+    }
+
+    /// As many requests without credentials, on one connection; all that comes back.
+    fn unauthorized(&self, count: usize) -> String {
+        let one = format!("POST {DETECT} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n");
+        let requests = format!("{one}\r\n").repeat(count - 1);
+        ask(&self.address, format!("{requests}{one}Connection: close\r\n\r\n").as_bytes())
+    }
+
+    fn stop(&mut self) -> Option<i32> {
+        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(stopped.success());
+        self.child.wait().expect("a child").code()
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // It is still there when a test failed.
+        let _ = self.child.kill();
+    }
 }
 
 #[test]

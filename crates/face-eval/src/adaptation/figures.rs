@@ -41,8 +41,10 @@ pub struct Kind {
 /// What an operating point costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OperatingPoint {
-    /// Share of live pictures refused, 0 to 1.
+    /// Share of live pictures that is to be refused, 0 to 1.
     pub bpcer: f64,
+    /// Live pictures that are refused there.
+    pub refused: Option<Proportion>,
     /// The score below which a picture is refused there, 0 to 1.
     pub score: f64,
     /// Name and APCER of each kind.
@@ -101,6 +103,7 @@ pub(super) fn operating_points(observations: &[Observation], log_odds: &[f64]) -
         };
         OperatingPoint {
             bpcer,
+            refused: Proportion::of(live(observations), |i| log_odds[i] < threshold),
             score: 1.0 / (1.0 + (-threshold).exp()),
             apcer: kinds(observations).iter().map(apcer).collect(),
         }

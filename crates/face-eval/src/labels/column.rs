@@ -78,8 +78,13 @@ impl Column {
         Self::ALL.into_iter().find(|column| column.name() == name)
     }
 
-    pub(super) fn nearest(name: &str) -> Self {
-        Self::ALL.into_iter().min_by_key(|column| strsim::osa_distance(column.name(), name)).unwrap_or(Self::Path)
+    /// The column that may have been meant: at most a third of whose letters are wrong.
+    pub(super) fn meant(name: &str) -> Option<Self> {
+        let wrong = |column: Self| strsim::osa_distance(column.name(), name);
+        Self::ALL
+            .into_iter()
+            .filter(|column| wrong(*column) * 3 <= column.name().len())
+            .min_by_key(|column| wrong(*column))
     }
 }
 

@@ -25,12 +25,18 @@ pub enum LabelsError {
         source: csv::Error,
     },
     /// The first line names a column that does not exist.
-    #[error("there is no column `{column}`; did you mean `{nearest}`?")]
+    #[error("there is no column `{column}`; {}", .meant.map_or_else(all_columns, |meant| format!("did you mean `{meant}`?")))]
     UnknownColumn {
         /// What was written.
         column: String,
-        /// The column with the smallest edit distance.
-        nearest: Column,
+        /// The column that is written alike.
+        meant: Option<Column>,
+    },
+    /// The first line is one cell with something else than commas in it.
+    #[error("the first line has no comma: columns are divided by commas, and not by {separator}")]
+    Separator {
+        /// What divides them instead.
+        separator: &'static str,
     },
     /// The first line names a column twice.
     #[error("the column `{column}` is there twice")]
@@ -72,4 +78,9 @@ pub enum LabelsError {
         /// The picture.
         path: String,
     },
+}
+
+fn all_columns() -> String {
+    let names = Column::ALL.map(|column| format!("`{column}`"));
+    format!("the columns are {}; leave others out", names.join(", "))
 }

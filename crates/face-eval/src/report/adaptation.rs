@@ -113,18 +113,23 @@ fn errors(adaptation: &Adaptation) -> String {
 
 fn operating_points(adaptation: &Adaptation) -> String {
     let names: Vec<String> = adaptation.rates.kinds.iter().map(|kind| format!("APCER {}", kind.name)).collect();
-    let head: Vec<&str> = ["Live refused", "Score"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let counted = |share: Option<Proportion>| {
+        share.map_or_else(String::new, |s| format!("{} ({} of {})", Unit::Percent.text(s.ratio), s.count, s.total))
+    };
+    let head: Vec<&str> =
+        ["Wanted", "Score", "Live refused"].into_iter().chain(names.iter().map(String::as_str)).collect();
     let mut table = Table::new("What refusing fewer or more live pictures costs, out of fold", &head);
     for point in &adaptation.operating_points {
-        let apcer = point.apcer.iter().map(|(_, share)| {
-            share.map_or_else(String::new, |s| format!("{} ({} of {})", Unit::Percent.text(s.ratio), s.count, s.total))
-        });
-        table.row(Unit::Percent.text(point.bpcer), [Unit::Plain.number(point.score)].into_iter().chain(apcer));
+        let apcer = point.apcer.iter().map(|(_, share)| counted(*share));
+        let cells = [Unit::Plain.number(point.score), counted(point.refused)].into_iter().chain(apcer);
+        table.row(Unit::Percent.text(point.bpcer), cells);
     }
     format!(
-        "<p>The head puts its score of 0.5 where {} of the live pictures were refused. Compare the score with another number of \
-         this table to move the point.</p>{}",
+        "<p>The head puts its score of 0.5 where it expects {} of other live pictures to be refused; of these it refused {}, each \
+         fold's head with a point of its own. Compare the score with another number of this table to move the point. The table has one \
+         score for the pictures of all folds, so at 0.5 it may differ a little from the errors above.</p>{}",
         Unit::Percent.text(adaptation.options.bpcer),
+        escape(&counted(adaptation.rates.bpcer)),
         table.html()
     )
 }
@@ -162,7 +167,8 @@ fn learning_curve(adaptation: &Adaptation) -> String {
                     .collect::<Vec<_>>()
                     .join(", ")
             ),
-            caption: "Mean APCER over the kinds where 5 % of the live pictures are refused.",
+            caption: "Mean APCER over the kinds where 5 % of the live pictures are refused. All heads of the curve share the \
+                      choices that all pictures made, so its end may lie lower than the errors above.",
         },
         &Axis { name: "Pictures", unit: Unit::Plain, range: (0.0, most), normal_deviate: false },
         &Axis { name: "APCER (%)", unit: Unit::Percent, range: (0.0, 1.1 * highest), normal_deviate: false },

@@ -1,12 +1,11 @@
-//! The body of a request: how large it may be, how it is read, and what becomes of one that nobody reads.
+//! The body of a request: how large it may be and how it is read.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
@@ -23,13 +22,6 @@ const PIECES_AT_ONCE: usize = 512;
 /// [`PIECES_AT_ONCE`]: a piece costs about a microsecond, so that a third of a core is the most that he takes.
 const CRUMB: usize = 64;
 const PAUSE: Duration = Duration::from_millis(1);
-
-/// What is read of the body of a request that is refused, and in which time, before the answer.
-const MOST_READ_AT_ONCE: usize = 1 << 20;
-const READ_AT_ONCE: Duration = Duration::from_millis(50);
-
-/// How many times the largest body is read and thrown away, so that a caller who sent too much gets to see the answer.
-const MOST_DRAINED: usize = 4;
 
 impl App {
     /// The bytes that the body may have: its declared length, or the limit when it has none.
@@ -124,35 +116,5 @@ impl App {
             )
         };
         Problem::new(StatusCode::BAD_REQUEST, "body_timeout", message)
-    }
-
-    /// Sees to it that a caller who is refused before the body was read gets to see the answer. What is there already is
-    /// read, so that the connection can go on; the rest comes after the answer (see `caller.rs`). Who has announced to
-    /// wait for our word before the body is not given it.
-    pub(super) async fn leave_unread(&self, parts: &Parts, mut body: Body) {
-        let waits = parts.headers.get(header::EXPECT).is_some();
-        let whole = !waits && {
-            let mut left = MOST_READ_AT_ONCE;
-            let reading = async {
-                while let Some(Ok(frame)) = body.frame().await {
-                    left = left.saturating_sub(frame.data_ref().map_or(1, |data| data.len().max(1)));
-                    if left == 0 {
-                        return false;
-                    }
-                }
-                true
-            };
-            tokio::time::timeout(READ_AT_ONCE, reading).await.unwrap_or(false)
-        };
-        if !whole {
-            unread(&parts.extensions, self.max_body);
-        }
-    }
-}
-
-/// The rest of a request is to be read after its answer.
-pub(super) fn unread(extensions: &Extensions, max_body: usize) {
-    if let Some(standing) = extensions.get::<Arc<Standing>>() {
-        standing.leave_unread(max_body.saturating_mul(MOST_DRAINED));
     }
 }

@@ -75,23 +75,33 @@ pub enum AuthError {
     /// Names cannot hold a colon in Basic authentication.
     #[error("the user name is empty, too long or has a colon or control characters")]
     Name,
+    /// Its line would be a comment in the users file, or that of another name.
+    #[error("in the users file no name begins with # or a byte-order mark, and none begins or ends with white space")]
+    Unreadable,
     /// Hashing failed.
     #[error("the password cannot be hashed: {0}")]
     Hash(String),
 }
 
+/// Editors write it before UTF-8; it would become a part of the first name.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// `name:$argon2id$…` for the users file.
 pub fn hash_line(name: &str, password: &str) -> Result<String, AuthError> {
+    if name.starts_with(['#', BYTE_ORDER_MARK]) || name.trim() != name {
+        return Err(AuthError::Unreadable);
+    }
+    Ok(format!("{name}:{}", hash(name, password)?))
+}
+
+/// The hash of a password, for a name that can be sent.
+pub(super) fn hash(name: &str, password: &str) -> Result<String, AuthError> {
     if name.is_empty() || name.len() > MAX_CREDENTIAL || name.contains(':') || name.chars().any(char::is_control) {
         return Err(AuthError::Name);
     }
     if password.is_empty() || password.len() > MAX_CREDENTIAL {
         return Err(AuthError::Hash(format!("it must have 1 to {MAX_CREDENTIAL} bytes")));
     }
-    Ok(format!("{name}:{}", hash(password)?))
-}
-
-fn hash(password: &str) -> Result<String, AuthError> {
     let hash = argon2().hash_password(password.as_bytes()).map_err(|e| AuthError::Hash(e.to_string()))?;
     Ok(hash.to_string())
 }
@@ -153,8 +163,7 @@ pub(super) fn read_users(path: &Path) -> Result<Users, AuthError> {
             return Err(AuthError::Writable(path.to_owned()));
         }
     }
-    // Editors write a byte-order mark before UTF-8; it would become a part of the first name.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     let mut users = HashMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -212,6 +221,17 @@ mod tests {
     fn a_byte_order_mark_is_no_part_of_a_name() {
         let line = hash_line("ann", "secret").expect("hashes");
         assert!(read(&format!("\u{feff}{line}\r\n")).expect("reads").contains_key("ann"));
+    }
+
+    #[test]
+    fn a_line_is_made_only_for_a_name_that_is_read_from_it_again() {
+        for name in ["#ann", "\u{feff}ann", " ann", "ann ", "\u{a0}ann", "ann\u{2003}", " ", "a:b", "a\nb", ""] {
+            assert!(hash_line(name, "secret").is_err(), "{name:?}");
+        }
+        for name in ["a#", "ann lee", "änn", "a\u{feff}b"] {
+            let line = hash_line(name, "secret").expect("hashes");
+            assert!(read(&line).expect("reads").contains_key(name), "{name:?}");
+        }
     }
 
     #[test]

@@ -152,14 +152,18 @@ impl<'b> DetectRequest<'b> {
     pub fn parse(whole: &'b [u8]) -> Result<Self, RequestError> {
         let body = whole.strip_prefix(BYTE_ORDER_MARK).unwrap_or(whole);
         let malformed = |message| Problem::new(StatusCode::BAD_REQUEST, "json_malformed", message);
-        let raw: RawRequest<'b> = serde_json::from_slice(body).map_err(|error| RequestError {
-            session_id: None,
-            problem: Box::new(malformed(format!(
+        let refused = |message| RequestError { session_id: None, problem: Box::new(malformed(message)) };
+        // Of the whole body, also of fields that are ignored.
+        let body = str::from_utf8(body).map_err(|error| {
+            refused(format!("the body is not in UTF-8 (after {} bytes): JSON is sent in UTF-8", error.valid_up_to()))
+        })?;
+        let raw: RawRequest<'b> = serde_json::from_str(body).map_err(|error| {
+            refused(format!(
                 "the body is no JSON object with the fields of a detect request (line {}, column {}): send \
                  {{\"sessionId\": \"…\", \"faceImageBase\": \"…\"}}",
                 error.line(),
                 error.column()
-            ))),
+            ))
         })?;
         let repeated = |name| malformed(format!("the field {name} stands more than once: send each field once"));
         let session_id = match raw.twice {
@@ -399,6 +403,13 @@ mod tests {
         for bad in ["", "{", "[]", " [\"a\", \"AAAA\"]", "7", "null", "{\"sessionId\":\"a\"", nested.as_str()] {
             assert_eq!(problem(bad).problem.code, "json_malformed");
         }
-        assert_eq!(DetectRequest::parse(b"\xff\xfe{}").expect_err("no UTF-8").problem.code, "json_malformed");
+        for bad in [
+            &b"\xff\xfe{}"[..],
+            b"{\"x\":\"\xff\xfe\",\"sessionId\":\"s\",\"faceImageBase\":\"AAAA\"}",
+            b"{\"sessionId\":\"s\",\"faceImageBase\":\"AAAA\",\"x\":[{\"\xed\xa0\x80\":1}]}",
+            b"{\"sessionId\":\"s\",\"faceImageBase\":\"AAAA\",\"\xc0\xaf\":1}",
+        ] {
+            assert_eq!(DetectRequest::parse(bad).expect_err("no UTF-8").problem.code, "json_malformed");
+        }
     }
 }

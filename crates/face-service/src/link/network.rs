@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::LinkError;
 use super::host::{HostRule, Name};
 use super::settings::LinkSettings;
 use crate::blocking::Pool;
+use crate::pace::LONGEST;
 use crate::shares::share_of;
 use crate::turns::User;
 
@@ -29,6 +30,9 @@ const MOST_TRIED: usize = 4;
 /// How long an address is waited for before the next is tried beside it (RFC 8305, section 5): one that is silent keeps
 /// nobody from the others.
 const HEAD_START: Duration = Duration::from_millis(250);
+
+/// How long before the end of a link's time it stops to wait for a lookup, so that this end comes first.
+const BEFORE_END: Duration = Duration::from_millis(5);
 
 /// Where one connection leads.
 #[derive(Debug)]
@@ -44,12 +48,14 @@ pub(super) struct Followed {
     user: User,
     /// Nobody else can ask.
     alone: bool,
+    /// When its time ends.
+    end: Instant,
     held: Arc<dyn Any + Send + Sync>,
 }
 
 impl Followed {
-    pub(super) fn new(user: User, alone: bool, held: impl Send + Sync + 'static) -> Self {
-        Self { user, alone, held: Arc::new(held) }
+    pub(super) fn new(user: User, alone: bool, time: Duration, held: impl Send + Sync + 'static) -> Self {
+        Self { user, alone, end: Instant::now() + time.min(LONGEST), held: Arc::new(held) }
     }
 }
 
@@ -94,16 +100,18 @@ impl Network {
         (self.public)(address)
     }
 
-    /// What a connection to `target` needs, for which it waits no longer than `patience`.
+    /// What a connection to `target` needs, for which it waits no longer than `patience`, nor to the end of the link's time:
+    /// the wait is what is told, and no fault of the server.
     pub(super) async fn place(
         &self,
         target: &Target,
         followed: &Followed,
         patience: Duration,
     ) -> Result<Place, LinkError> {
+        let until = (Instant::now() + patience.min(LONGEST)).min(followed.end - BEFORE_END);
         let lookup = match target.host {
             Name::Address(_) => None,
-            Name::Domain(_) => match timeout(patience, self.lookup(followed)).await {
+            Name::Domain(_) => match timeout_at(until, self.lookup(followed)).await {
                 Ok(Ok(lookup)) => Some(lookup),
                 _ => return Err(LinkError::Busy),
             },

@@ -583,11 +583,14 @@ async fn an_answer_that_drips_holds_what_came_and_is_cut_off() {
     assert_eq!(memory.used(), 0);
 }
 
+/// The time of a link that is in nobody's way.
+const LONG: Duration = Duration::from_secs(60);
+
 #[tokio::test]
 async fn a_link_that_is_broken_off_holds_its_permit_until_its_lookup_is_done() {
     let network = Network::new(0.5).expect("threads");
     let permit = Arc::new(());
-    let followed = Followed::new("ann".into(), false, Arc::clone(&permit));
+    let followed = Followed::new("ann".into(), false, LONG, Arc::clone(&permit));
     // A name that no resolver knows; whether that takes long is the system's affair.
     let target = named("nobody.invalid");
     let place = network.place(&target, &followed, Duration::ZERO).await.expect("all are free");
@@ -619,7 +622,7 @@ async fn hanging(network: &Network, user: &Followed, patience: Duration) -> Vec<
 async fn of_several_users_none_has_more_than_a_share_of_the_lookups_and_one_alone_has_all() {
     let patience = Duration::from_millis(50);
     let several = Network::new(0.5).expect("threads");
-    let [ann, bob, cem] = ["ann", "bob", "cem"].map(|user| Followed::new(user.into(), false, ()));
+    let [ann, bob, cem] = ["ann", "bob", "cem"].map(|user| Followed::new(user.into(), false, LONG, ()));
     let mut hers = hanging(&several, &ann, patience).await;
     assert_eq!(hers.len(), 8, "half of 16");
     let target = named("pictures.test");
@@ -634,7 +637,7 @@ async fn of_several_users_none_has_more_than_a_share_of_the_lookups_and_one_alon
     let address = Target { host: Name::Address([127, 0, 0, 2].into()), ..named("") };
     assert!(several.place(&address, &cem, Duration::ZERO).await.is_ok(), "nothing is looked up");
     let alone = Network::new(0.5).expect("threads");
-    assert_eq!(hanging(&alone, &Followed::new("ann".into(), true, ()), patience).await.len(), 16);
+    assert_eq!(hanging(&alone, &Followed::new("ann".into(), true, LONG, ()), patience).await.len(), 16);
 }
 
 #[tokio::test]
@@ -642,7 +645,7 @@ async fn a_link_waits_for_a_lookup_and_is_told_to_come_again_when_none_ends() {
     let (port, _) = server("127.0.0.2", vec![found(b"one")]);
     let fetcher = pretended(&[&["127.0.0.2"]], |_| ());
     let link = format!("http://pictures.test:{port}/");
-    let others = Followed::new("ann".into(), true, ());
+    let others = Followed::new("ann".into(), true, LONG, ());
     let held = hanging(&fetcher.network, &others, Duration::ZERO).await;
     let problem = fetch(&fetcher, &link, 10).await.expect_err("all lookups hang");
     assert_eq!((problem.status, problem.code), (StatusCode::SERVICE_UNAVAILABLE, "links_busy"));
@@ -653,6 +656,17 @@ async fn a_link_waits_for_a_lookup_and_is_told_to_come_again_when_none_ends() {
         drop(held);
     });
     assert_eq!(fetched.expect("found"), b"one");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_lookup_until_the_links_time_ends_is_told_to_come_again() {
+    let fetcher = pretended(&[&["127.0.0.2"]], |settings| {
+        settings.timeout_ms = 300;
+        settings.connect_timeout_ms = 10_000;
+    });
+    let others = Followed::new("ann".into(), true, LONG, ());
+    let _held = hanging(&fetcher.network, &others, Duration::ZERO).await;
+    assert_eq!(code(&fetcher, "http://pictures.test/").await, "links_busy");
 }
 
 /// A socket at `port` of 127.0.0.3 that answers nobody: its queue has room for one and is full.

@@ -84,6 +84,12 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     }
     let options = AdaptOptions { bpcer: args.bpcer, ..AdaptOptions::default() };
     let mut adaptation = fit(&observations, &options)?;
+    if !left_out.is_empty() {
+        adaptation.warnings.push(format!(
+            "{} of {pictures} labelled pictures have no part in this: the program names them and says why.",
+            left_out.len()
+        ));
+    }
     if let Some(head) = in_use {
         adaptation.warnings.push(format!(
             "Before is the score without a head, and not that of {}, the head in use: it may have been fitted on these \

@@ -78,12 +78,14 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     let mut output = Output::new(args, &config, &found.pictures)?;
     let session = Session::new(args, &config, &found.pictures)?;
     let mut open = found.pictures;
-    let all = open.len();
+    let named = open.len();
     if let Destination::File(results) = &output.destination {
         open.retain(|picture| !results.done().contains(&recorded_path(picture)));
     }
-    let mut sheet = args.contact_sheet.clone().map(|file| ContactSheet::new(file, Arc::clone(&session.drawings)));
-    let bar = if args.quiet || all < 2 { indicatif::ProgressBar::hidden() } else { progress::bar(open.len() as u64)? };
+    let sheet = |file| ContactSheet::new(file, Arc::clone(&session.drawings));
+    let mut sheet = args.contact_sheet.clone().map(sheet).transpose()?;
+    let bar =
+        if args.quiet || named < 2 { indicatif::ProgressBar::hidden() } else { progress::bar(open.len() as u64)? };
     let begin = Instant::now();
     if !open.is_empty() {
         let store = models::store(config.models.dir.as_ref())?;
@@ -112,12 +114,15 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     bar.finish_and_clear();
     output.finish()?;
     let sheets = sheet.map(ContactSheet::finish).transpose()?.unwrap_or_default();
-    if !args.quiet && (all > 1 || args.out.is_some()) {
-        summary.print(args, begin.elapsed(), all - open.len(), found.left_aside, sheets)?;
+    if !args.quiet && (named > 1 || args.out.is_some()) {
+        summary.print(args, begin.elapsed(), named - open.len(), found.left_aside, sheets)?;
     }
     match summary.faults {
         0 => Ok(()),
-        faults => Err(CommandError::new(format!("{faults} of {} could not be analysed", plural(all, "picture")))),
+        faults => {
+            let all = plural(named + found.faults.len(), "picture");
+            Err(CommandError::new(format!("{faults} of {all} could not be analysed")))
+        }
     }
 }
 

@@ -81,7 +81,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let figures = if let Some(address) = args.peer {
         over_http(args, Service::running(address, &args.peer_login), &pictures)?
     } else if args.http {
-        over_http(args, Service::start(&args.config)?, &pictures)?
+        over_http(args, Service::start(&args.config, &config)?, &pictures)?
     } else {
         let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), args.in_flight)?;
         analyzer.warm_up()?;

@@ -20,6 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::Runtime;
 
 use super::models::fetch_with_progress;
+use super::progress::say;
 use super::serve::stop_signal;
 use super::{CommandError, ConfigArgs};
 use crate::config::Config;
@@ -209,7 +210,7 @@ fn read_persistently(path: &std::path::Path, max_bytes: usize) -> io::Result<Opt
         match pictures::read(path, max_bytes) {
             Err(error) if !LASTING.contains(&error.kind()) => {
                 let name = path.to_string_lossy();
-                eprintln!("facegate: cannot read {}: {error}; another attempt in {pause:?}", shown(&name));
+                say(&format!("facegate: cannot read {}: {error}; another attempt in {pause:?}", shown(&name)));
                 std::thread::sleep(pause);
                 pause *= 2;
             }
@@ -239,7 +240,7 @@ impl Progress {
             ProgressBar::hidden()
         };
         if earlier > 0 {
-            eprintln!("shard {shard}: {earlier} pictures were answered by earlier runs");
+            say(&format!("shard {shard}: {earlier} pictures were answered by earlier runs"));
         }
         let next = AtomicU64::new(SAY_EVERY.as_secs());
         Ok(Self { bar, begin: Instant::now(), earlier, shard, done: AtomicU64::new(0), next })
@@ -252,7 +253,7 @@ impl Progress {
         let seconds = self.begin.elapsed().as_secs();
         if self.bar.is_hidden() && seconds >= self.next.load(Ordering::Relaxed) {
             self.next.store(seconds + SAY_EVERY.as_secs(), Ordering::Relaxed);
-            eprintln!("shard {}: {done} pictures, {:.1} a second", self.shard, self.rate());
+            say(&format!("shard {}: {done} pictures, {:.1} a second", self.shard, self.rate()));
         }
     }
 

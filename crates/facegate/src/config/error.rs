@@ -67,6 +67,16 @@ pub enum ConfigError {
     /// A flag without `=`.
     #[error("--set takes NAME=VALUE, not {0}")]
     Flag(String),
+    /// Two environment variables for the same setting.
+    #[error("environment {first} and {second} both set {name}: keep one of them")]
+    Twice {
+        /// The setting.
+        name: String,
+        /// One variable.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// A value of the wrong kind.
     #[error("{origin}: {name} cannot be {value}: {reason}")]
     Value {

@@ -1,6 +1,7 @@
 //! Reads the file, the environment and flags, and refuses what cannot be meant.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -15,7 +16,7 @@ impl Config {
     /// Reads the file, the environment and `NAME=VALUE` flags, in rising precedence.
     pub fn load(
         file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &[String],
     ) -> Result<Loaded, ConfigError> {
         let names = names();
@@ -59,7 +60,9 @@ impl Config {
                 put(&mut table, &name, value, Origin::File(path.to_owned()))?;
             }
         }
+        let mut variables = BTreeMap::new();
         for (variable_name, text) in environment {
+            let variable_name = variable_name.to_string_lossy().into_owned();
             if !variable_name.starts_with("FACEGATE_") || NOT_SETTINGS.contains(&variable_name.as_str()) {
                 continue;
             }
@@ -70,6 +73,17 @@ impl Config {
                 let nearest = nearest(&variable_name, variables.iter().map(String::as_str));
                 return Err(ConfigError::Unknown { origin, name: variable_name, hint: hint(nearest.as_deref()) });
             };
+            // Which of two counts would be chance.
+            if let Some(first) = variables.insert(name.clone(), variable_name.clone()) {
+                return Err(ConfigError::Twice { name, first, second: variable_name });
+            }
+            // Not shown: it may be a password.
+            let text = text.into_string().map_err(|_| ConfigError::Value {
+                origin: origin.clone(),
+                name: name.clone(),
+                value: "what it is".to_owned(),
+                reason: "it is no text in UTF-8".to_owned(),
+            })?;
             let value = parse(&table, &name, &text);
             put(&mut table, &name, value, origin)?;
         }
@@ -121,8 +135,23 @@ fn fault(name: &str, value: &Value) -> Option<String> {
         return Some(format!("each has a process and memory of its own: at most {MOST_WORKERS}"));
     }
     let is_share = name.starts_with("shares.") && name != "shares.window_ms";
-    (is_share && !(number > 0.0 && number <= 1.0)).then(|| "a share is more than 0 and at most 1".to_owned())
+    if is_share && !(number > 0.0 && number <= 1.0) {
+        return Some("a share is more than 0 and at most 1".to_owned());
+    }
+    let (_, least, most) = RANGES.into_iter().find(|(ranged, ..)| *ranged == name)?;
+    (!(least..=most).contains(&number)).then(|| format!("it is from {least} to {most}"))
 }
+
+/// The settings of the analysis that a number has a meaning for only from here to there: what was meant as a percentage would
+/// switch off what it limits.
+const RANGES: [(&str, f64, f64); 6] = [
+    ("analysis.detection.min_score", 0.0, 1.0),
+    ("analysis.detection.weak_score", 0.0, 1.0),
+    ("analysis.detection.min_certainty", 0.0, 1.0),
+    ("analysis.detection.border", 0.0, 1.0),
+    ("analysis.detection.min_face_share", 0.0, 1.0),
+    ("analysis.liveness.crops", 1.0, 5.0),
+];
 
 /// serde's reason in words for people who do not write Rust.
 fn reason(message: &str) -> String {
@@ -130,10 +159,15 @@ fn reason(message: &str) -> String {
     let port = "a port, a whole number from 0 to 65535";
     let words =
         [("usize", WHOLE), ("u64", WHOLE), ("u32", WHOLE), ("u16", port), ("f32", "a number"), ("f64", "a number")];
-    words.into_iter().fold(message.trim_end().to_owned(), |text, (rust, words)| {
-        text.replace(&format!("expected {rust}"), &format!("expected {words}"))
-    })
+    let message = message.trim_end().replace("invalid socket address syntax", ADDRESS_AND_PORT);
+    words
+        .into_iter()
+        .fold(message, |text, (rust, words)| text.replace(&format!("expected {rust}"), &format!("expected {words}")))
 }
+
+/// How an address to listen on is written.
+pub(crate) const ADDRESS_AND_PORT: &str =
+    "write an address and a port, such as 127.0.0.1:8080 or [::1]:8080; names such as localhost are not looked up";
 
 const WHOLE: &str = "a whole number, not negative";
 
@@ -146,8 +180,8 @@ mod tests {
 
     use super::*;
 
-    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
     }
 
     fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -174,6 +208,33 @@ mod tests {
         assert_eq!(loaded.origins["server.listen"], Origin::Flag);
         assert_eq!(loaded.origins["server.queue"], Origin::Environment("FACEGATE_SERVER_QUEUE".into()));
         assert_eq!(loaded.origins["server.workers"], Origin::File(path));
+    }
+
+    #[test]
+    fn two_variables_for_one_setting_are_refused_in_either_order() {
+        for (short, long) in [
+            (("FACEGATE_LISTEN", "127.0.0.1:1"), ("FACEGATE_SERVER_LISTEN", "127.0.0.1:2")),
+            (("FACEGATE_PASSWORD", "secret"), ("FACEGATE_AUTH_PASSWORD", "secret")),
+        ] {
+            for pairs in [[short, long], [long, short]] {
+                let text = Config::load(None, environment(&pairs), &[]).expect_err("two").to_string();
+                assert!(text.contains(short.0) && text.contains(long.0) && !text.contains("secret"), "{text}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_text_is_refused_in_our_variables_and_none_of_our_business_in_others() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let raw = || OsString::from_vec(b"\xff".to_vec());
+        assert!(Config::load(None, [("OTHER".into(), raw()), (raw(), raw())], &[]).is_ok());
+        for name in ["FACEGATE_LISTEN", "FACEGATE_SERVER_QUEUE", "FACEGATE_PASSWORD"] {
+            let text = Config::load(None, [(name.into(), raw())], &[]).expect_err(name).to_string();
+            assert!(text.contains(name) && text.contains("UTF-8"), "{text}");
+        }
+        let strange = OsString::from_vec(b"FACEGATE_\xff".to_vec());
+        assert!(matches!(Config::load(None, [(strange, "1".into())], &[]), Err(ConfigError::Unknown { .. })));
     }
 
     #[test]
@@ -232,6 +293,11 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(name) && text.contains(value) && !text.contains("usize"), "{text}");
         }
+        for address in ["localhost:8080", ":8080", "0.0.0.0", "8080"] {
+            let text =
+                Config::load(None, environment(&[("FACEGATE_LISTEN", address)]), &[]).expect_err(address).to_string();
+            assert!(text.contains("such as 127.0.0.1:8080"), "{text}");
+        }
         assert!(matches!(Config::load(None, [], &["server".into()]), Err(ConfigError::Flag(_))));
     }
 
@@ -258,6 +324,39 @@ mod tests {
         for flag in
             ["server.workers=1024", "shares.memory=1", "shares.connections=0.001", "analysis.rules.max_yaw.limit=0"]
         {
+            assert!(load(flag).is_ok(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_percentage_is_no_share() {
+        let load = |flag: &str| Config::load(None, [], &[flag.to_owned()]).map_err(|error| error.to_string());
+        for flag in [
+            "analysis.detection.min_score=60",
+            "analysis.detection.weak_score=5",
+            "analysis.detection.min_certainty=50",
+            "analysis.detection.border=15",
+            "analysis.detection.min_face_share=3",
+            "analysis.detection.min_score=-0.1",
+            "analysis.liveness.crops=9",
+            "analysis.liveness.crops=0",
+            "analysis.rules.max_second_face.limit=35",
+            "analysis.rules.max_occlusion.limit=50",
+            "analysis.rules.min_face_area.limit=2",
+        ] {
+            let (name, _) = flag.split_once('=').expect("a flag");
+            let rule = name.trim_start_matches("analysis.rules.").trim_end_matches(".limit");
+            assert!(load(flag).expect_err(flag).contains(rule), "{flag}");
+        }
+        for flag in [
+            "analysis.detection.min_certainty=1",
+            "analysis.detection.border=0",
+            "analysis.liveness.crops=5",
+            "analysis.rules.max_occlusion.limit=1",
+            "analysis.rules.min_surrounding.limit=1.8",
+            "analysis.rules.max_yaw.limit=90",
+            "analysis.rules.min_contrast.limit=30",
+        ] {
             assert!(load(flag).is_ok(), "{flag}");
         }
     }

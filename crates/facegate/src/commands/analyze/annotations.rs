@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use face_bulk::names::shown;
 use face_bulk::pictures::common_folder;
 
 use super::super::CommandError;
+use crate::drawings::format_of;
 
 /// Where annotated pictures go.
 pub(super) enum Annotations {
@@ -17,9 +19,17 @@ impl Annotations {
     /// as they do below the folder that holds them all.
     pub(super) fn new(out: &Path, pictures: &[PathBuf]) -> Result<Self, CommandError> {
         if pictures.len() > 1 || out.is_dir() {
-            std::fs::create_dir_all(out)?;
+            if out.is_file() {
+                return Err(CommandError::new(format!(
+                    "--annotate: {} is a file, and several pictures need a folder: name another",
+                    shown(&out.to_string_lossy())
+                )));
+            }
+            std::fs::create_dir_all(out)
+                .map_err(|error| CommandError::new(format!("--annotate: {} cannot be made: {error}", out.display())))?;
             return Ok(Self::Folder { folder: out.to_owned(), common: common_folder(pictures) });
         }
+        format_of(out)?;
         Ok(Self::File(out.to_owned()))
     }
 

@@ -20,49 +20,61 @@ use super::super::{CommandError, ConfigArgs};
 use super::BenchArgs;
 use super::figures::{Figures, summary};
 use super::process::{peak_memory_mb, process_cpu};
+use crate::config::Config;
+
+/// A child process, stopped when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails when it is gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// The service under load.
 pub(super) struct Service {
-    /// Its process when it is our child, stopped when dropped.
-    child: Option<Child>,
+    /// Its process when it is our child.
+    child: Option<Running>,
     address: SocketAddr,
     authorization: String,
 }
 
 impl Service {
-    pub(super) fn start(config: &ConfigArgs) -> Result<Self, CommandError> {
-        let password = random_password()?;
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--set", "log.level=error"])
-            .args(config.as_flags())
-            .env("FACEGATE_USER", "bench")
-            .env("FACEGATE_PASSWORD", &password)
-            .stdout(Stdio::piped())
-            .spawn()?;
+    /// Starts it with the configuration that `flags` and the environment give, which is `config`.
+    pub(super) fn start(flags: &ConfigArgs, config: &Config) -> Result<Self, CommandError> {
+        if config.server.tls_certificate.is_some() || config.server.tls_key.is_some() {
+            let advice = "leave out server.tls_certificate and server.tls_key";
+            return Err(CommandError::new(format!("bench --http measures without TLS: {advice}")));
+        }
+        if config.auth.users_file.is_some() {
+            let advice = "leave out auth.users_file, or measure a running service with --peer and --peer-login";
+            return Err(CommandError::new(format!("bench --http knows no password of the users file: {advice}")));
+        }
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--set", "log.level=error"]).args(flags.as_flags());
+        let login = if let (Some(user), Some(password)) = (&config.auth.user, &config.auth.password) {
+            format!("{user}:{password}")
+        } else {
+            let password = random_password()?;
+            command.env("FACEGATE_USER", "bench").env("FACEGATE_PASSWORD", &password);
+            format!("bench:{password}")
+        };
+        let mut child = Running(command.stdout(Stdio::piped()).spawn()?);
         let failed = || CommandError::new("the service did not start");
-        let lines = BufReader::new(child.stdout.take().ok_or_else(failed)?).lines();
+        let lines = BufReader::new(child.0.stdout.take().ok_or_else(failed)?).lines();
         let address = lines
             .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("facegate listens on http://").and_then(|text| text.parse().ok()))
+            .find_map(|line| line.strip_prefix("facegate listens on ").map(ToOwned::to_owned))
+            .and_then(|url| url.strip_prefix("http://")?.parse().ok())
             .ok_or_else(failed)?;
-        let mut service = Self::running(address, &format!("bench:{password}"));
-        service.child = Some(child);
-        Ok(service)
+        Ok(Self { child: Some(child), ..Self::running(address, &login) })
     }
 
     pub(super) fn running(address: SocketAddr, login: &str) -> Self {
         let login = base64_simd::STANDARD.encode_to_string(login);
         Self { child: None, address, authorization: format!("Basic {login}") }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // Fails when it is gone already.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 
@@ -73,7 +85,7 @@ pub(super) fn over_http(
 ) -> Result<Vec<Figures>, CommandError> {
     let service = Arc::new(service);
     // Of a peer only the answers are seen.
-    let process = service.child.as_ref().map(|child| child.id().to_string());
+    let process = service.child.as_ref().map(|child| child.0.id().to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut all = Vec::new();
     for (name, bytes) in pictures {

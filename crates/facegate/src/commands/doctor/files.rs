@@ -1,48 +1,62 @@
-//! The files that the configuration names: can they be read or written, and by whom else?
+//! What the configuration names: does the service take it, and who else may read or write it?
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::Path;
 
 use face_analysis::{HeadError, HeadName};
+use face_models::ModelStore;
+use face_service::settings::ServerSettings;
+use face_service::traces::Traces;
 
+use super::super::serve;
 use super::Finding;
 use super::machine::{others_may_read, others_may_write};
-use crate::config::Config;
-use crate::trust;
+use crate::config::{AuthConfig, Config};
+use crate::trust::{self, UntrustedModels};
+
+/// For what the service itself says against a setting.
+const MEND: &str = "mend the setting or the file; the service runs as the user that runs this command now";
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
-    let server = &config.server;
-    let mut findings = Vec::new();
-    match (&config.auth.users_file, &config.auth.user) {
-        (Some(path), _) => findings.push(secret("users", path, "auth.users_file")),
-        (None, Some(_)) => findings.push(Finding::fine("users", "one, of auth.user and auth.password")),
-        (None, None) => findings.push(Finding::advice(
-            "users",
-            "none is configured: a password is made up and printed at each start",
-            "set auth.user and auth.password, or auth.users_file (`facegate hash-password NAME`)",
-        )),
-    }
-    if let Some(path) = &server.tls_key {
-        findings.push(secret("TLS key", path, "server.tls_key"));
-    }
-    if let Some(path) = &server.tls_certificate {
-        findings.push(readable("TLS", path, "server.tls_certificate"));
-    }
+    let mut findings = vec![users(&config.auth)];
+    findings.extend(tls(&config.server));
+    findings.extend(serve::log::level(&config.log).err().map(|error| Finding::wrong("log", error.to_string(), MEND)));
+    findings.extend(Traces::check(&config.traces).err().map(|error| Finding::wrong("traces", error.to_string(), MEND)));
     findings.extend(config.audit.file.as_deref().map(audit));
     findings.extend(config.analysis.liveness.head.as_deref().map(head));
     findings
 }
 
-/// The model folder holds a library that is loaded into this process.
-pub(super) fn model_folder(folder: &Path) -> Finding {
-    if others_may_write(folder) == Some(true) {
-        return Finding::wrong(
-            "networks",
-            format!("everybody may write to {}, and a library is loaded from there", folder.display()),
-            format!("`chmod o-w {}`, then `facegate models verify`", folder.display()),
-        );
+fn users(auth: &AuthConfig) -> Finding {
+    if let Err(error) = serve::users(auth) {
+        return Finding::wrong("users", error.to_string(), MEND);
     }
-    Finding::fine("networks", format!("the model folder is {}", folder.display()))
+    match (&auth.users_file, &auth.user) {
+        (Some(path), _) => secret("users", path),
+        (None, Some(_)) => Finding::fine("users", "one, of auth.user and auth.password"),
+        (None, None) => Finding::advice(
+            "users",
+            "none is configured: a password is made up and printed at each start",
+            "set auth.user and auth.password, or auth.users_file (`facegate hash-password NAME`)",
+        ),
+    }
+}
+
+fn tls(server: &ServerSettings) -> Option<Finding> {
+    match serve::tls(server) {
+        Err(error) => Some(Finding::wrong("TLS", error.to_string(), MEND)),
+        Ok(_) => server.tls_key.as_deref().map(|key| secret("TLS", key)),
+    }
+}
+
+/// Whether anybody may change what is loaded into this process; that it is what was fetched is told of each file.
+pub(super) fn model_folder(store: &ModelStore) -> Finding {
+    match trust::check(store) {
+        Err(error @ UntrustedModels::Writable(_)) => {
+            Finding::wrong("networks", error.to_string(), "then `facegate models verify`")
+        }
+        _ => Finding::fine("networks", format!("the model folder is {}", store.dir().display())),
+    }
 }
 
 /// Whether the liveness head is one; that it fits the networks is seen when they are loaded.
@@ -65,27 +79,16 @@ pub(super) fn unusable_head(error: &HeadError) -> Finding {
     )
 }
 
-fn readable(subject: &'static str, path: &Path, setting: &str) -> Finding {
-    match File::open(path) {
-        Ok(_) => Finding::fine(subject, format!("{} can be read", path.display())),
-        Err(error) => Finding::wrong(
-            subject,
-            format!("{} ({setting}) cannot be read: {error}", path.display()),
-            "mend the path or the permissions; the service runs as the user that runs this command now",
-        ),
-    }
-}
-
-fn secret(subject: &'static str, path: &Path, setting: &str) -> Finding {
-    let finding = readable(subject, path, setting);
-    if finding.advice.is_none() && (others_may_read(path) == Some(true) || others_may_write(path) == Some(true)) {
+/// A file that the service takes, and that nobody else should see.
+fn secret(subject: &'static str, path: &Path) -> Finding {
+    if others_may_read(path) == Some(true) || others_may_write(path) == Some(true) {
         return Finding::advice(
             subject,
             format!("everybody may read or write {}", path.display()),
             format!("`chmod 640 {}`, owned by the service's group", path.display()),
         );
     }
-    finding
+    Finding::fine(subject, format!("{} can be used", path.display()))
 }
 
 /// The audit log is opened for appending, as the service does it, and nothing is written.
