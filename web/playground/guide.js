@@ -33,7 +33,7 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
   if (!main || broken('min_faces')) return say('face', 'No face to be seen', 'Look into the camera, in good light.');
   if (broken('max_second_face')) return say('face', 'Only one person, please', 'Someone else is in the picture.');
 
-  if (broken('min_contrast', 1)) return say('light', 'Better light, please', 'Your face is too dark or too bright.');
+  if (broken('min_contrast', 0.3)) return say('light', 'Better light, please', 'Your face is too dark or too bright.');
   const liveness = details.liveness;
   const colour = rules.get('min_colour');
   // By default the rule only warns, but what cannot be judged is not good.

@@ -1,5 +1,6 @@
 //! Where a path or an address leads: the file system, or an object store.
 
+use std::io::Write as _;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +126,13 @@ impl Location {
                 return Err(StoreError::Failed { what: what.to_owned(), source });
             }
             let message = format!("{what}: {}", chain(&source));
-            eprintln!("facegate: {}; attempt {} of {ATTEMPTS} in {pause:?}", shown(&message), attempts + 1);
+            // That nobody reads it any more is no reason to end.
+            let _ = writeln!(
+                std::io::stderr(),
+                "facegate: {}; attempt {} of {ATTEMPTS} in {pause:?}",
+                shown(&message),
+                attempts + 1
+            );
             tokio::time::sleep(pause).await;
             pause *= 2;
             attempts += 1;

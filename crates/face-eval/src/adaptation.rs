@@ -3,7 +3,8 @@
 //! Pictures are split by group (person, session), never by picture, and near-copies stay together whatever their labels say.
 //! Every figure after adaptation comes from heads that never saw a picture of the same group: ridge penalty, share of the
 //! networks' own answer, operating point, slope and trust of a fold are chosen by the other folds' pictures among themselves, as the head
-//! that is written chooses them among all.
+//! that is written chooses them among all (by picture where the others are one group). The learning curve alone shares the choices
+//! of all.
 
 mod cross_validation;
 mod figures;

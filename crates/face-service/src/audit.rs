@@ -107,17 +107,31 @@ impl Log {
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut moved = Ok(());
         let full = open.length > 0 && open.length + line.len() as u64 > self.max_bytes;
-        // A file that somebody moved away is begun anew.
-        if full || self.is_missing() {
-            // What cannot be moved aside is gone on with: rather too long a file than a lost entry.
+        // What cannot be moved aside is gone on with: rather too long a file than a lost entry.
+        if !self.is_at_path(&open) {
+            // Somebody moved it away, and may have put another one there.
+            moved = append(&self.path).map(|fresh| *open = fresh);
+        } else if full {
             moved = self.move_aside().and_then(|()| append(&self.path)).map(|fresh| *open = fresh);
         }
         open.write(line)?;
         moved
     }
 
-    fn is_missing(&self) -> bool {
-        matches!(self.path.try_exists(), Ok(false))
+    /// Whether the open file is still that at the path.
+    #[cfg(unix)]
+    fn is_at_path(&self, open: &Open) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        match (std::fs::metadata(&self.path), open.file.metadata()) {
+            (Ok(there), Ok(open)) => (there.dev(), there.ino()) == (open.dev(), open.ino()),
+            (Err(error), _) => error.kind() != io::ErrorKind::NotFound,
+            _ => true,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn is_at_path(&self, _: &Open) -> bool {
+        !matches!(self.path.try_exists(), Ok(false))
     }
 
     /// Makes room at the path. Each number moves up as far as the first that is free: a move that was not followed by a new
@@ -128,9 +142,6 @@ impl Log {
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
-        if self.is_missing() {
-            return Ok(());
-        }
         if self.keep == 0 {
             return std::fs::remove_file(&self.path);
         }
@@ -224,6 +235,12 @@ mod tests {
         let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("text");
         assert_eq!(["1", "2", "3"].map(|n| text(&format!("audit.jsonl.{n}"))), ["1\n", "2\n", "3\n"]);
         assert_eq!(["taken", "audit.jsonl"].map(|name| text(name).lines().count()), [1, 1]);
+        // As logrotate's `create` does.
+        std::fs::rename(&path, folder.path().join("taken")).expect("an operator");
+        std::fs::write(&path, "").expect("an operator");
+        audit.write(entry).await.expect("writes");
+        assert_eq!(["taken", "audit.jsonl"].map(|name| text(name).lines().count()), [1, 1]);
+        assert_eq!(text("audit.jsonl.1"), "1\n");
     }
 
     /// As when a folder lets a file be moved and none be made.

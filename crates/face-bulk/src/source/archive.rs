@@ -23,8 +23,8 @@ const CHECKSUM: std::ops::Range<usize> = 148..156;
 const LONGEST_TARGET: usize = 200;
 
 /// Bytes that long names, extensions and maps before a member may have. The reader of tar files holds them in memory, and
-/// compressed a few of them say millions. No file system has a path of a tenth of this.
-const LARGEST_HEADERS: u64 = 1 << 20;
+/// compressed a few of them say millions. Maps of large disk images take a megabyte.
+const LARGEST_HEADERS: u64 = 16 << 20;
 
 /// Every file in a tar file, in its order. Read on a thread of its own.
 pub(super) fn pictures(path: &Path, wanted: Wanted, runtime: &Handle) -> Result<Pictures, SourceError> {
@@ -83,7 +83,7 @@ impl Read for Metered {
     }
 }
 
-const TOO_LONG: &str = "names and extensions of over a megabyte before one file: it is damaged, or made to do harm";
+const TOO_LONG: &str = "names, extensions and maps of over 16 MiB before one file: it is damaged, or made to do harm";
 
 fn open(path: &Path) -> io::Result<Archive> {
     let mut magic = Vec::new();
@@ -220,6 +220,6 @@ mod tests {
     #[test]
     fn a_name_of_millions_of_letters_is_not_read_into_memory() {
         assert_eq!(names(4000).expect("a long name"), ["n".repeat(4000)]);
-        assert!(names(64 << 20).expect_err("too long").to_string().contains("over a megabyte"));
+        assert!(names(64 << 20).expect_err("too long").to_string().contains("over 16 MiB"));
     }
 }

@@ -146,8 +146,12 @@ pub(super) fn reduction(
     (Estimate { value, ci95 }, lower.is_some_and(|lower| lower > 0.0))
 }
 
+/// With fewer groups a draw of them says nothing of how a kind varies.
+const FEWEST_DRAWN: usize = 3;
+
 /// The kinds that are told worse than without a head where both refuse as many live pictures, beyond chance: less than 2.5 % of
-/// the draws of groups say otherwise.
+/// the draws of groups say otherwise, or of the ways in which the pictures that are told otherwise could fall where a kind has too few
+/// groups to draw.
 pub(super) fn harmed(
     observations: &[Observation],
     grouping: &Grouping,
@@ -165,7 +169,17 @@ pub(super) fn harmed(
         }
         (total > 0).then(|| passed as f64 / total as f64)
     };
+    let thresholds = [&|i: usize| observations[i].general, &|i: usize| log_odds[i]] as [&dyn Fn(usize) -> f64; 2];
+    let [before, after] =
+        thresholds.map(|value| (value, quantile(&sorted(live(observations).map(value)), COMPARED_AT)));
+    let passes = |(value, threshold): (&dyn Fn(usize) -> f64, f64), i: usize| value(i) >= threshold;
     let worse = |kind: &&str| {
+        if grouping.groups_of(|i| observations[i].kind() == Some(kind)) < FEWEST_DRAWN {
+            let turned = |now: bool| {
+                of_kind(observations, kind).filter(|&i| passes(after, i) == now && passes(before, i) != now).count()
+            };
+            return is_beyond_chance(turned(true), turned(false));
+        }
         let lower = options.bootstrap.lower(grouping.count(), |drawn| {
             let before = apcer(&|i| observations[i].general, kind, drawn)?;
             Some(apcer(&|i| log_odds[i], kind, drawn)? - before)
@@ -173,6 +187,18 @@ pub(super) fn harmed(
         lower.is_some_and(|lower| lower > 0.0)
     };
     kinds(observations).into_iter().filter(worse).map(str::to_owned).collect()
+}
+
+/// Whether one side has so many of the pictures that went to either, which would else be as likely, that less than 2.5 % of
+/// the ways in which they could fall give it as many (the exact sign test, one-sided).
+fn is_beyond_chance(one: usize, other: usize) -> bool {
+    let all = one + other;
+    let (mut ways, mut tail) = (0.5_f64.powi(all as i32), 0.0);
+    for other in 0..all - one + 1 {
+        tail += ways;
+        ways *= (all - other) as f64 / (other + 1) as f64;
+    }
+    tail < 0.025
 }
 
 #[cfg(test)]
@@ -212,15 +238,16 @@ mod tests {
 
     #[test]
     fn harm_and_gain_show_in_kinds_of_one_session_and_where_every_draw_agrees() {
-        // 60 groups: one in three live. Masks come from one group alone, and with the head all of them pass.
+        // One in three is live. Eight masks come from one group, and with the head all of them pass.
+        let is_mask = |n: usize| n % 3 == 1 && n < 24;
         let picture = |n: usize| Observation {
             path: String::new(),
             presentation: match n {
-                1 => Presentation::Attack("mask".into()),
                 _ if n.is_multiple_of(3) => Presentation::BonaFide,
+                _ if is_mask(n) => Presentation::Attack("mask".into()),
                 _ => Presentation::Attack("print".into()),
             },
-            group: Some(n.to_string()),
+            group: Some(if is_mask(n) { "one".into() } else { n.to_string() }),
             features: (0..120).map(|i| f32::from(u8::from(i == n))).collect(),
             mirrored: (0..120).map(|i| f32::from(u8::from(i == 60 + n))).collect(),
             pair: 0.0,
@@ -229,8 +256,14 @@ mod tests {
         };
         let observations: Vec<Observation> = (0..60).map(picture).collect();
         let (grouping, options) = (Grouping::of(&observations), AdaptOptions::default());
-        let with: Vec<f64> = (0..60).map(|n| if n == 1 { 9.0 } else { observations[n].general }).collect();
-        assert_eq!(harmed(&observations, &grouping, &with, &options), ["mask"]);
+        let with = |passing: usize| -> Vec<f64> {
+            (0..60).map(|n| if is_mask(n) && n < passing { 9.0 } else { observations[n].general }).collect()
+        };
+        assert_eq!(harmed(&observations, &grouping, &with(24), &options), ["mask"]);
+        // One of eight is chance, and five of five that changed would be in 3 %.
+        for few in [2, 14] {
+            assert!(harmed(&observations, &grouping, &with(few), &options).is_empty(), "{few}");
+        }
         // Where all live people were refused before and none is now, no draw says anything else.
         let refused: Vec<Observation> =
             observations.iter().cloned().map(|o| Observation { general: -2.0, ..o }).collect();

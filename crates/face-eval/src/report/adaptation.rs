@@ -144,7 +144,7 @@ fn learning_curve(adaptation: &Adaptation) -> String {
         table.row(format!("{:.0}", point.pictures), cells);
     }
     let expected = adaptation.expectation.map_or_else(
-        || "<p>These pictures do not say what more of them would bring: too few attacks still pass.</p>".to_owned(),
+        || "<p>These pictures do not say what more of them would bring: too few attacks still pass, or too few groups are there to fit on half of them.</p>".to_owned(),
         |expectation| {
             format!(
                 "<p>With twice the pictures expect about {} (if the error goes on falling by the same factor).</p>",

@@ -643,7 +643,9 @@ async fn of_several_users_none_has_more_than_a_share_of_the_lookups_and_one_alon
 #[tokio::test]
 async fn a_link_waits_for_a_lookup_and_is_told_to_come_again_when_none_ends() {
     let (port, _) = server("127.0.0.2", vec![found(b"one")]);
-    let fetcher = pretended(&[&["127.0.0.2"]], |_| ());
+    let fetcher = pretended(&[&["127.0.0.2"]], |settings| {
+        (settings.connect_timeout_ms, settings.timeout_ms) = (2_000, 8_000);
+    });
     let link = format!("http://pictures.test:{port}/");
     let others = Followed::new("ann".into(), true, LONG, ());
     let held = hanging(&fetcher.network, &others, Duration::ZERO).await;
@@ -652,7 +654,7 @@ async fn a_link_waits_for_a_lookup_and_is_told_to_come_again_when_none_ends() {
     assert!(problem.header.is_some_and(|(name, _)| name == axum::http::header::RETRY_AFTER));
     // Also when the wait takes most of the time that a connection may take.
     let (fetched, ()) = tokio::join!(fetch(&fetcher, &link, 10), async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
         drop(held);
     });
     assert_eq!(fetched.expect("found"), b"one");
@@ -683,7 +685,10 @@ fn silent(port: u16) -> (socket2::Socket, std::net::TcpStream) {
 async fn an_address_that_is_silent_keeps_nobody_from_the_next() {
     let (port, _) = server("127.0.0.2", vec![found(b"answered")]);
     let _silent = silent(port);
-    let mut fetcher = pretended(&[&["127.0.0.3", "127.0.0.2"], &["127.0.0.3"], &["127.0.0.3", "127.0.0.1"]], |_| ());
+    let mut fetcher =
+        pretended(&[&["127.0.0.3", "127.0.0.2"], &["127.0.0.3"], &["127.0.0.3", "127.0.0.1"]], |settings| {
+            (settings.connect_timeout_ms, settings.timeout_ms) = (2_000, 8_000);
+        });
     fetcher.network.public = |address| address != IpAddr::from([127, 0, 0, 1]);
     let link = format!("http://pictures.test:{port}/");
     assert_eq!(fetch(&fetcher, &link, 10).await.expect("the second answers"), b"answered");
