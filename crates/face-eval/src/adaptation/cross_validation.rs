@@ -57,7 +57,7 @@ impl Head {
         tick: &mut dyn FnMut(),
     ) -> Self {
         let choices = RIDGES.iter().flat_map(|&ridge| {
-            let values = out_of_fold(observations, members, folds, ridge, tick);
+            let values = out_of_fold(observations, members, members, folds, ridge, tick);
             PAIR_WEIGHTS.map(|pair_weight| {
                 let chosen = Chosen { ridge, pair_weight };
                 (chosen, values.iter().map(|value| value.fused(pair_weight)).collect::<Vec<f64>>())
@@ -118,19 +118,14 @@ pub(super) fn values_of_some(
     some: &dyn Fn(usize) -> bool,
     tick: &mut dyn FnMut(),
 ) -> Option<Vec<f64>> {
-    let folds = grouping.folds();
-    let mut values = vec![0.0; observations.len()];
-    for fold in 0..folds.count() {
-        let members: Vec<usize> = (0..observations.len()).filter(|&i| folds.of(i) != fold && some(i)).collect();
-        let both = [true, false].iter().all(|&live| members.iter().any(|&i| observations[i].live() == live));
-        let linear = both.then(|| fit_on(observations, &members, chosen.ridge))?;
-        let from = pair_from(observations, &members);
-        for i in (0..observations.len()).filter(|&i| folds.of(i) == fold) {
-            values[i] = Value::of(&linear, from, &observations[i]).fused(chosen.pair_weight);
-        }
-        tick();
+    let (folds, all) = (grouping.folds(), (0..observations.len()).collect::<Vec<_>>());
+    let taken: Vec<usize> = all.iter().copied().filter(|&i| some(i)).collect();
+    let has = |fold, live| taken.iter().any(|&i| folds.of(i) != fold && observations[i].live() == live);
+    if !(0..folds.count()).all(|fold| has(fold, true) && has(fold, false)) {
+        return None;
     }
-    Some(values)
+    let values = out_of_fold(observations, &all, &taken, folds, chosen.ridge, tick);
+    Some(values.iter().map(|value| value.fused(chosen.pair_weight)).collect())
 }
 
 /// What a head makes of a picture before it is told how much the pair counts.
@@ -151,16 +146,17 @@ impl Value {
     }
 }
 
-/// The values of some pictures, in their order, each by the head of the other folds of them.
+/// The values of some pictures, in their order, each by a head of those of `taken` that are in the other folds.
 fn out_of_fold(
     observations: &[Observation],
     members: &[usize],
+    taken: &[usize],
     folds: &Folds,
     ridge: f64,
     tick: &mut dyn FnMut(),
 ) -> Vec<Value> {
     let head = |fold: usize| {
-        let others: Vec<usize> = members.iter().copied().filter(|&i| folds.of(i) != fold).collect();
+        let others: Vec<usize> = taken.iter().copied().filter(|&i| folds.of(i) != fold).collect();
         tick();
         (fit_on(observations, &others, ridge), pair_from(observations, &others))
     };

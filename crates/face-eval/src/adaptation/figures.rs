@@ -59,11 +59,15 @@ fn live(observations: &[Observation]) -> impl Iterator<Item = usize> + '_ {
     (0..observations.len()).filter(|&i| observations[i].live())
 }
 
+/// The value below which so many live pictures lie that kinds are compared there.
+fn compared_at(observations: &[Observation], value: impl Fn(usize) -> f64) -> f64 {
+    quantile(&sorted(live(observations).map(value)), COMPARED_AT)
+}
+
 impl Rates {
     pub(super) fn compute(observations: &[Observation], log_odds: &[f64]) -> Self {
         let before = |i: usize| observations[i].general;
-        let before_5 = quantile(&sorted(live(observations).map(before)), COMPARED_AT);
-        let after_5 = quantile(&sorted(live(observations).map(|i| log_odds[i])), COMPARED_AT);
+        let (before_5, after_5) = (compared_at(observations, before), compared_at(observations, |i| log_odds[i]));
         let kind = |name: &str| Kind {
             name: name.to_owned(),
             apcer_before: Proportion::of(of_kind(observations, name), |i| before(i) >= 0.0),
@@ -169,21 +173,19 @@ pub(super) fn harmed(
         }
         (total > 0).then(|| passed as f64 / total as f64)
     };
-    let thresholds = [&|i: usize| observations[i].general, &|i: usize| log_odds[i]] as [&dyn Fn(usize) -> f64; 2];
-    let [before, after] =
-        thresholds.map(|value| (value, quantile(&sorted(live(observations).map(value)), COMPARED_AT)));
-    let passes = |(value, threshold): (&dyn Fn(usize) -> f64, f64), i: usize| value(i) >= threshold;
+    let (before, after) = (|i: usize| observations[i].general, |i: usize| log_odds[i]);
+    let (before_5, after_5) = (compared_at(observations, before), compared_at(observations, after));
     let worse = |kind: &&str| {
         if grouping.groups_of(|i| observations[i].kind() == Some(kind)) < FEWEST_DRAWN {
             let turned = |now: bool| {
-                of_kind(observations, kind).filter(|&i| passes(after, i) == now && passes(before, i) != now).count()
+                let is_turned = |&i: &usize| (after(i) >= after_5) == now && (before(i) >= before_5) != now;
+                of_kind(observations, kind).filter(is_turned).count()
             };
             return is_beyond_chance(turned(true), turned(false));
         }
-        let lower = options.bootstrap.lower(grouping.count(), |drawn| {
-            let before = apcer(&|i| observations[i].general, kind, drawn)?;
-            Some(apcer(&|i| log_odds[i], kind, drawn)? - before)
-        });
+        let lower = options
+            .bootstrap
+            .lower(grouping.count(), |drawn| Some(apcer(&after, kind, drawn)? - apcer(&before, kind, drawn)?));
         lower.is_some_and(|lower| lower > 0.0)
     };
     kinds(observations).into_iter().filter(worse).map(str::to_owned).collect()
@@ -193,10 +195,11 @@ pub(super) fn harmed(
 /// the ways in which they could fall give it as many (the exact sign test, one-sided).
 fn is_beyond_chance(one: usize, other: usize) -> bool {
     let all = one + other;
-    let (mut ways, mut tail) = (0.5_f64.powi(all as i32), 0.0);
-    for other in 0..all - one + 1 {
-        tail += ways;
-        ways *= (all - other) as f64 / (other + 1) as f64;
+    // By their logarithms: one way of a thousand pictures is less than the smallest number.
+    let (mut share, mut tail) = (all as f64 * 0.5_f64.ln(), 0.0);
+    for few in 0..=other {
+        tail += share.exp();
+        share += ((all - few) as f64 / (few + 1) as f64).ln();
     }
     tail < 0.025
 }
@@ -234,6 +237,18 @@ mod tests {
         assert_eq!(harmed(&observations, &grouping, &with, &options), ["print"]);
         let same: Vec<f64> = observations.iter().map(|o| o.general).collect();
         assert!(harmed(&observations, &grouping, &same, &options).is_empty());
+    }
+
+    #[test]
+    fn the_sign_test_is_exact_and_holds_for_thousands() {
+        // (1 + 6) / 2^6 = 10.9 %, 1 / 2^6 = 1.6 %; (1 + 9 + 36) / 2^9 = 9.0 %, (1 + 9) / 2^9 = 1.95 %.
+        for (one, other, beyond) in
+            [(6, 0, true), (5, 1, false), (8, 1, true), (7, 2, false), (0, 0, false), (0, 9, false)]
+        {
+            assert_eq!(is_beyond_chance(one, other), beyond, "{one}, {other}");
+        }
+        // Half of 4,000 and two standard deviations of 31.6 more.
+        assert!(!is_beyond_chance(2_000, 2_000) && !is_beyond_chance(2_058, 1_942) && is_beyond_chance(2_066, 1_934));
     }
 
     #[test]
