@@ -10,6 +10,7 @@ mod refinement;
 mod scales;
 mod suppression;
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,12 +19,13 @@ use self::proposals::ProposalNetwork;
 use self::refinement::Candidate;
 pub(crate) use self::scales::Reduced;
 use self::scales::Window;
-use self::suppression::{area, is_apart};
+use self::suppression::{SAME_FACE, area, is_apart, overlap};
 use crate::alignment::FaceView;
 use crate::confirmation::{Evidence, SURE};
 use crate::inference::{InferenceError, Network};
 use crate::landmarks::{Landmarker, Landmarks};
 use crate::occlusion::OcclusionDetector;
+use crate::report::Extent;
 use picture_cell::{Orientation, Picture};
 
 pub use crate::face::Detection;
@@ -34,7 +36,7 @@ pub use crate::face::Detection;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DetectionSettings {
     /// Proposals from this score on are weighed, 0 to 1; below it only the surest from `weak_score` on, when nothing else is a
-    /// face.
+    /// face. Beside a face weaker ones are refined, too, and count when they reach it then.
     pub min_score: f32,
     /// From this score on a proposal that is too weak to count is refined: the detector runs once more on it alone. Masks and
     /// hands lower the score of a face; things that merely resemble one at a small scale seldom gain at a larger.
@@ -115,8 +117,10 @@ const UPRIGHT: f32 = 0.9;
 const FURTHER_SCORE: f32 = 0.07;
 const LARGE_FURTHER_SCORE: f32 = 0.1;
 
-/// What is lower than this share of the main face would be one face too many by no profile.
+/// What is lower than this share of the main face would be one face too many by no profile. A proposal is less exact than
+/// the box that follows from it, and may be a little lower.
 const FURTHER_SHARE: f32 = 0.25;
+const FURTHER_PROPOSAL: f32 = 0.9 * FURTHER_SHARE;
 
 /// In a crowd there is nothing left to find out.
 const MOST_FURTHER: usize = 4;
@@ -142,6 +146,17 @@ struct Search<'s> {
     meshes_left: usize,
     /// How long it has taken so far.
     mesh_time: Duration,
+    /// The picture at the scales that follow when the first shows no face; upside down or not, they are the same.
+    wide: OnceCell<Reduced>,
+    finest: OnceCell<Reduced>,
+}
+
+/// What was weighed.
+#[derive(Debug, Default)]
+struct Weighed {
+    faces: Vec<Candidate>,
+    /// Proposals that are no faces; whether they are drawings, which stay none however near they are looked at.
+    refused: Vec<(Extent, bool)>,
 }
 
 impl FaceFinder {
@@ -155,12 +170,19 @@ impl FaceFinder {
         picture: &Picture,
         occlusion: &mut OcclusionDetector,
     ) -> Result<Found, InferenceError> {
-        let mut search = Search { picture, occlusion, meshes_left: MOST_MESHES, mesh_time: Duration::ZERO };
+        let mut search = Search {
+            picture,
+            occlusion,
+            meshes_left: MOST_MESHES,
+            mesh_time: Duration::ZERO,
+            wide: OnceCell::new(),
+            finest: OnceCell::new(),
+        };
         let mut found = self.upright(&mut search)?;
-        let surest = main_of(&found.faces).map(|main| found.faces[main].face.evidence);
-        let is_upright = surest.is_some_and(|evidence| evidence.is_plain(self.settings.min_score.max(UPRIGHT)));
+        let evidence = || found.faces.iter().map(|candidate| candidate.face.evidence);
+        let is_upright = evidence().any(|evidence| evidence.is_plain(self.settings.min_score.max(UPRIGHT)));
         if self.settings.try_rotations && !is_upright {
-            let odds = surest.map_or(f32::NEG_INFINITY, |evidence| evidence.log_odds());
+            let odds = evidence().map(|evidence| evidence.log_odds()).fold(f32::NEG_INFINITY, f32::max);
             found = self.turned(&mut search, odds)?.unwrap_or(found);
         }
         if let Some(main) = main_of(&found.faces) {
@@ -180,27 +202,43 @@ impl FaceFinder {
         let upright = picture.orientation;
         let first = self.reduce(picture);
         let proposals = self.propose(picture, &first, upright)?;
-        let mut faces = self.confirm(search, upright, &proposals)?;
-        if let Some(main) = main_of(&faces) {
-            let height = faces[main].face.detection.extent.height;
-            let (mut further, mut scale) = (proposals, first.scale(picture));
-            if height * scale < SMALL_FACE {
-                let long = picture.pixels.width().max(picture.pixels.height()) as f32 * (1.0 + 2.0 * NARROW_BORDER);
-                let fine = self.reduce_fine(picture, long * FINE_FACE / height);
-                (further, scale) = (self.propose(picture, &fine, upright)?, fine.scale(picture));
-            }
-            further.retain(|p| p.score >= LARGE_FURTHER_SCORE || p.extent.height * scale < SMALL_FACE);
-            self.add_further(search, upright, &mut faces, height, further)?;
-            return Ok(Facing { rotation: 0, upright, faces });
+        let mut weighed = self.confirm(search, upright, &proposals)?;
+        if !weighed.faces.is_empty() {
+            self.look_beside(search, upright, &mut weighed, &first, proposals)?;
+            return Ok(Facing { rotation: 0, upright, faces: weighed.faces });
         }
-        for reduce in [Self::reduce_wide, Self::reduce_finest] {
-            let proposals = self.propose(picture, &reduce(self, picture), upright)?;
-            faces = self.confirm(search, upright, &proposals)?;
-            if !faces.is_empty() {
-                break;
+        for scale in FurtherScale::ALL {
+            let further = self.propose_further(search, scale, upright)?;
+            let mut weighed = self.confirm(search, upright, &further)?;
+            if !weighed.faces.is_empty() {
+                self.look_beside(search, upright, &mut weighed, &first, proposals)?;
+                return Ok(Facing { rotation: 0, upright, faces: weighed.faces });
             }
         }
-        Ok(Facing { rotation: 0, upright, faces })
+        Ok(Facing { rotation: 0, upright, faces: Vec::new() })
+    }
+
+    /// Looks for further faces beside the main one among the proposals of the first scale, or where the main one is small there
+    /// among those of a finer one.
+    fn look_beside(
+        &mut self,
+        search: &mut Search<'_>,
+        upright: Orientation,
+        weighed: &mut Weighed,
+        first: &Reduced,
+        mut proposals: Vec<Detection>,
+    ) -> Result<(), InferenceError> {
+        let Some(main) = main_of(&weighed.faces) else { return Ok(()) };
+        let picture = search.picture;
+        let height = weighed.faces[main].face.detection.extent.height;
+        let mut scale = first.scale(picture);
+        if height * scale < SMALL_FACE {
+            let long = picture.pixels.width().max(picture.pixels.height()) as f32 * (1.0 + 2.0 * NARROW_BORDER);
+            let fine = self.reduce_fine(picture, long * FINE_FACE / height);
+            (proposals, scale) = (self.propose(picture, &fine, upright)?, fine.scale(picture));
+        }
+        proposals.retain(|p| p.score >= LARGE_FURTHER_SCORE || p.extent.height * scale < SMALL_FACE);
+        self.add_further(search, upright, weighed, height, proposals)
     }
 
     /// The picture at the first scale.
@@ -208,18 +246,24 @@ impl FaceFinder {
         Reduced::new(picture, self.settings.coarse_size as f32, NARROW_BORDER)
     }
 
-    /// With a wide border, for faces that fill the picture or leave it.
-    fn reduce_wide(&self, picture: &Picture) -> Reduced {
-        Reduced::new(picture, WIDE_SIZE, self.settings.border)
-    }
-
     /// Larger, for small faces: `size` pixels and at most those of the settings.
     fn reduce_fine(&self, picture: &Picture, size: f32) -> Reduced {
         Reduced::new(picture, size.min(self.settings.fine_size as f32), NARROW_BORDER)
     }
 
-    fn reduce_finest(&self, picture: &Picture) -> Reduced {
-        self.reduce_fine(picture, f32::MAX)
+    /// Proposals at a further scale, for which the picture is reduced once.
+    fn propose_further(
+        &mut self,
+        search: &Search<'_>,
+        scale: FurtherScale,
+        upright: Orientation,
+    ) -> Result<Vec<Detection>, InferenceError> {
+        let picture = search.picture;
+        let reduced = match scale {
+            FurtherScale::Wide => search.wide.get_or_init(|| Reduced::new(picture, WIDE_SIZE, self.settings.border)),
+            FurtherScale::Finest => search.finest.get_or_init(|| self.reduce_fine(picture, f32::MAX)),
+        };
+        self.propose(picture, reduced, upright)
     }
 
     /// Proposals in the whole picture at one scale that matter, down to those of further faces, the surest first.
@@ -237,23 +281,39 @@ impl FaceFinder {
         Ok(proposals)
     }
 
-    /// Weighs the proposals that count, and where none of them is a face the surest of the weak ones; keeps the faces.
+    /// Weighs the proposals that count, and where none of them is a face the surest of the weak ones.
     fn confirm(
         &mut self,
         search: &mut Search<'_>,
         upright: Orientation,
         proposals: &[Detection],
-    ) -> Result<Vec<Candidate>, InferenceError> {
+    ) -> Result<Weighed, InferenceError> {
         let (min, weakest) = (self.settings.min_score, self.settings.weak_score);
         let weak = proposals.iter().find(|p| p.score < min && p.score >= weakest);
-        let mut faces = Vec::new();
+        let mut weighed = Weighed::default();
         for proposal in proposals.iter().filter(|p| p.score >= min).take(MOST_FACES) {
-            faces.extend(self.weigh(search, upright, *proposal)?.filter(|c| self.is_face(c)));
+            self.decide(search, upright, *proposal, &mut weighed)?;
         }
-        if let (true, Some(weak)) = (faces.is_empty(), weak) {
-            faces.extend(self.weigh(search, upright, *weak)?.filter(|c| self.is_face(c)));
+        if let (true, Some(weak)) = (weighed.faces.is_empty(), weak) {
+            self.decide(search, upright, *weak, &mut weighed)?;
         }
-        Ok(faces)
+        Ok(weighed)
+    }
+
+    /// Weighs one proposal: it is a face or refused.
+    fn decide(
+        &mut self,
+        search: &mut Search<'_>,
+        upright: Orientation,
+        proposal: Detection,
+        weighed: &mut Weighed,
+    ) -> Result<(), InferenceError> {
+        match self.weigh(search, upright, proposal)? {
+            Some(candidate) if self.is_face(&candidate) => weighed.faces.push(candidate),
+            Some(candidate) => weighed.refused.push((proposal.extent, candidate.face.evidence.is_drawn())),
+            None => {}
+        }
+        Ok(())
     }
 
     fn is_face(&self, candidate: &Candidate) -> bool {
@@ -265,25 +325,45 @@ impl FaceFinder {
         &mut self,
         search: &mut Search<'_>,
         upright: Orientation,
-        faces: &mut Vec<Candidate>,
+        weighed: &mut Weighed,
         height: f32,
-        proposals: Vec<Detection>,
+        mut proposals: Vec<Detection>,
     ) -> Result<(), InferenceError> {
-        let lowest = FURTHER_SHARE * height;
-        let is_new = |faces: &[Candidate], other: &Detection| {
-            other.extent.height >= lowest
+        let is_new = |faces: &[Candidate], other: &Detection, share: f32| {
+            other.extent.height >= share * height
                 && faces.iter().all(|known| is_apart(&known.face.detection.extent, &other.extent))
         };
-        let new: Vec<_> = proposals.into_iter().filter(|other| is_new(faces, other)).take(MOST_FURTHER).collect();
-        for proposal in new {
+        // What was refused comes after what nobody has weighed yet, and a drawing not at all.
+        let refused = |other: &Detection| {
+            let same = |refused: &&(Extent, bool)| overlap(&refused.0, &other.extent) > SAME_FACE;
+            weighed.refused.iter().find(same).map(|&(_, is_drawn)| is_drawn)
+        };
+        proposals.retain(|other| is_new(&weighed.faces, other, FURTHER_PROPOSAL) && refused(other) != Some(true));
+        proposals.sort_by_key(|other| refused(other).is_some());
+        proposals.truncate(MOST_FURTHER);
+        for proposal in proposals {
             let refined = self.refine_further(search.picture, upright, &proposal)?;
-            let counts = |face: &Detection| face.score >= self.settings.min_score && is_new(faces, face);
+            let counts =
+                |face: &Detection| face.score >= self.settings.min_score && is_new(&weighed.faces, face, FURTHER_SHARE);
             if let Some(refined) = refined.filter(counts) {
-                faces.extend(self.weigh(search, upright, refined)?.filter(|c| self.is_face(c)));
+                self.decide(search, upright, refined, weighed)?;
             }
         }
         Ok(())
     }
+}
+
+/// A scale that is looked at where the first shows no face.
+#[derive(Clone, Copy)]
+enum FurtherScale {
+    /// With a wide border, for faces that fill the picture or leave it.
+    Wide,
+    /// As fine as the settings allow, for small faces.
+    Finest,
+}
+
+impl FurtherScale {
+    const ALL: [Self; 2] = [Self::Wide, Self::Finest];
 }
 
 /// What was confirmed in one position of the picture.

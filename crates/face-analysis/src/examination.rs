@@ -12,7 +12,6 @@ use crate::inference::{Clock, InferenceError};
 use crate::landmarks::Landmarks;
 use crate::liveness::{Judged, Liveness};
 use crate::occlusion::OcclusionDetector;
-use crate::pixelation;
 use crate::pose::FaceGeometry;
 use crate::report::{
     Analysis, Details, DetectedFace, Extent, Face, ImageDetails, MODELS, Margins, ModelInfo, QualityComponent,
@@ -110,7 +109,8 @@ impl<'r> Examination<'r> {
             let size = found.upright.size((picture.pixels.width(), picture.pixels.height()));
             let (width, height) = (size.0 as f32, size.1 as f32);
             let e = main.detection.extent;
-            self.measured.second_face = found.faces.get(1).map(|second| second.detection.extent.height / e.height);
+            let heights = found.faces[1..].iter().map(|other| other.detection.extent.height / e.height);
+            self.measured.second_face = heights.max_by(f32::total_cmp);
             self.measured.face_side = Some(e.width.min(e.height));
             self.measured.face_area = Some(e.width * e.height / (width * height) * self.frame.share(picture));
             self.measured.margins = Some(margins(e, size));
@@ -129,16 +129,13 @@ impl<'r> Examination<'r> {
 
     /// Measures whether something covers the face.
     pub(crate) fn occlusion(&mut self, detector: &mut OcclusionDetector) -> Result<(), InferenceError> {
-        if self.decided() || !self.rules.wants(RejectionWord::FaceIsOccluded) {
+        if self.decided() || !self.rules.wants(RejectionWord::FaceIsOccluded, self.wanted.details) {
             return Ok(());
         }
         let (Some((_, face)), Some(view)) = (self.main_face(), &self.view) else {
             return Ok(());
         };
-        let occlusion = self.timings.time("occlusion", || {
-            let seen = detector.run(view, &face)?.with_detail(detector.detail());
-            Ok::<_, InferenceError>(seen.under_grid(pixelation::strength(view, &face)))
-        })?;
+        let occlusion = self.timings.time("occlusion", || detector.measure(view, &face))?;
         self.measured.occlusion = Some(occlusion);
         self.judge();
         Ok(())

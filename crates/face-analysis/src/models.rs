@@ -208,6 +208,8 @@ impl Engine {
 pub(crate) struct EnginePool {
     idle: Mutex<Vec<Engine>>,
     returned: Condvar,
+    /// Held by a caller who takes every engine: two who each hold some would wait for each other.
+    all: Mutex<()>,
     size: usize,
     head: Arc<HeadPlace>,
 }
@@ -216,7 +218,7 @@ impl EnginePool {
     pub(crate) fn load(files: &ModelFiles, settings: &Settings, size: usize) -> Result<Self, LoadError> {
         let blueprints = Blueprints::draw(files, settings)?;
         let idle = (0..size).map(|_| Engine::load(&blueprints, settings)).collect::<Result<_, _>>()?;
-        Ok(Self { idle: Mutex::new(idle), returned: Condvar::new(), size, head: blueprints.head })
+        Ok(Self { idle: Mutex::new(idle), returned: Condvar::new(), all: Mutex::new(()), size, head: blueprints.head })
     }
 
     /// Where all engines take the operator's own liveness head from.
@@ -239,8 +241,9 @@ impl EnginePool {
 
     /// Does something with every engine.
     pub(crate) fn each<E>(&self, mut work: impl FnMut(&mut Engine) -> Result<(), E>) -> Result<(), E> {
-        let mut all: Vec<_> = (0..self.size).map(|_| self.take()).collect();
-        all.iter_mut().try_for_each(|engine| work(engine))
+        let _alone = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engines: Vec<_> = (0..self.size).map(|_| self.take()).collect();
+        engines.iter_mut().try_for_each(|engine| work(engine))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::alignment::{FaceView, Similarity};
 use crate::detail::{self, BLURRED};
 use crate::face::Detection;
 use crate::inference::{InferenceError, Network};
-use crate::pixelation::GRID;
+use crate::pixelation::{self, GRID};
 use crate::report::Occlusion;
 
 /// Side of the network's square input in pixels.
@@ -35,7 +35,13 @@ impl OcclusionDetector {
         Self { network, input: vec![0.0; 3 * INPUT * INPUT], reduction: 0.0 }
     }
 
-    /// Probabilities that something covers the face and its parts.
+    /// All that tells a covered face: the network, a face blurred away, a grid of cells over it.
+    pub(crate) fn measure(&mut self, view: &FaceView, face: &Detection) -> Result<Occlusion, InferenceError> {
+        let seen = self.run(view, face)?;
+        Ok(seen.with_detail(self.detail()).under_grid(pixelation::strength(view, face)))
+    }
+
+    /// What the network alone says: probabilities that something covers the face and its parts.
     pub(crate) fn run(&mut self, view: &FaceView, face: &Detection) -> Result<Occlusion, InferenceError> {
         let from_chip = Similarity::fit(&CHIP_POINTS, &face.keypoints);
         view.sample(&from_chip, INPUT, &mut self.input);
@@ -54,7 +60,7 @@ impl OcclusionDetector {
     }
 
     /// How much detail the face has that the last run saw (`detail::of`); `None` when it has too few pixels to tell.
-    pub(crate) fn detail(&self) -> Option<f32> {
+    fn detail(&self) -> Option<f32> {
         (self.reduction >= FEWEST_PIXELS).then(|| detail::of(&self.input))
     }
 }
@@ -62,12 +68,12 @@ impl OcclusionDetector {
 impl Occlusion {
     /// The same of a face over which a grid lies so strongly (`pixelation::strength`): from `GRID` on all of its parts are hidden, which
     /// the network sees of coarse cells only. The stronger, the surer.
-    pub(crate) fn under_grid(self, strength: f32) -> Self {
+    fn under_grid(self, strength: f32) -> Self {
         if strength < GRID { self } else { self.hidden(12.0 * (strength - GRID)) }
     }
 
     /// The same of a face with so little detail (`detail::of`): under `BLURRED` all of its parts are hidden.
-    pub(crate) fn with_detail(self, detail: Option<f32>) -> Self {
+    fn with_detail(self, detail: Option<f32>) -> Self {
         match detail {
             Some(detail) if detail < BLURRED => self.hidden(20.0 * (BLURRED - detail)),
             _ => self,

@@ -48,7 +48,7 @@ impl Profile {
 pub(crate) struct Measurements {
     /// Number of faces that matter.
     pub(crate) faces: usize,
-    /// Height of the second largest face relative to the main face.
+    /// Height of the highest other face relative to the main face.
     pub(crate) second_face: Option<f32>,
     /// Pixels.
     pub(crate) interpupillary_distance: Option<f32>,
@@ -216,9 +216,16 @@ impl Rules {
         })
     }
 
-    /// Whether the rules of `word` are to be judged at all.
-    pub(crate) fn wants(&self, word: RejectionWord) -> bool {
-        RULES.iter().zip(&self.settings).any(|(rule, s)| rule.word == word && s.action != Action::Off)
+    /// Whether the rules of `word` can change the answer. What they warn of is told among the details only.
+    pub(crate) fn wants(&self, word: RejectionWord, details: bool) -> bool {
+        RULES.iter().zip(&self.settings).any(|(rule, setting)| {
+            rule.word == word
+                && match setting.action {
+                    Action::Reject => true,
+                    Action::Warn => details,
+                    Action::Off => false,
+                }
+        })
     }
 
     /// Judges what has been measured so far.

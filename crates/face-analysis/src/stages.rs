@@ -28,7 +28,7 @@ pub enum Stage {
     Landmarks,
     /// The head's rotation from the landmarks.
     Pose,
-    /// The occlusion network.
+    /// Whether something covers the face: network, blur and grid.
     Occlusion,
     /// Both liveness networks on all of their crops.
     Liveness,
@@ -124,7 +124,7 @@ impl Stages {
             Stage::Align => drop(black_box(FaceView::cut(&picture.pixels, upright, face.extent, face.roll()))),
             Stage::Landmarks => drop(black_box(engine.finder.landmarks(&self.view, &face)?)),
             Stage::Pose => drop(black_box(engine.geometry.pose(&self.landmarks.points))),
-            Stage::Occlusion => drop(black_box(engine.occlusion.run(&self.view, &face)?)),
+            Stage::Occlusion => drop(black_box(engine.occlusion.measure(&self.view, &face)?)),
             Stage::Liveness => {
                 drop(black_box(engine.liveness.judge(&picture.pixels, upright, face.extent, 2.0)?));
             }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
 
+mod drawn;
 pub mod fuzz;
 pub mod hostile;
 pub mod http;
@@ -20,6 +21,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
+pub use drawn::drawn_face;
 pub use marks::{marked, overlap};
 
 /// Where the networks lie, fetched when they are missing.

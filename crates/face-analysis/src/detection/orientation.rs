@@ -1,6 +1,6 @@
 //! Orientation: which way round a picture without a sure upright face is.
 
-use super::{FaceFinder, Facing, Search, main_of};
+use super::{FaceFinder, Facing, FurtherScale, Search, main_of};
 use crate::inference::InferenceError;
 use picture_cell::Orientation;
 
@@ -21,29 +21,32 @@ const TURNS: [(u16, Orientation); 3] =
 
 impl FaceFinder {
     /// Searches for faces that lie on their side or upside down, and takes the turn whose surest face beats the upright one's,
-    /// which has these log-odds.
+    /// which has these log-odds. Beside it further faces are looked for as in an upright picture.
     pub(super) fn turned(&mut self, search: &mut Search<'_>, upright: f32) -> Result<Option<Facing>, InferenceError> {
         let mut best = None;
         let mut least = upright + TURN_GAIN;
-        for reduce in [Self::reduce_wide, Self::reduce_finest] {
-            let reduced = reduce(self, search.picture);
+        for scale in FurtherScale::ALL {
             for (rotation, turn) in TURNS {
                 let upright = search.picture.orientation.then(turn);
-                let mut proposals = self.propose(search.picture, &reduced, upright)?;
+                let mut proposals = self.propose_further(search, scale, upright)?;
                 proposals.retain(|proposal| proposal.score >= self.settings.weak_score);
                 proposals.truncate(MOST_WEIGHED);
-                let faces = self.confirm(search, upright, &proposals)?;
-                let Some(main) = main_of(&faces) else { continue };
-                let evidence = &faces[main].face.evidence;
+                let weighed = self.confirm(search, upright, &proposals)?;
+                let Some(main) = main_of(&weighed.faces) else { continue };
+                let evidence = &weighed.faces[main].face.evidence;
                 if evidence.presence >= TURNED_PRESENCE && evidence.log_odds() > least {
                     least = evidence.log_odds();
-                    best = Some(Facing { rotation, upright, faces });
+                    best = Some((rotation, upright, weighed));
                 }
             }
             if best.is_some() {
                 break;
             }
         }
-        Ok(best)
+        let Some((rotation, upright, mut weighed)) = best else { return Ok(None) };
+        let first = self.reduce(search.picture);
+        let proposals = self.propose(search.picture, &first, upright)?;
+        self.look_beside(search, upright, &mut weighed, &first, proposals)?;
+        Ok(Some(Facing { rotation, upright, faces: weighed.faces }))
     }
 }

@@ -94,7 +94,8 @@ impl Window {
         let size = upright.size(stored);
         let long = face.width.max(face.height);
         let (seen, cell) = (long * span, STRIDE as f32 / scale);
-        let cells = (seen / cell).ceil() + 1.0;
+        // Seen from 96, 128 or 256 pixels of a face this is a whole number, which rounding must not make a cell more.
+        let cells = (seen / cell - 1e-3).ceil() + 1.0;
         let side = cells as usize * STRIDE;
         // Per axis: begin of the window, then begin and length of its part inside the picture, all in picture pixels.
         let part = |begin: f32, length: f32, limit: usize| {

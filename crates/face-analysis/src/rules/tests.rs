@@ -150,6 +150,30 @@ fn an_unknown_rule_and_a_limit_that_is_no_number_are_refused() {
     assert!(matches!(with("min_faces", 0.0).resolve(), Err(RuleConfigError::MinFaces)));
 }
 
+/// Where a profile lets a face leave the picture, the margins that this takes are no reason to reject it.
+#[test]
+fn no_rule_of_a_profile_takes_back_what_another_allows() {
+    for (profile, outside) in [(Profile::Default, 0.0), (Profile::Strict, 0.0), (Profile::Lenient, 10.0)] {
+        let rules = Rules::of_profile(profile);
+        let word = |left: f32| {
+            let margins = Some(Margins { left, top: 80.0, right: 100.0, bottom: 80.0 });
+            rules.reject(&Measurements { margins, ..usable() }).map(|rejection| rejection.word)
+        };
+        assert_eq!(word(-outside - 0.1), Some(RejectionWord::FaceCropped), "{profile:?}");
+        assert_ne!(word(-outside), Some(RejectionWord::FaceCropped), "{profile:?}");
+        assert!(outside == 0.0 || word(-outside).is_none(), "{profile:?}");
+    }
+}
+
+#[test]
+fn what_only_warns_matters_among_details_only() {
+    let occluded = RejectionWord::FaceIsOccluded;
+    for (profile, plain) in [(Profile::Default, true), (Profile::Lenient, false)] {
+        let rules = Rules::of_profile(profile);
+        assert_eq!((rules.wants(occluded, false), rules.wants(occluded, true)), (plain, true), "{profile:?}");
+    }
+}
+
 #[test]
 fn a_rejection_says_what_was_measured_and_what_is_required() {
     let measured = Measurements { interpupillary_distance: Some(31.26), ..usable() };

@@ -1,0 +1,79 @@
+//! One face too many: seen beside the main one however the picture lies and whatever else is in it.
+
+use face_analysis::report::Details;
+use image::imageops::{FilterType, replace, resize, rotate90};
+use image::{Rgb, RgbImage};
+use testkit::{analyze, cropped, drawn_face, picture, png, portrait, word};
+
+fn details(scene: &RgbImage) -> Details {
+    *analyze(&png(scene)).details.expect("details were asked for")
+}
+
+/// The man in the middle of the group picture, his head `width` by `height` pixels.
+fn man(width: u32, height: u32) -> RgbImage {
+    let group = image::load_from_memory(&picture("t1.jpg")).expect("a picture").to_rgb8();
+    resize(&cropped(&group, 420, 200, 190, 240), width, height, FilterType::CatmullRom)
+}
+
+/// With a mask of cloth over mouth and nose, which leaves the detector in doubt.
+fn masked(mut head: RgbImage) -> RgbImage {
+    let (width, height) = head.dimensions();
+    for (x, y, pixel) in head.enumerate_pixels_mut() {
+        let (across, down) = (x as f32 / width as f32 - 0.45, y as f32 / height as f32);
+        if (0.56..0.95).contains(&down) && across.abs() < 0.30 - 0.25 * (down - 0.56) {
+            let fold = if (y / 4) % 4 == 0 { 10 } else { 0 };
+            *pixel = Rgb([150 - fold, 175 - fold, 190 - fold]);
+        }
+    }
+    head
+}
+
+/// The portrait on a wide canvas with room at its right.
+fn scene() -> RgbImage {
+    let mut canvas = RgbImage::from_pixel(1280, 720, Rgb([150, 152, 155]));
+    replace(&mut canvas, &resize(&portrait(1.0), 720, 720, FilterType::CatmullRom), 0, 0);
+    canvas
+}
+
+/// Rotated by pixels, without a word about it in the file.
+#[test]
+fn a_second_face_is_seen_as_well_in_a_picture_on_its_side() {
+    let mut seen = [0, 0];
+    for height in [80, 96, 112, 128, 144] {
+        let mut scene = scene();
+        replace(&mut scene, &masked(man(height * 19 / 24, height)), 960, 300);
+        for (seen, scene) in seen.iter_mut().zip([scene.clone(), rotate90(&scene)]) {
+            *seen += usize::from(details(&scene).faces.len() == 2);
+        }
+    }
+    let [upright, turned] = seen;
+    assert!(upright >= 3 && turned >= upright - 1, "{upright} of 5 upright, {turned} of 5 on their side");
+}
+
+#[test]
+fn drawings_do_not_hide_a_second_person() {
+    for drawings in [0_i64, 4, 6] {
+        let mut scene = scene();
+        replace(&mut scene, &masked(man(110, 140)), 960, 500);
+        for number in 0..drawings {
+            let drawn = resize(&drawn_face(600), 150, 150, FilterType::Triangle);
+            replace(&mut scene, &drawn, 750 + 160 * (number % 3), 20 + 170 * (number / 3));
+        }
+        assert_eq!(word(&analyze(&png(&scene))), "TOO_MANY_FACES", "{drawings} drawings");
+    }
+}
+
+/// The wider of two others has the larger box, the narrower one is higher than is allowed.
+#[test]
+fn the_highest_of_the_others_counts_not_the_largest() {
+    let mut scene = scene();
+    replace(&mut scene, &man(120, 96), 760, 420);
+    replace(&mut scene, &man(90, 130), 1060, 420);
+    let found = details(&scene);
+    let [main, others @ ..] = &found.faces[..] else { panic!("no face") };
+    let heights: Vec<_> = others.iter().map(|other| other.extent.height / main.extent.height).collect();
+    assert_eq!(heights.len(), 2, "{:?}", found.faces);
+    assert!(heights[1] > heights[0], "the second one of these is the narrower and higher: {heights:?}");
+    let rule = found.rules.iter().find(|rule| rule.rule == "max_second_face").expect("a rule");
+    assert_eq!(rule.measured, Some(heights[1]));
+}
