@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use image::{ImageFormat, Rgb, RgbImage};
 use picture_cell::cell::{Cells, Program};
 use picture_cell::{CellError, DecodeError, DecodeLimits, Decoder, Endings, decode};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Longest encoded picture of these tests.
 const ROOM: usize = 16 << 20;
@@ -78,6 +79,11 @@ fn children() -> Vec<u32> {
         (parent == own).then_some(id)
     });
     processes.collect()
+}
+
+fn signal(id: u32, signal: Signal) {
+    let id = Pid::from_raw(id.cast_signed()).expect("a process");
+    kill_process(id, signal).expect("our own child");
 }
 
 fn entries(folder: &str) -> usize {
@@ -314,6 +320,49 @@ fn nothing_that_a_cell_says_is_believed() {
         let cells = rogue.cells(then, DecodeLimits { max_decode_ms: 300, ..Default::default() });
         assert_eq!(code(cells.decode(&bytes)), "image_too_costly", "{then}");
         assert_eq!(cells.endings(), ending, "{then}");
+    }
+}
+
+#[test]
+fn a_cell_that_answers_without_being_asked_holds_nobody_up() {
+    let _alone = alone();
+    let rogue = Rogue::new();
+    let bytes = encoded(&noise(9, 9), ImageFormat::Png);
+    // It reads one request, and answers those that come without reading them.
+    let cells = rogue.cells("while :; do say picture; done", DecodeLimits::default());
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            for _ in 0..400 {
+                let code = code(cells.decode(&bytes));
+                assert!(["decoded", "image_malformed"].contains(&code), "{code}");
+            }
+        });
+        let until = Instant::now() + Duration::from_secs(60);
+        while !caller.is_finished() {
+            std::thread::sleep(Duration::from_millis(10));
+            if Instant::now() > until {
+                eprintln!("the caller waits for the cell, and nothing would end it");
+                std::process::abort();
+            }
+        }
+    });
+    assert!(cells.endings().nonsense > 0);
+}
+
+#[test]
+fn a_cell_that_ended_while_it_waited_costs_no_picture() {
+    let _alone = alone();
+    let cells = cells(DecodeLimits::default(), 1);
+    let bytes = encoded(&noise(9, 9), ImageFormat::Png);
+    cells.warm_up().expect("a cell");
+    for number in 1..=3 {
+        let [id] = children()[..] else { panic!("one cell") };
+        signal(id, Signal::KILL);
+        while !fs::read_to_string(format!("/proc/{id}/stat")).expect("our own child").contains(") Z ") {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(code(cells.decode(&bytes)), "decoded");
+        assert_eq!(cells.endings(), Endings { memory: number, ..Endings::default() });
     }
 }
 

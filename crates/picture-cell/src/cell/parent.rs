@@ -167,8 +167,12 @@ impl Cell {
         self.past.decoded += 1;
         self.past.used = true;
         let request = Request { length: bytes.len() as u64, present: self.past.present as u64 };
-        // A cell that is gone is found by hearing nothing from it.
-        let _ = send(&self.socket, &request.write(), SendFlags::NOSIGNAL);
+        // A cell that is gone is found by hearing nothing from it. One that has left so many requests unread that there is no
+        // room for another gave its answers without them.
+        let sent = send(&self.socket, &request.write(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        if sent == Err(rustix::io::Errno::AGAIN) {
+            return Err(Ending::Nonsense);
+        }
         let begin = Instant::now();
         let soon = self.wait(deadline.min(begin + TOGETHER));
         if !soon && let Some(together) = together.take() {
@@ -195,6 +199,14 @@ impl Cell {
             self.past.large = Some(Instant::now());
         }
         Ok(answer)
+    }
+
+    /// What became of it while it waited, if it cannot be asked: it has ended, or speaks without being asked.
+    pub(super) fn lost_at_rest(&mut self) -> Option<Ending> {
+        self.wait(Instant::now()).then(|| match self.peer.try_wait() {
+            Ok(Some(status)) => Ending::of(status),
+            _ => Ending::Nonsense,
+        })
     }
 
     /// Whether it can be given another picture.

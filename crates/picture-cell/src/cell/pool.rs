@@ -166,8 +166,11 @@ impl Shared {
         let deadline = Instant::now() + WAIT;
         let mut state = self.lock();
         loop {
-            if let Some((cell, _)) = state.idle.pop() {
-                return Ok(cell);
+            if let Some((mut cell, _)) = state.idle.pop() {
+                let Some(ending) = cell.lost_at_rest() else { return Ok(cell) };
+                self.count(ending);
+                self.replace(Some(cell));
+                continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             // A start that fails is tried again, but nobody waits for more than the next try.
