@@ -367,6 +367,29 @@ fn a_cell_that_ended_while_it_waited_costs_no_picture() {
 }
 
 #[test]
+fn a_cell_takes_no_notice_of_what_asks_its_service_to_end() {
+    let _alone = alone();
+    let cells = cells(DecodeLimits { max_decode_ms: 20_000, ..Default::default() }, 1);
+    let (small, large) = (jpeg(&noise(64, 64), false), jpeg(&noise(2_000, 1_500), false));
+    cells.warm_up().expect("a cell");
+    let [id] = children()[..] else { panic!("one cell") };
+    for asked in [Signal::TERM, Signal::HUP, Signal::INT] {
+        signal(id, asked);
+        assert_eq!(code(cells.decode(&small)), "decoded", "{asked:?} while it waits");
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(|| code(cells.decode(&large)));
+            while !caller.is_finished() {
+                signal(id, asked);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(caller.join().expect("no panic"), "decoded", "{asked:?} while it decodes");
+        });
+    }
+    assert_eq!(children(), [id]);
+    assert_eq!(cells.endings(), Endings::default());
+}
+
+#[test]
 fn a_program_that_is_no_cell_is_told_at_the_start() {
     let _alone = alone();
     for (path, words) in [("/nonexistent", vec![]), ("/bin/true", vec![]), ("/bin/sh", vec!["-c", "exit 4"])] {

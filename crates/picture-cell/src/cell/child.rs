@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use rustix::io::{read, write};
-use shared_memory::{Mapping, populate};
+use shared_memory::{Mapping, ignore_requests_to_end, populate};
 
 use super::confinement::{ConfinementError, bind_to_parent, confine};
 use super::protocol::{Answer, Request};
@@ -68,6 +68,9 @@ pub fn run(words: impl Iterator<Item = String>) -> ExitCode {
 
 fn prepare(orders: &Orders) -> Result<Mapping, ConfinementError> {
     bind_to_parent()?;
+    // What is meant for the service may reach its cells too: it ends in order, with the pictures that it has begun, and they
+    // end with it.
+    ignore_requests_to_end();
     // When memory runs out for all, a cell is what the system ends first: one picture is lost, not the service.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     // The name is for people who look at processes; without it the program's own shows.
