@@ -392,7 +392,10 @@ fn a_cell_takes_no_notice_of_what_asks_its_service_to_end() {
 #[test]
 fn a_program_that_is_no_cell_is_told_at_the_start() {
     let _alone = alone();
-    for (path, words) in [("/nonexistent", vec![]), ("/bin/true", vec![]), ("/bin/sh", vec!["-c", "exit 4"])] {
+    let lives_on = vec!["-c", "echo hello >&0; exec sleep 99"];
+    for (path, words) in
+        [("/nonexistent", vec![]), ("/bin/true", vec![]), ("/bin/sh", vec!["-c", "exit 4"]), ("/bin/sh", lives_on)]
+    {
         let words = words.into_iter().map(str::to_owned).collect();
         let cells = Cells::start(Program { path: path.into(), words }, DecodeLimits::default(), 2, ROOM);
         let cells = cells.expect("a thread");

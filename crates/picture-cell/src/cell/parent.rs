@@ -136,7 +136,8 @@ impl Cell {
     pub(super) fn ready(mut self, orders: &Orders) -> Result<Self, CellError> {
         let why = match self.wait(Instant::now() + START).then(|| self.hear(orders)) {
             Some(Ok(Answer::Ready)) => return Ok(self),
-            Some(Ok(_)) => "it is another program".to_owned(),
+            // It may live on.
+            Some(Ok(_) | Err(Ending::Nonsense)) => "it is another program".to_owned(),
             Some(Err(_)) => match self.peer.wait().map(|status| (status.code(), status)) {
                 Ok((Some(code), _)) if code == i32::from(NO_ORDERS) => "it was given no orders".to_owned(),
                 Ok((Some(code), _)) if code == i32::from(NOT_CONFINED) => {
