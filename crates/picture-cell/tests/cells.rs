@@ -81,6 +81,10 @@ fn children() -> Vec<u32> {
     processes.collect()
 }
 
+fn is_in_state(id: u32, state: char) -> bool {
+    fs::read_to_string(format!("/proc/{id}/stat")).expect("our own child").contains(&format!(") {state} "))
+}
+
 fn signal(id: u32, signal: Signal) {
     let id = Pid::from_raw(id.cast_signed()).expect("a process");
     kill_process(id, signal).expect("our own child");
@@ -350,6 +354,25 @@ fn a_cell_that_answers_without_being_asked_holds_nobody_up() {
 }
 
 #[test]
+fn a_cell_that_waits_does_nothing() {
+    let _alone = alone();
+    let rogue = Rogue::new();
+    // Before it is asked, while its pixels are read, and afterwards.
+    let cells = rogue.cells("say picture; while :; do :; done", DecodeLimits::default());
+    cells.warm_up().expect("a cell");
+    let [id] = children()[..] else { panic!("one cell") };
+    assert!(is_in_state(id, 'T'));
+    let picture = cells.decode(b"picture").expect("decoded");
+    assert!(is_in_state(id, 'T'));
+    drop(picture);
+    assert!(is_in_state(id, 'T'));
+    let cells = self::cells(DecodeLimits::default(), 1);
+    assert_eq!(code(cells.decode(b"no picture")), "image_format_unknown");
+    let stopped = children().into_iter().filter(|&id| is_in_state(id, 'T')).count();
+    assert_eq!(stopped, 2);
+}
+
+#[test]
 fn a_cell_that_ended_while_it_waited_costs_no_picture() {
     let _alone = alone();
     let cells = cells(DecodeLimits::default(), 1);
@@ -358,7 +381,7 @@ fn a_cell_that_ended_while_it_waited_costs_no_picture() {
     for number in 1..=3 {
         let [id] = children()[..] else { panic!("one cell") };
         signal(id, Signal::KILL);
-        while !fs::read_to_string(format!("/proc/{id}/stat")).expect("our own child").contains(") Z ") {
+        while !is_in_state(id, 'Z') {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(code(cells.decode(&bytes)), "decoded");

@@ -1,4 +1,4 @@
-//! Memory that a process shares with a child. The parent sees a slice of it only while the child cannot run, so that no
+//! Memory that a process shares with a child. The parent reads and writes it only while the child cannot run, so that no
 //! byte changes between a check and a use.
 //!
 //! All `unsafe` code of the workspace is in this crate, but for two calls in `heap`, and this is all that it does: map a

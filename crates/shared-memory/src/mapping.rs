@@ -67,15 +67,6 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 
-    /// Copies `bytes` to `at`, also while the other process runs. Panics beyond the end.
-    pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) {
-        assert!(at <= self.length && bytes.len() <= self.length - at);
-        // SAFETY: the target lies in the mapping, as was just checked, and `bytes` is no part of it, since that would
-        // borrow `self`. No reference to the target exists in this process; what a process that does not keep to its
-        // part writes there meanwhile is never read here but when it stands still.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().add(at), bytes.len()) }
-    }
-
     /// Gives the pages of a part back to the system; they are zeros afterwards.
     pub(crate) fn forget(&mut self, part: Range<usize>) -> io::Result<()> {
         let file = self.file.as_ref().ok_or(io::ErrorKind::Unsupported)?;

@@ -23,27 +23,6 @@ impl Peer {
         Ok(Self { child, memory })
     }
 
-    /// The child's number.
-    pub fn id(&self) -> Pid {
-        pid(&self.child)
-    }
-
-    /// Copies `bytes` to the beginning of the memory. Panics when they are longer than it.
-    pub fn write(&mut self, bytes: &[u8]) {
-        self.memory.write(0, bytes);
-    }
-
-    /// Gives a part of the memory back to the system.
-    pub fn forget(&mut self, part: Range<usize>) -> io::Result<()> {
-        self.memory.forget(part)
-    }
-
-    /// Length of the memory in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "there is always some")]
-    pub fn len(&self) -> usize {
-        self.memory.len()
-    }
-
     /// Stops the child. When it cannot be stopped it is killed; either way it stands still.
     pub fn freeze(mut self) -> io::Result<Frozen> {
         let pid = pid(&self.child);
@@ -59,14 +38,6 @@ impl Peer {
     /// Ends the child, without waiting for it.
     pub fn kill(&mut self) -> io::Result<()> {
         self.child.kill()
-    }
-
-    /// Bytes of memory that the child has to itself.
-    pub fn own_memory(&self) -> io::Result<usize> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB"));
-        let number = kilobytes.and_then(|number| number.trim().parse::<usize>().ok());
-        number.map(|number| number << 10).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     /// How the child has ended, if it has.
@@ -110,6 +81,35 @@ impl Frozen {
     /// A part of the memory, to be changed. Panics beyond its end.
     pub fn bytes_mut(&mut self, part: Range<usize>) -> &mut [u8] {
         &mut self.peer.memory.bytes_mut()[part]
+    }
+
+    /// Length of the memory in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "there is always some")]
+    pub fn len(&self) -> usize {
+        self.peer.memory.len()
+    }
+
+    /// Gives a part of the memory back to the system.
+    pub fn forget(&mut self, part: Range<usize>) -> io::Result<()> {
+        self.peer.memory.forget(part)
+    }
+
+    /// Bytes of memory that the child has to itself.
+    pub fn own_memory(&self) -> io::Result<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.peer.child.id()))?;
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB"));
+        let number = kilobytes.and_then(|number| number.trim().parse::<usize>().ok());
+        number.map(|number| number << 10).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// The child's number.
+    pub fn id(&self) -> Pid {
+        pid(&self.peer.child)
+    }
+
+    /// How the child has ended, if it has.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.peer.try_wait()
     }
 
     /// Lets the child run on; an error when it is dead.
@@ -168,9 +168,10 @@ mod tests {
 
     #[test]
     fn a_child_s_own_memory_is_known_without_what_it_shares() {
-        let mut peer = Peer::spawn(Command::new("sleep").arg("9"), 64 << 20).expect("a program");
-        peer.write(&vec![7; 64 << 20]);
-        let own = peer.own_memory().expect("a process");
+        let peer = Peer::spawn(Command::new("sleep").arg("9"), 64 << 20).expect("a program");
+        let mut frozen = peer.freeze().expect("stops");
+        frozen.bytes_mut(0..64 << 20).fill(7);
+        let own = frozen.own_memory().expect("a process");
         assert!((1 << 12..16 << 20).contains(&own), "{own}");
     }
 
@@ -187,10 +188,10 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_zero() {
-        let mut peer = Peer::spawn(Command::new("sleep").arg("9"), 3 * LENGTH).expect("a program");
-        peer.write(&[7; 3 * LENGTH]);
-        peer.forget(LENGTH..peer.len()).expect("can be forgotten");
-        let frozen = peer.freeze().expect("stops");
+        let peer = Peer::spawn(Command::new("sleep").arg("9"), 3 * LENGTH).expect("a program");
+        let mut frozen = peer.freeze().expect("stops");
+        frozen.bytes_mut(0..3 * LENGTH).fill(7);
+        frozen.forget(LENGTH..frozen.len()).expect("can be forgotten");
         assert_eq!(frozen.bytes(0..3 * LENGTH), [vec![7; LENGTH], vec![0; 2 * LENGTH]].concat());
     }
 }
