@@ -415,14 +415,22 @@ fn a_cell_takes_no_notice_of_what_asks_its_service_to_end() {
 #[test]
 fn a_program_that_is_no_cell_is_told_at_the_start() {
     let _alone = alone();
-    let lives_on = vec!["-c", "echo hello >&0; exec sleep 99"];
-    for (path, words) in
-        [("/nonexistent", vec![]), ("/bin/true", vec![]), ("/bin/sh", vec!["-c", "exit 4"]), ("/bin/sh", lives_on)]
-    {
-        let words = words.into_iter().map(str::to_owned).collect();
-        let cells = Cells::start(Program { path: path.into(), words }, DecodeLimits::default(), 2, ROOM);
-        let cells = cells.expect("a thread");
-        assert!(matches!(cells.warm_up(), Err(CellError::Start(_))), "{path}");
+    let shell = |script: &str| Program { path: "/bin/sh".into(), words: vec!["-c".into(), script.into(), "sh".into()] };
+    let file = |path: &str| Program { path: path.into(), words: Vec::new() };
+    // What it would share cannot be mapped.
+    let unmapped = format!("exec {} \"$@\" >/dev/null", env!("CARGO_BIN_EXE_picture-cell"));
+    for (program, why) in [
+        (file("/nonexistent"), "/nonexistent: No such file"),
+        (file("/bin/true"), "it ended at once (exit status: 0)"),
+        (shell("exit 4"), "it ended at once (exit status: 4)"),
+        (shell("echo hello >&0; exec sleep 99"), "it is another program"),
+        (shell(&unmapped), "it cannot be confined: mapping the memory that it shares: Invalid argument"),
+    ] {
+        let cells = Cells::start(program, DecodeLimits::default(), 2, ROOM).expect("a thread");
+        match cells.warm_up() {
+            Err(CellError::Start(said)) => assert!(said.starts_with(why), "{said}"),
+            other => panic!("{why}: {other:?}"),
+        }
         assert_eq!(code(cells.decode(b"x")), "no start");
     }
 }

@@ -18,8 +18,9 @@ pub struct Peer {
 impl Peer {
     /// Starts `command` with `length` bytes of shared memory as its standard output, from where it can map them.
     pub fn spawn(command: &mut Command, length: usize) -> io::Result<Self> {
-        let memory = Mapping::create(length)?;
-        let child = command.stdout(Stdio::from(memory.file()?)).spawn()?;
+        let memory = Mapping::create(length).map_err(within("memory to share (memfd_create)"))?;
+        let child = command.stdout(Stdio::from(memory.file()?)).spawn();
+        let child = child.map_err(within(&command.get_program().to_string_lossy()))?;
         Ok(Self { child, memory })
     }
 
@@ -57,6 +58,11 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An error that says what it was about.
+fn within(what: &str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 fn pid(child: &Child) -> Pid {

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 use shared_memory::{Frozen, Peer};
 
-use super::child::{KEPT, NO_ORDERS, NOT_CONFINED, Orders};
+use super::child::{KEPT, NO_ORDERS, Orders};
 use super::place::Together;
 use super::protocol::{Answer, Request};
 use crate::failure::CellError;
@@ -139,13 +139,11 @@ impl Cell {
     pub(super) fn ready(mut self, orders: &Orders) -> Result<Self, CellError> {
         let why = match self.wait(self.since + START).then(|| self.hear(orders)) {
             Some(Ok(Answer::Ready)) => return Ok(self),
+            Some(Ok(Answer::Unconfined(why))) => format!("it cannot be confined: {why}"),
             // It may live on.
             Some(Ok(_) | Err(Ending::Nonsense)) => "it is another program".to_owned(),
             Some(Err(_)) => match self.peer.wait().map(|status| (status.code(), status)) {
                 Ok((Some(code), _)) if code == i32::from(NO_ORDERS) => "it was given no orders".to_owned(),
-                Ok((Some(code), _)) if code == i32::from(NOT_CONFINED) => {
-                    "it cannot be confined: the system refuses a limit or the system call filter (seccomp)".to_owned()
-                }
                 Ok((_, status)) => format!("it ended at once ({status})"),
                 Err(error) => error.to_string(),
             },

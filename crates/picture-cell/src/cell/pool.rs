@@ -116,7 +116,7 @@ impl Cells {
                 shared.endings[3].fetch_add(1, Ordering::Relaxed);
                 failed(bytes)
             }
-            Ok(Answer::Ready) => shared.ended(Ending::Nonsense, bytes),
+            Ok(Answer::Ready | Answer::Unconfined(_)) => shared.ended(Ending::Nonsense, bytes),
             Err(Ending::Time) => {
                 shared.count(Ending::Time);
                 PictureError::TooCostly { limit: Cost::Time(max_decode_ms) }
