@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -410,6 +411,26 @@ fn a_cell_takes_no_notice_of_what_asks_its_service_to_end() {
     }
     assert_eq!(children(), [id]);
     assert_eq!(cells.endings(), Endings::default());
+}
+
+/// Set in a copy of this test program that was started to ignore the ends of its children.
+const IGNORING: &str = "FACEGATE_TEST_IGNORING";
+
+#[test]
+fn how_a_cell_ended_is_told_where_the_ends_of_children_were_ignored() {
+    if std::env::var_os(IGNORING).is_none() {
+        let name = "how_a_cell_ended_is_told_where_the_ends_of_children_were_ignored";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' CHLD; exec \"$0\" --exact \"$1\""]).arg(std::env::current_exe().expect("is known"));
+        let output = shell.arg(name).env(IGNORING, "1").output().expect("a shell");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let _alone = alone();
+    let rogue = Rogue::new();
+    let cells = rogue.cells("kill -ABRT $$", DecodeLimits::default());
+    assert_eq!(code(cells.decode(b"picture")), "image_too_costly");
+    assert_eq!(cells.endings(), Endings { memory: 1, ..Endings::default() });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::mapping::Mapping;
+use crate::signals::keep_endings;
 
 /// A child that may run and write the shared memory at any time. Dropping it ends the child and waits until it is gone.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Peer {
 impl Peer {
     /// Starts `command` with `length` bytes of shared memory as its standard output, from where it can map them.
     pub fn spawn(command: &mut Command, length: usize) -> io::Result<Self> {
+        keep_endings();
         let memory = Mapping::create(length).map_err(within("memory to share (memfd_create)"))?;
         let child = command.stdout(Stdio::from(memory.file()?)).spawn();
         let child = child.map_err(within(&command.get_program().to_string_lossy()))?;
