@@ -413,20 +413,25 @@ fn a_cell_takes_no_notice_of_what_asks_its_service_to_end() {
     assert_eq!(cells.endings(), Endings::default());
 }
 
-/// Set in a copy of this test program that was started to ignore the ends of its children.
+/// Set in copies of this test program that a shell has started in one way or the other.
 const IGNORING: &str = "FACEGATE_TEST_IGNORING";
+const LIMITED: &str = "FACEGATE_TEST_LIMITED";
+
+/// Runs one of these tests in a copy of this program, which a shell starts after `words` with `variable` set.
+fn in_shell(words: &str, test: &str, variable: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{words}; exec \"$0\" --exact \"$1\"")]).arg(std::env::current_exe().expect("is known"));
+    let output = shell.arg(test).env(variable, "1").output().expect("a shell");
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stdout));
+}
 
 #[test]
 fn how_a_cell_ended_is_told_where_the_ends_of_children_were_ignored() {
-    if std::env::var_os(IGNORING).is_none() {
-        let name = "how_a_cell_ended_is_told_where_the_ends_of_children_were_ignored";
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "trap '' CHLD; exec \"$0\" --exact \"$1\""]).arg(std::env::current_exe().expect("is known"));
-        let output = shell.arg(name).env(IGNORING, "1").output().expect("a shell");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        return;
-    }
     let _alone = alone();
+    if std::env::var_os(IGNORING).is_none() {
+        let test = "how_a_cell_ended_is_told_where_the_ends_of_children_were_ignored";
+        return in_shell("trap '' CHLD", test, IGNORING);
+    }
     let rogue = Rogue::new();
     let cells = rogue.cells("kill -ABRT $$", DecodeLimits::default());
     assert_eq!(code(cells.decode(b"picture")), "image_too_costly");
@@ -454,6 +459,16 @@ fn a_program_that_is_no_cell_is_told_at_the_start() {
         }
         assert_eq!(code(cells.decode(b"x")), "no start");
     }
+}
+
+#[test]
+fn a_limit_on_files_that_is_too_low_is_told_and_ends_nothing() {
+    let _alone = alone();
+    if std::env::var_os(LIMITED).is_none() {
+        return in_shell("ulimit -f 1024", "a_limit_on_files_that_is_too_low_is_told_and_ends_nothing", LIMITED);
+    }
+    let error = cells(DecodeLimits::default(), 1).warm_up().expect_err("no memory").to_string();
+    assert!(error.contains("RLIMIT_FSIZE, `ulimit -f`"), "{error}");
 }
 
 /// Pictures that end their cell: each few in a second.

@@ -8,6 +8,7 @@ use std::ptr::{self, NonNull};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::process::{Resource, getrlimit};
 
 /// A memory file that is mapped, readable and writable. Pages are taken when they are first written.
 #[derive(Debug)]
@@ -27,6 +28,11 @@ impl Mapping {
     /// A new memory file of `length` zeros, whose length nobody can change: a mapping whose file were cut off would end
     /// the process that reads it.
     pub fn create(length: usize) -> io::Result<Self> {
+        // Beyond this limit the system would not refuse but end the process (SIGXFSZ).
+        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < length as u64) {
+            let reason = format!("files of {length} bytes are over this process's limit (RLIMIT_FSIZE, `ulimit -f`)");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+        }
         let file = memfd_create(c"picture", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&file, length as u64)?;
         fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
