@@ -29,7 +29,7 @@ FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16}
 
 # Of no consequence for a program that is started here, or the manager's own business.
 ELSEWHERE = set(
-    "Type ExecStartPre ExecStart User Group UMask Environment LoadCredential ExecReload Restart RestartSec TimeoutStopSec "
+    "Type ExecStartPre ExecStart User Group UMask Environment LoadCredential ExecReload Restart RestartSec TimeoutStopSec KillMode "
     "MemoryMax MemorySwapMax OOMPolicy CoredumpFilter AmbientCapabilities ProtectHome ProtectClock ProtectHostname ProtectKernelLogs "
     "ProtectKernelModules ProtectKernelTunables ProtectControlGroups RestrictRealtime RestrictSUIDSGID KeyringMode RemoveIPC "
     "SystemCallArchitectures SystemCallErrorNumber".split()

@@ -34,8 +34,8 @@ pub fn files(store: &ModelStore) -> Result<ModelFiles, StoreError> {
 /// The word by which this program becomes a cell.
 pub const CELL: &str = "decode-cell";
 
-/// Longest file that an analysis is given, beyond which no format stores as many pixels as are allowed; the service takes
-/// far less.
+/// Longest file that an analysis is given, whatever `server.max_image_bytes` says: beyond, no format stores as many pixels as
+/// are allowed.
 #[cfg(target_os = "linux")]
 const LONGEST_FILE: usize = 256 << 20;
 
@@ -53,23 +53,28 @@ pub enum AnalyzerError {
     Run(#[from] AnalysisError),
 }
 
-/// The analyzer of every command, for `parallelism` analyses side by side of strangers' pictures. Their decoders start
-/// while the networks are loaded.
-pub fn analyzer(files: &ModelFiles, settings: Settings, parallelism: usize) -> Result<FaceAnalyzer, AnalyzerError> {
-    let decoder = decoder(settings.limits.clone(), parallelism)?;
+/// The analyzer of every command, for `parallelism` analyses side by side of strangers' pictures of at most `max_bytes`
+/// bytes. Their decoders start while the networks are loaded.
+pub fn analyzer(
+    files: &ModelFiles,
+    settings: Settings,
+    parallelism: usize,
+    max_bytes: usize,
+) -> Result<FaceAnalyzer, AnalyzerError> {
+    let decoder = decoder(settings.limits.clone(), parallelism, max_bytes)?;
     Ok(FaceAnalyzer::load_with(files, settings, parallelism, decoder)?)
 }
 
 /// Cells of this very program, whatever has become of its file.
 #[cfg(target_os = "linux")]
-fn decoder(limits: DecodeLimits, number: usize) -> Result<Decoder, CellError> {
+fn decoder(limits: DecodeLimits, number: usize, max_bytes: usize) -> Result<Decoder, CellError> {
     use picture_cell::cell::{Cells, Program};
     let program = Program { path: "/proc/self/exe".into(), words: vec![CELL.to_owned()] };
-    Ok(Decoder::in_cells(Cells::start(program, limits, number, LONGEST_FILE)?))
+    Ok(Decoder::in_cells(Cells::start(program, limits, number, max_bytes.min(LONGEST_FILE))?))
 }
 
 /// In the calling thread, where there are no cells.
 #[cfg(not(target_os = "linux"))]
-fn decoder(limits: DecodeLimits, _: usize) -> Result<Decoder, CellError> {
+fn decoder(limits: DecodeLimits, _: usize, _: usize) -> Result<Decoder, CellError> {
     Ok(Decoder::in_process(limits))
 }

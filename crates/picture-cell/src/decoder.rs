@@ -191,6 +191,59 @@ mod tests {
     }
 
     #[test]
+    fn what_encoders_fill_up_with_is_no_damage_to_a_jpeg() {
+        let rgb = scene().into_raw();
+        let plain = jpeg(|_| (), &rgb, ColorType::Rgb);
+        let progressive = jpeg(|e| e.set_progressive(true), &rgb, ColorType::Rgb);
+        let whole = |bytes: &[u8]| looks_like_the_scene(&decode(bytes, &DecodeLimits::default()).expect("whole"), 12);
+        let refusal = |bytes: &[u8]| decode(bytes, &DecodeLimits::default()).expect_err("refused").to_string();
+        for bytes in [&plain, &progressive] {
+            let (data, end) = bytes.split_at(bytes.len() - 2);
+            for (number, value) in [(4, 0), (8, 0), (300, 0), (16, 0x55), (5, 0xFF)] {
+                let padded = [data, &vec![value; number]].concat();
+                whole(&padded);
+                whole(&[&padded, end].concat());
+            }
+            let message = refusal(&[data, b"abcd", end].concat());
+            assert!(message.contains("4 bytes follow the last block"), "{message}");
+        }
+        // A unit in each interval: between them no more than a word or a few, and of one value.
+        let intervals = jpeg(|e| e.set_restart_interval(1), &rgb, ColorType::Rgb);
+        let before_markers = |padding: &[u8]| {
+            let markers =
+                memchr::memchr_iter(0xFF, &intervals).filter(|&at| (0xD0..=0xD7).contains(&intervals[at + 1]));
+            let (mut bytes, mut from) = (Vec::new(), 0);
+            for at in markers {
+                bytes.extend([&intervals[from..at], padding].concat());
+                from = at;
+            }
+            [&bytes, &intervals[from..]].concat()
+        };
+        for padding in [&[][..], &[0; 4], &[0; 16]] {
+            whole(&before_markers(padding));
+        }
+        for padding in [&b"abcd"[..], &[0; 17]] {
+            let message = refusal(&before_markers(padding));
+            assert!(message.contains(&format!("then {} bytes of none", padding.len())), "{message}");
+        }
+        // Its second half never came, and zeros make enough blocks and to spare.
+        let mut noise: Vec<u8> = Vec::new();
+        let encoder = Encoder::new(&mut noise, 98);
+        let mut state = 7_u32;
+        let pixels: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .take(128 * 128 * 3)
+        .collect();
+        encoder.encode(&pixels, 128, 128, ColorType::Rgb).expect("encodes");
+        let half = noise.len() / 2;
+        noise[half..].fill(0);
+        let message = refusal(&noise);
+        assert!(message.contains("bytes follow the last block"), "{message}");
+    }
+
+    #[test]
     fn applies_no_orientation_to_the_pixels_but_reports_it() {
         for orientation in 1..=8 {
             let chunk = exif(orientation);

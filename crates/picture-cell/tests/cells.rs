@@ -10,12 +10,14 @@ use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use picture_cell::cell::{Cells, Program};
 use picture_cell::{CellError, DecodeError, DecodeLimits, Decoder, Endings, decode};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Longest encoded picture of these tests.
 const ROOM: usize = 16 << 20;
@@ -78,6 +80,15 @@ fn children() -> Vec<u32> {
         (parent == own).then_some(id)
     });
     processes.collect()
+}
+
+fn is_in_state(id: u32, state: char) -> bool {
+    fs::read_to_string(format!("/proc/{id}/stat")).expect("our own child").contains(&format!(") {state} "))
+}
+
+fn signal(id: u32, signal: Signal) {
+    let id = Pid::from_raw(id.cast_signed()).expect("a process");
+    kill_process(id, signal).expect("our own child");
 }
 
 fn entries(folder: &str) -> usize {
@@ -318,15 +329,146 @@ fn nothing_that_a_cell_says_is_believed() {
 }
 
 #[test]
+fn a_cell_that_answers_without_being_asked_holds_nobody_up() {
+    let _alone = alone();
+    let rogue = Rogue::new();
+    let bytes = encoded(&noise(9, 9), ImageFormat::Png);
+    // It reads one request, and answers those that come without reading them.
+    let cells = rogue.cells("while :; do say picture; done", DecodeLimits::default());
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            for _ in 0..400 {
+                let code = code(cells.decode(&bytes));
+                assert!(["decoded", "image_malformed"].contains(&code), "{code}");
+            }
+        });
+        let until = Instant::now() + Duration::from_secs(60);
+        while !caller.is_finished() {
+            std::thread::sleep(Duration::from_millis(10));
+            if Instant::now() > until {
+                eprintln!("the caller waits for the cell, and nothing would end it");
+                std::process::abort();
+            }
+        }
+    });
+    assert!(cells.endings().nonsense > 0);
+}
+
+#[test]
+fn a_cell_that_waits_does_nothing() {
+    let _alone = alone();
+    let rogue = Rogue::new();
+    // Before it is asked, while its pixels are read, and afterwards.
+    let cells = rogue.cells("say picture; while :; do :; done", DecodeLimits::default());
+    cells.warm_up().expect("a cell");
+    let [id] = children()[..] else { panic!("one cell") };
+    assert!(is_in_state(id, 'T'));
+    let picture = cells.decode(b"picture").expect("decoded");
+    assert!(is_in_state(id, 'T'));
+    drop(picture);
+    assert!(is_in_state(id, 'T'));
+    let cells = self::cells(DecodeLimits::default(), 1);
+    assert_eq!(code(cells.decode(b"no picture")), "image_format_unknown");
+    let stopped = children().into_iter().filter(|&id| is_in_state(id, 'T')).count();
+    assert_eq!(stopped, 2);
+}
+
+#[test]
+fn a_cell_that_ended_while_it_waited_costs_no_picture() {
+    let _alone = alone();
+    let cells = cells(DecodeLimits::default(), 1);
+    let bytes = encoded(&noise(9, 9), ImageFormat::Png);
+    cells.warm_up().expect("a cell");
+    for number in 1..=3 {
+        let [id] = children()[..] else { panic!("one cell") };
+        signal(id, Signal::KILL);
+        while !is_in_state(id, 'Z') {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(code(cells.decode(&bytes)), "decoded");
+        assert_eq!(cells.endings(), Endings { memory: number, ..Endings::default() });
+    }
+}
+
+#[test]
+fn a_cell_takes_no_notice_of_what_asks_its_service_to_end() {
+    let _alone = alone();
+    let cells = cells(DecodeLimits { max_decode_ms: 20_000, ..Default::default() }, 1);
+    let (small, large) = (jpeg(&noise(64, 64), false), jpeg(&noise(2_000, 1_500), false));
+    cells.warm_up().expect("a cell");
+    let [id] = children()[..] else { panic!("one cell") };
+    for asked in [Signal::TERM, Signal::HUP, Signal::INT] {
+        signal(id, asked);
+        assert_eq!(code(cells.decode(&small)), "decoded", "{asked:?} while it waits");
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(|| code(cells.decode(&large)));
+            while !caller.is_finished() {
+                signal(id, asked);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(caller.join().expect("no panic"), "decoded", "{asked:?} while it decodes");
+        });
+    }
+    assert_eq!(children(), [id]);
+    assert_eq!(cells.endings(), Endings::default());
+}
+
+/// Set in copies of this test program that a shell has started in one way or the other.
+const IGNORING: &str = "FACEGATE_TEST_IGNORING";
+const LIMITED: &str = "FACEGATE_TEST_LIMITED";
+
+/// Runs one of these tests in a copy of this program, which a shell starts after `words` with `variable` set.
+fn in_shell(words: &str, test: &str, variable: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{words}; exec \"$0\" --exact \"$1\"")]).arg(std::env::current_exe().expect("is known"));
+    let output = shell.arg(test).env(variable, "1").output().expect("a shell");
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn how_a_cell_ended_is_told_where_the_ends_of_children_were_ignored() {
+    let _alone = alone();
+    if std::env::var_os(IGNORING).is_none() {
+        let test = "how_a_cell_ended_is_told_where_the_ends_of_children_were_ignored";
+        return in_shell("trap '' CHLD", test, IGNORING);
+    }
+    let rogue = Rogue::new();
+    let cells = rogue.cells("kill -ABRT $$", DecodeLimits::default());
+    assert_eq!(code(cells.decode(b"picture")), "image_too_costly");
+    assert_eq!(cells.endings(), Endings { memory: 1, ..Endings::default() });
+}
+
+#[test]
 fn a_program_that_is_no_cell_is_told_at_the_start() {
     let _alone = alone();
-    for (path, words) in [("/nonexistent", vec![]), ("/bin/true", vec![]), ("/bin/sh", vec!["-c", "exit 4"])] {
-        let words = words.into_iter().map(str::to_owned).collect();
-        let cells = Cells::start(Program { path: path.into(), words }, DecodeLimits::default(), 2, ROOM);
-        let cells = cells.expect("a thread");
-        assert!(matches!(cells.warm_up(), Err(CellError::Start(_))), "{path}");
+    let shell = |script: &str| Program { path: "/bin/sh".into(), words: vec!["-c".into(), script.into(), "sh".into()] };
+    let file = |path: &str| Program { path: path.into(), words: Vec::new() };
+    // What it would share cannot be mapped.
+    let unmapped = format!("exec {} \"$@\" >/dev/null", env!("CARGO_BIN_EXE_picture-cell"));
+    for (program, why) in [
+        (file("/nonexistent"), "/nonexistent: No such file"),
+        (file("/bin/true"), "it ended at once (exit status: 0)"),
+        (shell("exit 4"), "it ended at once (exit status: 4)"),
+        (shell("echo hello >&0; exec sleep 99"), "it is another program"),
+        (shell(&unmapped), "it cannot be confined: mapping the memory that it shares: Invalid argument"),
+    ] {
+        let cells = Cells::start(program, DecodeLimits::default(), 2, ROOM).expect("a thread");
+        match cells.warm_up() {
+            Err(CellError::Start(said)) => assert!(said.starts_with(why), "{said}"),
+            other => panic!("{why}: {other:?}"),
+        }
         assert_eq!(code(cells.decode(b"x")), "no start");
     }
+}
+
+#[test]
+fn a_limit_on_files_that_is_too_low_is_told_and_ends_nothing() {
+    let _alone = alone();
+    if std::env::var_os(LIMITED).is_none() {
+        return in_shell("ulimit -f 1024", "a_limit_on_files_that_is_too_low_is_told_and_ends_nothing", LIMITED);
+    }
+    let error = cells(DecodeLimits::default(), 1).warm_up().expect_err("no memory").to_string();
+    assert!(error.contains("RLIMIT_FSIZE, `ulimit -f`"), "{error}");
 }
 
 /// Pictures that end their cell: each few in a second.

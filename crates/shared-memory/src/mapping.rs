@@ -8,6 +8,7 @@ use std::ptr::{self, NonNull};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::process::{Resource, getrlimit};
 
 /// A memory file that is mapped, readable and writable. Pages are taken when they are first written.
 #[derive(Debug)]
@@ -27,6 +28,11 @@ impl Mapping {
     /// A new memory file of `length` zeros, whose length nobody can change: a mapping whose file were cut off would end
     /// the process that reads it.
     pub fn create(length: usize) -> io::Result<Self> {
+        // Beyond this limit the system would not refuse but end the process (SIGXFSZ).
+        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < length as u64) {
+            let reason = format!("files of {length} bytes are over this process's limit (RLIMIT_FSIZE, `ulimit -f`)");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+        }
         let file = memfd_create(c"picture", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&file, length as u64)?;
         fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
@@ -65,15 +71,6 @@ impl Mapping {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `bytes`, and `&mut self` is the only access of this process.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
-    }
-
-    /// Copies `bytes` to `at`, also while the other process runs. Panics beyond the end.
-    pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) {
-        assert!(at <= self.length && bytes.len() <= self.length - at);
-        // SAFETY: the target lies in the mapping, as was just checked, and `bytes` is no part of it, since that would
-        // borrow `self`. No reference to the target exists in this process; what a process that does not keep to its
-        // part writes there meanwhile is never read here but when it stands still.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().add(at), bytes.len()) }
     }
 
     /// Gives the pages of a part back to the system; they are zeros afterwards.

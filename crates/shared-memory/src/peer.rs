@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::mapping::Mapping;
+use crate::signals::keep_endings;
 
 /// A child that may run and write the shared memory at any time. Dropping it ends the child and waits until it is gone.
 #[derive(Debug)]
@@ -18,30 +19,11 @@ pub struct Peer {
 impl Peer {
     /// Starts `command` with `length` bytes of shared memory as its standard output, from where it can map them.
     pub fn spawn(command: &mut Command, length: usize) -> io::Result<Self> {
-        let memory = Mapping::create(length)?;
-        let child = command.stdout(Stdio::from(memory.file()?)).spawn()?;
+        keep_endings();
+        let memory = Mapping::create(length).map_err(within("memory to share (memfd_create)"))?;
+        let child = command.stdout(Stdio::from(memory.file()?)).spawn();
+        let child = child.map_err(within(&command.get_program().to_string_lossy()))?;
         Ok(Self { child, memory })
-    }
-
-    /// The child's number.
-    pub fn id(&self) -> Pid {
-        pid(&self.child)
-    }
-
-    /// Copies `bytes` to the beginning of the memory. Panics when they are longer than it.
-    pub fn write(&mut self, bytes: &[u8]) {
-        self.memory.write(0, bytes);
-    }
-
-    /// Gives a part of the memory back to the system.
-    pub fn forget(&mut self, part: Range<usize>) -> io::Result<()> {
-        self.memory.forget(part)
-    }
-
-    /// Length of the memory in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "there is always some")]
-    pub fn len(&self) -> usize {
-        self.memory.len()
     }
 
     /// Stops the child. When it cannot be stopped it is killed; either way it stands still.
@@ -61,14 +43,6 @@ impl Peer {
         self.child.kill()
     }
 
-    /// Bytes of memory that the child has to itself.
-    pub fn own_memory(&self) -> io::Result<usize> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB"));
-        let number = kilobytes.and_then(|number| number.trim().parse::<usize>().ok());
-        number.map(|number| number << 10).ok_or_else(|| io::ErrorKind::Unsupported.into())
-    }
-
     /// How the child has ended, if it has.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
@@ -86,6 +60,11 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An error that says what it was about.
+fn within(what: &str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 fn pid(child: &Child) -> Pid {
@@ -110,6 +89,35 @@ impl Frozen {
     /// A part of the memory, to be changed. Panics beyond its end.
     pub fn bytes_mut(&mut self, part: Range<usize>) -> &mut [u8] {
         &mut self.peer.memory.bytes_mut()[part]
+    }
+
+    /// Length of the memory in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "there is always some")]
+    pub fn len(&self) -> usize {
+        self.peer.memory.len()
+    }
+
+    /// Gives a part of the memory back to the system.
+    pub fn forget(&mut self, part: Range<usize>) -> io::Result<()> {
+        self.peer.memory.forget(part)
+    }
+
+    /// Bytes of memory that the child has to itself.
+    pub fn own_memory(&self) -> io::Result<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.peer.child.id()))?;
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB"));
+        let number = kilobytes.and_then(|number| number.trim().parse::<usize>().ok());
+        number.map(|number| number << 10).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// The child's number.
+    pub fn id(&self) -> Pid {
+        pid(&self.peer.child)
+    }
+
+    /// How the child has ended, if it has.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.peer.try_wait()
     }
 
     /// Lets the child run on; an error when it is dead.
@@ -168,9 +176,10 @@ mod tests {
 
     #[test]
     fn a_child_s_own_memory_is_known_without_what_it_shares() {
-        let mut peer = Peer::spawn(Command::new("sleep").arg("9"), 64 << 20).expect("a program");
-        peer.write(&vec![7; 64 << 20]);
-        let own = peer.own_memory().expect("a process");
+        let peer = Peer::spawn(Command::new("sleep").arg("9"), 64 << 20).expect("a program");
+        let mut frozen = peer.freeze().expect("stops");
+        frozen.bytes_mut(0..64 << 20).fill(7);
+        let own = frozen.own_memory().expect("a process");
         assert!((1 << 12..16 << 20).contains(&own), "{own}");
     }
 
@@ -187,10 +196,10 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_zero() {
-        let mut peer = Peer::spawn(Command::new("sleep").arg("9"), 3 * LENGTH).expect("a program");
-        peer.write(&[7; 3 * LENGTH]);
-        peer.forget(LENGTH..peer.len()).expect("can be forgotten");
-        let frozen = peer.freeze().expect("stops");
+        let peer = Peer::spawn(Command::new("sleep").arg("9"), 3 * LENGTH).expect("a program");
+        let mut frozen = peer.freeze().expect("stops");
+        frozen.bytes_mut(0..3 * LENGTH).fill(7);
+        frozen.forget(LENGTH..frozen.len()).expect("can be forgotten");
         assert_eq!(frozen.bytes(0..3 * LENGTH), [vec![7; LENGTH], vec![0; 2 * LENGTH]].concat());
     }
 }

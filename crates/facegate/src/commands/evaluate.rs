@@ -69,9 +69,9 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     }
     let threads = threads(args.parallel);
     if !open.is_empty() {
-        let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads)?;
-        let bar = progress::bar(open.len() as u64)?;
         let max_bytes = config.server.max_image_bytes;
+        let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads, max_bytes)?;
+        let bar = progress::bar(open.len() as u64)?;
         let analyse = |picture: &LabelledPicture| judge(&analyzer, &labels, picture, max_bytes);
         in_order(open.into_iter(), threads, analyse, |outcome| -> Result<(), CommandError> {
             let outcome = outcome?;

@@ -90,9 +90,9 @@ async fn listen(
              put a proxy that encrypts in front"
         );
     }
-    let analysis = config.analysis.clone();
+    let (analysis, max_bytes) = (config.analysis.clone(), config.server.max_image_bytes);
     let loading = app.prepare(move || -> Result<FaceAnalyzer, CommandError> {
-        let analyzer = models::analyzer(&files, analysis, workers)?;
+        let analyzer = models::analyzer(&files, analysis, workers, max_bytes)?;
         analyzer.warm_up()?;
         Ok(analyzer)
     });

@@ -1,14 +1,13 @@
 //! The cell's side: confines itself, then decodes one picture after the other until the parent closes the socket.
 
 use std::io;
-use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use rustix::io::{read, write};
-use shared_memory::{Mapping, populate};
+use shared_memory::{Mapping, ignore_requests_to_end, populate};
 
-use super::confinement::{ConfinementError, bind_to_parent, confine};
+use super::confinement::{ConfinementError, bind_to_parent, confine, failed};
 use super::protocol::{Answer, Request};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -44,9 +43,8 @@ impl Orders {
 /// Bytes that a decode must be allowed for a cell's allocator to keep a place of as many for it.
 pub(super) const KEPT: u64 = 64 << 20;
 
-/// Exit codes, for the parent's message when a cell does not start.
+/// Exit code, for the parent's message when a cell does not start.
 pub(super) const NO_ORDERS: u8 = 3;
-pub(super) const NOT_CONFINED: u8 = 4;
 
 /// Runs a cell: to be called first thing in a program that [`Cells`](super::Cells) starts with `words` behind the
 /// subcommand of its choice. Returns when the parent is done with it.
@@ -59,8 +57,11 @@ pub fn run(words: impl Iterator<Item = String>) -> ExitCode {
         }
     }));
     let Some(orders) = Orders::read(words) else { return ExitCode::from(NO_ORDERS) };
-    let Ok(memory) = prepare(&orders) else { return ExitCode::from(NOT_CONFINED) };
-    match serve(&orders, memory) {
+    let served = match prepare(&orders) {
+        Ok(memory) => serve(&orders, memory),
+        Err(error) => say(&Answer::Unconfined(error.to_string())),
+    };
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -68,11 +69,14 @@ pub fn run(words: impl Iterator<Item = String>) -> ExitCode {
 
 fn prepare(orders: &Orders) -> Result<Mapping, ConfinementError> {
     bind_to_parent()?;
+    // What is meant for the service may reach its cells too: it ends in order, with the pictures that it has begun, and they
+    // end with it.
+    ignore_requests_to_end();
     // When memory runs out for all, a cell is what the system ends first: one picture is lost, not the service.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     // The name is for people who look at processes; without it the program's own shows.
     let _ = rustix::thread::set_name(c"facegate-cell");
-    let memory = Mapping::open(io::stdout())?;
+    let memory = Mapping::open(io::stdout()).map_err(failed("mapping the memory that it shares"))?;
     confine(with_allocator(orders.limits.max_decode_bytes))?;
     Ok(memory)
 }
@@ -84,13 +88,16 @@ fn with_allocator(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 4).saturating_add(place)
 }
 
+fn say(answer: &Answer) -> io::Result<()> {
+    write(io::stdin(), &answer.write())?;
+    Ok(())
+}
+
 fn serve(orders: &Orders, mut memory: Mapping) -> io::Result<()> {
-    let socket = io::stdin();
-    let say = |answer: &Answer| write(socket.as_fd(), &answer.write()).map(drop);
     say(&Answer::Ready)?;
     loop {
         let mut request = [0; Request::SIZE];
-        match read(socket.as_fd(), &mut request) {
+        match read(io::stdin(), &mut request) {
             Ok(Request::SIZE) => {}
             Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => continue,

@@ -2,12 +2,12 @@
 //! without bound. Nothing of it can be taken back.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::error::Error;
 
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetError};
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, getpid, set_dumpable_behavior, set_parent_process_death_signal,
-    setrlimit,
+    DumpableBehavior, Resource, Rlimit, Signal, getpid, getrlimit, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::set_no_new_privs;
 use seccompiler::{
@@ -17,62 +17,67 @@ use seccompiler::{
 
 /// A cell that cannot be confined decodes nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConfinementError {
-    #[error("{0}")]
-    System(#[from] io::Error),
-    #[error("{0}")]
-    Filter(#[from] BackendError),
-    #[error("{0}")]
-    Install(#[from] seccompiler::Error),
-    #[error("{0}")]
-    Files(#[from] RulesetError),
+#[error("{step}: {error}")]
+pub(super) struct ConfinementError {
+    step: &'static str,
+    error: Box<dyn Error>,
 }
 
-impl From<rustix::io::Errno> for ConfinementError {
-    fn from(error: rustix::io::Errno) -> Self {
-        Self::System(error.into())
-    }
+/// What to make of a failure of `step`.
+pub(super) fn failed<E: Into<Box<dyn Error>>>(step: &'static str) -> impl FnOnce(E) -> ConfinementError {
+    move |error| ConfinementError { step, error: error.into() }
 }
 
 /// Processor time of a cell's whole life in seconds. The parent keeps time itself and ends a cell long before: this holds
 /// when the parent cannot, because it is stopped or stuck.
 const LIFE_CPU_S: u64 = 600;
 
+/// Where the system describes this process.
+const STATUS: &str = "/proc/self/status";
+
+/// A step that may fail in two ways.
+const FILTER: &str = "the system call filter (seccomp)";
+
 /// Ends this process with its parent, whatever happens from here on.
 pub(super) fn bind_to_parent() -> Result<(), ConfinementError> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    shared_memory::close_inherited()?;
-    Ok(())
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed("ending with the service"))?;
+    shared_memory::close_inherited().map_err(failed("closing what was left open"))
 }
 
 /// Gives everything up but `memory` bytes beyond what is in use now.
 pub(super) fn confine(memory: u64) -> Result<(), ConfinementError> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    set_no_new_privs(true)?;
-    let limit = |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("keeping debuggers out"))?;
+    set_no_new_privs(true).map_err(failed("giving up new privileges"))?;
+    let limit = |resource, most| limit(resource, most).map_err(failed("setting a limit"));
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
     limit(Resource::Cpu, LIFE_CPU_S)?;
-    let (addresses, data) = in_use()?;
+    let status = std::fs::read_to_string(STATUS).map_err(failed(STATUS))?;
+    let (addresses, data) = in_use(&status).ok_or("it lacks a size").map_err(failed(STATUS))?;
     limit(Resource::As, addresses.saturating_add(memory))?;
     // Counts what is private and writable only: the address space alone could be kept full with what is never used. An
     // allocator may have set addresses aside that hold nothing yet: those are part of what a picture may take.
     limit(Resource::Data, data.saturating_add(memory))?;
-    no_files()?;
+    no_files().map_err(failed("giving files up (Landlock)"))?;
     limit(Resource::Nofile, 0)?;
-    seccompiler::apply_filter(&allowed()?)?;
-    Ok(())
+    let filter = allowed().map_err(failed(FILTER))?;
+    seccompiler::apply_filter(&filter).map_err(failed(FILTER))
 }
 
-/// Bytes of address space and of private memory that is filled of this process.
-fn in_use() -> io::Result<(u64, u64)> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+/// Sets a limit for good, or a lower one where this process may have no more.
+fn limit(resource: Resource, most: u64) -> rustix::io::Result<()> {
+    let most = Some(getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most)));
+    setrlimit(resource, Rlimit { current: most, maximum: most })
+}
+
+/// Bytes of address space and of private memory that is filled, by the file in which the system describes this process.
+fn in_use(status: &str) -> Option<(u64, u64)> {
     let kilobytes = |field: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        let number = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-        number.map(|number| number * 1024).ok_or_else(|| io::Error::other("/proc/self/status lacks a size"))
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
     };
-    Ok((kilobytes("VmSize:")?, kilobytes("RssAnon:")?))
+    // gVisor tells only how much memory there is of all kinds.
+    Some((kilobytes("VmSize:")?, kilobytes("RssAnon:").or_else(|| kilobytes("VmRSS:"))?))
 }
 
 /// No file and no port, where the kernel has Landlock (5.13, for ports 6.7); elsewhere the system call filter stands alone.
@@ -136,6 +141,7 @@ fn allowed() -> Result<BpfProgram, BackendError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::{Command, Stdio};
 
@@ -168,6 +174,25 @@ mod tests {
             "words on standard output" => drop(rustix::io::write(io::stdout(), b"words\n")),
             other => panic!("{other} is no attempt"),
         }
+    }
+
+    #[test]
+    fn a_limit_that_is_lower_already_stays() {
+        // Of what nothing here depends on.
+        let core = || getrlimit(Resource::Core).maximum;
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(4_096) }).expect("may be lowered");
+        for (most, then) in [(8_192, 4_096), (1_024, 1_024)] {
+            limit(Resource::Core, most).expect("may be set");
+            assert_eq!(core(), Some(then));
+        }
+    }
+
+    #[test]
+    fn memory_in_use_is_known_in_every_sandbox() {
+        let linux = "Name:\tcell\nVmSize:\t  900 kB\nVmRSS:\t   30 kB\nRssAnon:\t   20 kB\nRssFile:\t   10 kB\n";
+        assert_eq!(in_use(linux), Some((900 << 10, 20 << 10)));
+        assert_eq!(in_use("Name:\tcell\nVmSize:\t900 kB\nVmRSS:\t30 kB\n"), Some((900 << 10, 30 << 10)));
+        assert_eq!(in_use("Name:\tcell\n"), None);
     }
 
     #[test]

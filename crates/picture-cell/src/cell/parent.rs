@@ -1,4 +1,4 @@
-//! One cell as its parent sees it: started, asked, stopped while its pixels are read, ended.
+//! One cell as its parent sees it: started, asked, stopped while its pixels are read and while it waits, ended.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 use shared_memory::{Frozen, Peer};
 
-use super::child::{KEPT, NO_ORDERS, NOT_CONFINED, Orders};
+use super::child::{KEPT, NO_ORDERS, Orders};
 use super::place::Together;
 use super::protocol::{Answer, Request};
 use crate::failure::CellError;
@@ -56,12 +56,14 @@ pub struct Program {
     pub words: Vec<String>,
 }
 
-/// A cell that runs and waits for a picture.
+/// A cell that runs: it starts, or decodes.
 #[derive(Debug)]
 pub(super) struct Cell {
     peer: Peer,
     socket: OwnedFd,
     past: Past,
+    /// When it was started or asked.
+    since: Instant,
 }
 
 /// What a cell's pictures have done to it.
@@ -78,7 +80,8 @@ struct Past {
     spent: bool,
 }
 
-/// A cell whose pixels are being read.
+/// A cell that stands still: its pixels are being read, or it waits for a picture. Whatever somebody has made of it, it does
+/// nothing meanwhile.
 #[derive(Debug)]
 pub(super) struct Stopped {
     pub(super) memory: Frozen,
@@ -129,19 +132,18 @@ impl Cell {
         // A group of its own: what a terminal sends to ours must not let a stopped cell run.
         command.current_dir("/").process_group(0).stdin(theirs).stderr(Stdio::null());
         let peer = Peer::spawn(&mut command, memory).map_err(start)?;
-        Ok(Self { peer, socket, past: Past::default() })
+        Ok(Self { peer, socket, past: Past::default(), since: Instant::now() })
     }
 
     /// Waits until it is confined.
     pub(super) fn ready(mut self, orders: &Orders) -> Result<Self, CellError> {
-        let why = match self.wait(Instant::now() + START).then(|| self.hear(orders)) {
+        let why = match self.wait(self.since + START).then(|| self.hear(orders)) {
             Some(Ok(Answer::Ready)) => return Ok(self),
-            Some(Ok(_)) => "it is another program".to_owned(),
+            Some(Ok(Answer::Unconfined(why))) => format!("it cannot be confined: {why}"),
+            // It may live on.
+            Some(Ok(_) | Err(Ending::Nonsense)) => "it is another program".to_owned(),
             Some(Err(_)) => match self.peer.wait().map(|status| (status.code(), status)) {
                 Ok((Some(code), _)) if code == i32::from(NO_ORDERS) => "it was given no orders".to_owned(),
-                Ok((Some(code), _)) if code == i32::from(NOT_CONFINED) => {
-                    "it cannot be confined: the system refuses a limit or the system call filter (seccomp)".to_owned()
-                }
                 Ok((_, status)) => format!("it ended at once ({status})"),
                 Err(error) => error.to_string(),
             },
@@ -150,26 +152,15 @@ impl Cell {
         Err(CellError::Start(why))
     }
 
-    /// Moves it to where its caller is.
-    pub(super) fn come_here(&self) -> Option<Together> {
-        Together::new(self.peer.id())
-    }
-
-    /// Decodes `bytes`, which fit into the memory before the pixels.
-    pub(super) fn ask(
+    /// What it answers to a picture of `length` bytes.
+    pub(super) fn answer(
         &mut self,
-        bytes: &[u8],
+        length: usize,
         orders: &Orders,
         together: &mut Option<Together>,
     ) -> Result<Answer, Ending> {
-        let deadline = Instant::now() + Duration::from_millis(orders.limits.max_decode_ms);
-        self.peer.write(bytes);
-        self.past.decoded += 1;
-        self.past.used = true;
-        let request = Request { length: bytes.len() as u64, present: self.past.present as u64 };
-        // A cell that is gone is found by hearing nothing from it.
-        let _ = send(&self.socket, &request.write(), SendFlags::NOSIGNAL);
-        let begin = Instant::now();
+        let begin = self.since;
+        let deadline = begin + Duration::from_millis(orders.limits.max_decode_ms);
         let soon = self.wait(deadline.min(begin + TOGETHER));
         if !soon && let Some(together) = together.take() {
             together.part();
@@ -191,55 +182,21 @@ impl Cell {
             _ => usize::MAX,
         };
         self.past.spent |= matches!(answer, Answer::Panicked);
-        if pixels > KEPT_PIXELS || bytes.len() > KEPT_INPUT || took > QUICK {
+        if pixels > KEPT_PIXELS || length > KEPT_INPUT || took > QUICK {
             self.past.large = Some(Instant::now());
         }
         Ok(answer)
     }
 
-    /// Whether it can be given another picture.
-    pub(super) fn is_fit(&self) -> bool {
-        self.past.is_fit()
-    }
-
-    /// Whether it holds what pictures took that came a while ago; `since` is how long it has waited for one.
-    pub(super) fn is_stale(&self, since: Duration) -> bool {
-        self.past.large.is_some_and(|at| at.elapsed() >= REST) || self.past.used && since >= REST
-    }
-
-    /// Gives the memory of earlier pictures back to the system, but for a little. `false` when only its end gives back all.
-    pub(super) fn forget(&mut self, orders: &Orders) -> bool {
-        self.past.used = false;
-        self.past.large = None;
-        self.past.present = self.past.present.min(KEPT_PIXELS);
-        // Where the system does not tell (a /proc that hides processes, as `ProtectProc=` of systemd has it), it may be.
-        if self.peer.own_memory().map_or(true, |kept| kept > SWOLLEN) {
-            return false;
-        }
-        let room = orders.input_room;
-        let parts = [KEPT_INPUT.min(room)..room, (room + KEPT_PIXELS).min(self.peer.len())..self.peer.len()];
-        // A hole of no bytes is an error; any other failure costs the cell.
-        parts.into_iter().filter(|part| !part.is_empty()).all(|part| self.peer.forget(part).is_ok())
-    }
-
     /// Stops it, so that its pixels hold still.
     pub(super) fn freeze(self) -> io::Result<Stopped> {
-        let Self { peer, socket, past } = self;
+        let Self { peer, socket, past, .. } = self;
         Ok(Stopped { memory: peer.freeze()?, socket, past })
     }
 
     /// Whether there is something to hear, waiting until `deadline`.
     fn wait(&self, deadline: Instant) -> bool {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&left)) {
-                Ok(0) => return false,
-                Err(rustix::io::Errno::INTR) => {}
-                // An error is found by reading.
-                _ => return true,
-            }
-        }
+        is_heard(&self.socket, deadline)
     }
 
     /// Takes the answer that is there, or learns how the cell ended.
@@ -266,21 +223,74 @@ impl Cell {
     }
 }
 
-impl Stopped {
-    /// Lets it run on.
-    pub(super) fn thaw(self) -> io::Result<Cell> {
-        let Self { memory, socket, past } = self;
-        Ok(Cell { peer: memory.thaw()?, socket, past })
-    }
-
-    /// Whether it can be given another picture once it runs on.
-    pub(super) fn is_fit(&self) -> bool {
-        self.past.is_fit()
+/// Whether there is something to read, waiting until `deadline`.
+fn is_heard(socket: &OwnedFd, deadline: Instant) -> bool {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return false,
+            Err(rustix::io::Errno::INTR) => {}
+            // An error is found by reading.
+            _ => return true,
+        }
     }
 }
 
-impl Past {
-    fn is_fit(self) -> bool {
-        !self.spent && self.decoded < LIFE
+impl Stopped {
+    /// What became of it while it waited, if it cannot be asked: it has ended, or spoke without being asked.
+    pub(super) fn lost_at_rest(&mut self) -> Option<Ending> {
+        is_heard(&self.socket, Instant::now()).then(|| match self.memory.try_wait() {
+            Ok(Some(status)) => Ending::of(status),
+            _ => Ending::Nonsense,
+        })
+    }
+
+    /// Moves it to where its caller is.
+    pub(super) fn come_here(&self) -> Option<Together> {
+        Together::new(self.memory.id())
+    }
+
+    /// Has it decode `bytes`, which fit into the memory before the pixels.
+    pub(super) fn ask(mut self, bytes: &[u8]) -> Result<Cell, Ending> {
+        self.memory.bytes_mut(0..bytes.len()).copy_from_slice(bytes);
+        self.past.decoded += 1;
+        self.past.used = true;
+        let request = Request { length: bytes.len() as u64, present: self.past.present as u64 };
+        // A cell that is gone is found by hearing nothing from it. One that has left so many requests unread that there is no
+        // room for another gave its answers without them.
+        let sent = send(&self.socket, &request.write(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        if sent == Err(rustix::io::Errno::AGAIN) {
+            return Err(Ending::Nonsense);
+        }
+        let Self { memory, socket, past } = self;
+        // It may be done before this thread is on again.
+        let since = Instant::now();
+        Ok(Cell { peer: memory.thaw().map_err(|_| Ending::Crash)?, socket, past, since })
+    }
+
+    /// Whether it can be given another picture.
+    pub(super) fn is_fit(&self) -> bool {
+        !self.past.spent && self.past.decoded < LIFE
+    }
+
+    /// Whether it holds what pictures took that came a while ago; `since` is how long it has waited for one.
+    pub(super) fn is_stale(&self, since: Duration) -> bool {
+        self.past.large.is_some_and(|at| at.elapsed() >= REST) || self.past.used && since >= REST
+    }
+
+    /// Gives the memory of earlier pictures back to the system, but for a little. `false` when only its end gives back all.
+    pub(super) fn forget(&mut self, orders: &Orders) -> bool {
+        self.past.used = false;
+        self.past.large = None;
+        self.past.present = self.past.present.min(KEPT_PIXELS);
+        // Where the system does not tell (a /proc that hides processes, as `ProtectProc=` of systemd has it), it may be.
+        if self.memory.own_memory().map_or(true, |kept| kept > SWOLLEN) {
+            return false;
+        }
+        let room = orders.input_room;
+        let parts = [KEPT_INPUT.min(room)..room, (room + KEPT_PIXELS).min(self.memory.len())..self.memory.len()];
+        // A hole of no bytes is an error; any other failure costs the cell.
+        parts.into_iter().filter(|part| !part.is_empty()).all(|part| self.memory.forget(part).is_ok())
     }
 }

@@ -46,16 +46,15 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// Cells that wait, with the time since which they do.
-    idle: Vec<(Cell, Instant)>,
+    idle: Vec<(Stopped, Instant)>,
     /// Why the last start failed.
     failure: Option<CellError>,
     stopped: bool,
 }
 
-#[derive(Debug)]
 enum Task {
-    /// A cell is lost: another one takes its place, and what is left of it is cleared away.
-    Replace(Option<Box<Cell>>),
+    /// A cell is lost: another one takes its place, and what is left of it is dropped, which takes its time.
+    Replace(Box<dyn Send>),
     Stop,
 }
 
@@ -68,7 +67,7 @@ impl Cells {
         let shared = Arc::new(Shared { program, orders, state, changed, tasks, endings: Default::default() });
         for _ in 0..number.max(1) {
             // The queue's other end is in hand.
-            let _ = shared.tasks.send(Task::Replace(None));
+            let _ = shared.tasks.send(Task::Replace(Box::new(())));
         }
         // The system ends a cell with the thread that started it: this one lives as long as the cells.
         let keeping = Arc::clone(&shared);
@@ -93,40 +92,42 @@ impl Cells {
         if bytes.len() > shared.orders.input_room {
             return Err(PictureError::TooCostly { limit: Cost::Memory(shared.orders.input_room as u64) }.into());
         }
-        let mut cell = shared.take()?;
+        let stopped = shared.take()?;
         // Until its pixels hold still.
-        let mut together = cell.come_here();
-        let answer = cell.ask(bytes, &shared.orders, &mut together);
-        let (error, lost) = match answer {
+        let mut together = stopped.come_here();
+        let mut cell = stopped.ask(bytes).map_err(|ending| {
+            shared.replace(());
+            shared.ended(ending, bytes)
+        })?;
+        let error = match cell.answer(bytes.len(), &shared.orders, &mut together) {
             Ok(Answer::Picture(format, found)) => match cell.freeze() {
                 Ok(stopped) => return Ok(shared.lend(stopped, format, found)?),
                 Err(_) => {
                     // The cell ended itself between its answer and now.
-                    shared.replace(None);
+                    shared.replace(());
                     return Err(shared.ended(Ending::Crash, bytes).into());
                 }
             },
-            Ok(Answer::Refused(error)) => (error, !cell.is_fit()),
+            Ok(Answer::Refused(error)) => {
+                shared.still(cell);
+                return Err(error.into());
+            }
             Ok(Answer::Panicked) => {
                 shared.endings[3].fetch_add(1, Ordering::Relaxed);
-                (failed(bytes), true)
+                failed(bytes)
             }
-            Ok(Answer::Ready) => (shared.ended(Ending::Nonsense, bytes), true),
+            Ok(Answer::Ready | Answer::Unconfined(_)) => shared.ended(Ending::Nonsense, bytes),
             Err(Ending::Time) => {
                 shared.count(Ending::Time);
-                (PictureError::TooCostly { limit: Cost::Time(max_decode_ms) }, true)
+                PictureError::TooCostly { limit: Cost::Time(max_decode_ms) }
             }
             Err(Ending::Memory) => {
                 shared.count(Ending::Memory);
-                (PictureError::TooCostly { limit: Cost::Memory(max_decode_bytes) }, true)
+                PictureError::TooCostly { limit: Cost::Memory(max_decode_bytes) }
             }
-            Err(ending) => (shared.ended(ending, bytes), true),
+            Err(ending) => shared.ended(ending, bytes),
         };
-        if lost {
-            shared.replace(Some(cell));
-        } else {
-            shared.put(cell);
-        }
+        shared.replace(cell);
         Err(error.into())
     }
 
@@ -162,12 +163,15 @@ impl Shared {
     }
 
     /// A cell that waits, the one that was at work last: its memory is warm.
-    fn take(&self) -> Result<Cell, CellError> {
+    fn take(&self) -> Result<Stopped, CellError> {
         let deadline = Instant::now() + WAIT;
         let mut state = self.lock();
         loop {
-            if let Some((cell, _)) = state.idle.pop() {
-                return Ok(cell);
+            if let Some((mut stopped, _)) = state.idle.pop() {
+                let Some(ending) = stopped.lost_at_rest() else { return Ok(stopped) };
+                self.count(ending);
+                self.replace(stopped);
+                continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             // A start that fails is tried again, but nobody waits for more than the next try.
@@ -181,22 +185,30 @@ impl Shared {
         }
     }
 
-    fn put(&self, mut cell: Cell) {
+    /// Has a cell that runs wait for the next picture.
+    fn still(&self, cell: Cell) {
+        match cell.freeze() {
+            Ok(stopped) => self.put(stopped),
+            Err(_) => self.replace(()),
+        }
+    }
+
+    fn put(&self, mut stopped: Stopped) {
         // Small pictures may follow a large one for as long as they like.
-        if cell.is_stale(Duration::ZERO) && !cell.forget(&self.orders) {
-            return self.replace(Some(cell));
+        if !stopped.is_fit() || stopped.is_stale(Duration::ZERO) && !stopped.forget(&self.orders) {
+            return self.replace(stopped);
         }
         let mut state = self.lock();
         if !state.stopped {
-            state.idle.push((cell, Instant::now()));
+            state.idle.push((stopped, Instant::now()));
             self.changed.notify_one();
         }
     }
 
     /// Has another cell started for one that is lost.
-    fn replace(&self, cell: Option<Cell>) {
+    fn replace(&self, lost: impl Send + 'static) {
         // Without a keeper there is nobody left who waits for cells.
-        let _ = self.tasks.send(Task::Replace(cell.map(Box::new)));
+        let _ = self.tasks.send(Task::Replace(Box::new(lost)));
     }
 
     fn count(&self, ending: Ending) {
@@ -231,7 +243,7 @@ fn failed(bytes: &[u8]) -> PictureError {
     PictureError::malformed(format, "its decoder failed on it; save it anew as JPEG or PNG before sending")
 }
 
-/// Pixels in a cell's memory, which hold still. When they are dropped the cell takes the next picture.
+/// Pixels in a cell's memory, which hold still. When they are dropped the cell waits for the next picture.
 #[derive(Debug)]
 struct Loan {
     pixels: std::ops::Range<usize>,
@@ -261,12 +273,8 @@ impl DerefMut for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        let Some(stopped) = self.stopped.take() else { return };
-        let fit = stopped.is_fit();
-        match stopped.thaw() {
-            Ok(cell) if fit => self.shared.put(cell),
-            Ok(cell) => self.shared.replace(Some(cell)),
-            Err(_) => self.shared.replace(None),
+        if let Some(stopped) = self.stopped.take() {
+            self.shared.put(stopped);
         }
     }
 }
@@ -284,7 +292,7 @@ fn keep(shared: &Shared, tasks: &Receiver<Task>) {
             (_, Err(RecvTimeoutError::Timeout)) => None,
         };
         // All at once, since each takes its time to be ready.
-        let mut lost = vec![task.flatten()];
+        let mut lost = Vec::from_iter(task);
         while let Ok(task) = tasks.try_recv() {
             match task {
                 Task::Replace(cell) => {
@@ -302,7 +310,7 @@ fn keep(shared: &Shared, tasks: &Receiver<Task>) {
                 Ok(cell) => {
                     wanted -= 1;
                     shared.lock().failure = None;
-                    shared.put(cell);
+                    shared.still(cell);
                 }
                 Err(failure) => {
                     shared.lock().failure = Some(failure);
@@ -323,16 +331,16 @@ fn memory(orders: &Orders) -> usize {
 fn rest(shared: &Shared) {
     loop {
         let mut state = shared.lock();
-        let Some(at) = state.idle.iter().position(|(cell, since)| cell.is_stale(since.elapsed())) else { return };
-        let (mut cell, since) = state.idle.remove(at);
+        let Some(at) = state.idle.iter().position(|(stopped, since)| stopped.is_stale(since.elapsed())) else { return };
+        let (mut stopped, since) = state.idle.remove(at);
         drop(state);
-        if !cell.forget(&shared.orders) {
-            shared.replace(Some(cell));
+        if !stopped.forget(&shared.orders) {
+            shared.replace(stopped);
             continue;
         }
         let mut state = shared.lock();
         // The one that has waited longest is taken last.
-        state.idle.insert(0, (cell, since));
+        state.idle.insert(0, (stopped, since));
         shared.changed.notify_one();
     }
 }

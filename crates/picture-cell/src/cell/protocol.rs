@@ -34,6 +34,8 @@ impl Request {
 pub(super) enum Answer {
     /// It is confined and waits for a picture.
     Ready,
+    /// It could not be confined, and why.
+    Unconfined(String),
     /// Pixels of a format lie in the shared memory.
     Picture(&'static str, Found),
     /// No picture, and why.
@@ -69,6 +71,7 @@ const TOO_MANY_PIXELS: u8 = 7;
 const SIDE_TOO_LONG: u8 = 8;
 const PANICKED: u8 = 9;
 const TOO_COSTLY: u8 = 10;
+const UNCONFINED: u8 = 11;
 
 impl Answer {
     pub(super) const SIZE: usize = TEXT_START + TEXT;
@@ -77,11 +80,12 @@ impl Answer {
         let mut bytes = [0; Self::SIZE];
         let text = match self {
             Self::Refused(PictureError::UnsupportedFormat(what)) => what,
-            Self::Refused(PictureError::Malformed { reason, .. }) => reason.as_str(),
+            Self::Refused(PictureError::Malformed { reason, .. }) | Self::Unconfined(reason) => reason.as_str(),
             _ => "",
         };
         let (kind, format, size) = match self {
             Self::Ready => (READY, "", (0, 0)),
+            Self::Unconfined(_) => (UNCONFINED, "", (0, 0)),
             Self::Picture(format, found) => (PICTURE, *format, (found.width, found.height)),
             Self::Panicked => (PANICKED, "", (0, 0)),
             Self::Refused(PictureError::Empty) => (EMPTY, "", (0, 0)),
@@ -128,6 +132,7 @@ impl Answer {
         };
         let refused = match bytes[KIND] {
             READY => return Ok(Self::Ready),
+            UNCONFINED => return Ok(Self::Unconfined(text()?)),
             PANICKED => return Ok(Self::Panicked),
             PICTURE => {
                 let found = Found { width, height, exif_orientation: bytes[ORIENTATION] };
@@ -173,6 +178,7 @@ mod tests {
         let malformed = |reason: &str| PictureError::malformed("tiff", reason);
         let answers = [
             Answer::Ready,
+            Answer::Unconfined("/proc/self/status: No such file or directory (os error 2)".into()),
             Answer::Panicked,
             Answer::Picture("gif", found),
             Answer::Refused(PictureError::Empty),
@@ -202,7 +208,7 @@ mod tests {
             Answer::read(&bytes, &limits).err()
         };
         assert_eq!(changed(KIND, &[PICTURE]), None);
-        for kind in [0, TOO_COSTLY + 1, 0xff] {
+        for kind in [0, UNCONFINED + 1, 0xff] {
             assert_eq!(changed(KIND, &[kind]), Some(Nonsense));
         }
         assert_eq!(changed(FORMAT, &[FORMATS.len() as u8]), Some(Nonsense));

@@ -14,10 +14,23 @@ use crate::picture::PictureError;
 pub(super) const FORMAT: Format = Format { name: "bmp", recognises: |bytes| bytes.starts_with(b"BM"), decode };
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
+    if begins_in_header(bytes) {
+        return Err(PictureError::malformed(FORMAT.name, "its pixels begin within its header"));
+    }
     match Palette::read(bytes) {
         Some(palette) => with_palette(bytes, &palette, limits, canvas),
         None => common::decode(bytes, ImageFormat::Bmp, FORMAT.name, limits, Transparency::Optional, canvas),
     }
+}
+
+/// Whether the place that the file names for its pixels lies before the end of its header: what shows would be the header.
+fn begins_in_header(bytes: &[u8]) -> bool {
+    let (Some(begin), Some(header)) = (long(bytes, 10), long(bytes, 14)) else { return false };
+    begin < header.saturating_add(14)
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|&bytes| u32::from_le_bytes(bytes))
 }
 
 /// Draws a bitmap whose pixels are places in a palette. Those that a run-length code skips are at its first place, as
@@ -81,7 +94,7 @@ impl Palette {
     /// `None` when pixels are colours themselves, or when the header is damaged.
     fn read(bytes: &[u8]) -> Option<Self> {
         let short = |at: usize| bytes.get(at..)?.first_chunk().map(|&bytes| u32::from(u16::from_le_bytes(bytes)));
-        let long = |at: usize| bytes.get(at..)?.first_chunk().map(|&bytes| u32::from_le_bytes(bytes));
+        let long = |at: usize| long(bytes, at);
         let header = long(14)?;
         let (bits, colours, entry) = if header == 12 { (short(24)?, 0, 3) } else { (short(28)?, long(46)?, 4) };
         if !(1..=8).contains(&bits) {
@@ -141,6 +154,19 @@ mod tests {
         let seen = |colours| drawn(&written(colours, false, &rows)).expect("draws").as_chunks::<3>().0.to_vec();
         assert_eq!(seen(2), [[50, 100, 200], [50, 100, 200], [0, 0, 0], [30, 20, 10]]);
         assert_eq!(seen(3), [[50, 100, 200], [50, 100, 200], [3, 2, 1], [30, 20, 10]]);
+    }
+
+    #[test]
+    fn pixels_that_begin_in_the_header_are_damage() {
+        let mut true_colour = Cursor::new(Vec::new());
+        image::RgbImage::new(4, 4).write_to(&mut true_colour, ImageFormat::Bmp).expect("encodes");
+        for mut bytes in [true_colour.into_inner(), written(2, false, &[0; 8])] {
+            drawn(&bytes).expect("draws");
+            for begins in [0, 53_u32] {
+                bytes[10..14].copy_from_slice(&begins.to_le_bytes());
+                assert!(drawn(&bytes).expect_err("is refused").to_string().contains("within its header"));
+            }
+        }
     }
 
     #[test]

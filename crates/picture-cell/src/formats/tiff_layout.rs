@@ -47,7 +47,8 @@ struct Layout {
     chunk: (u64, u64),
     /// How many chunks the picture needs.
     chunks: u64,
-    /// Where they begin and how long they are, as many as the file names.
+    /// Where they begin and how long they are, as many as the file names. What is not compressed is no longer than its samples,
+    /// whatever the file says of it.
     offsets: Vec<u64>,
     lengths: Vec<u64>,
     /// Bytes of the file.
@@ -154,16 +155,28 @@ impl Layout {
         };
         // Planes of one sample each have chunks of their own.
         let planes = if number(tag::PLANES, 1) == 2 { samples } else { 1 };
-        let chunks = pieces(width, chunk.0).saturating_mul(pieces(height, chunk.1)).saturating_mul(planes);
+        let (columns, lines) = (pieces(width, chunk.0), pieces(height, chunk.1));
+        let chunks = columns.saturating_mul(lines).saturating_mul(planes);
         let most = usize::try_from(chunks).unwrap_or(usize::MAX);
-        let [offsets, lengths] =
+        let [offsets, mut lengths]: [Vec<u64>; 2] =
             tags.map(|tag| directory.numbers(tag).take(most).map(|number| number as u64).collect());
+        let bits = directory.numbers(tag::BITS).max().map_or(1, |bits| bits as u64);
+        let compression = number(tag::COMPRESSION, 1);
+        // Where there is a chunk, none of its measures is 0.
+        if compression == 1 && !offsets.is_empty() {
+            let row = chunk.0.saturating_mul(samples / planes).saturating_mul(bits).div_ceil(8);
+            lengths.resize(offsets.len(), u64::MAX);
+            for (index, length) in (0..).zip(&mut lengths) {
+                let rows = chunk.1.min(height - index / columns % lines * chunk.1);
+                *length = row.saturating_mul(rows).min(*length);
+            }
+        }
         Self {
             width,
             height,
             samples,
-            bits: directory.numbers(tag::BITS).max().map_or(1, |bits| bits as u64),
-            compression: number(tag::COMPRESSION, 1),
+            bits,
+            compression,
             chunk,
             chunks,
             offsets,
@@ -280,7 +293,7 @@ mod tests {
                 "it names fewer chunks than the picture needs",
                 vec![
                     with(strips(), tag::STRIPS, &[DATA]),
-                    with(strips(), tag::STRIP_LENGTHS, &[1_536]),
+                    with(with(strips(), tag::STRIP_LENGTHS, &[1_536]), tag::COMPRESSION, &[5]),
                     with(tile(), tag::TILE_WIDTH, &[16]),
                     planes,
                 ],
@@ -288,7 +301,11 @@ mod tests {
             ("its chunks begin in its header", vec![with(strips(), tag::STRIPS, &[0, DATA])]),
             (
                 "its chunks leave the file",
-                vec![with(strips(), tag::STRIP_LENGTHS, &[1_536, 1_537]), with(tile(), tag::TILES, &[u32::MAX])],
+                vec![
+                    with(with(strips(), tag::STRIP_LENGTHS, &[1_536, 1_537]), tag::COMPRESSION, &[5]),
+                    with(strips(), tag::STRIPS, &[DATA, DATA + 1_537]),
+                    with(tile(), tag::TILES, &[u32::MAX]),
+                ],
             ),
             (
                 "its chunks overlap",
@@ -325,6 +342,20 @@ mod tests {
             let file = file(&directory);
             judge(&file, &limits).expect("keeps the rules");
             crate::decode(&file, &limits).expect("decodes");
+        }
+    }
+
+    #[test]
+    fn lengths_of_what_is_not_compressed_may_be_missing_or_wrong() {
+        let limits = DecodeLimits::default();
+        let seen = |directory: &Entries| crate::decode(&file(directory), &limits).map(|picture| picture.pixels);
+        let right = seen(&strips()).expect("decodes");
+        let mut without = strips();
+        without.retain(|(tag, _)| *tag != tag::STRIP_LENGTHS);
+        let wrong = [&[1_536][..], &[0, 0], &[1, 1], &[9_999, 9_999], &[3_072, u32::MAX]];
+        let wrong = wrong.map(|lengths| with(strips(), tag::STRIP_LENGTHS, lengths));
+        for directory in [&wrong[..], &[without, with(tile(), tag::TILE_LENGTHS, &[9_999])]].concat() {
+            assert_eq!(seen(&directory).expect("decodes"), right, "{directory:?}");
         }
     }
 

@@ -4,13 +4,21 @@
 //! Decoders fill what is missing with grey or with what they made of damaged bits, and a caller would take the answer for
 //! one about the whole picture. The last bytes of a file say nothing: whole files lack an end marker or have trailers after
 //! it, damaged ones have it. So the blocks themselves are counted: each interval between two restart markers must hold
-//! its number of blocks, no less, and nothing after them.
+//! its number of blocks, no less, and nothing after them but what encoders fill up with.
 
 use super::codes::{Codes, Coefficient, QUICK, STANDARD_AC, STANDARD_DC, Step, Steps};
 use super::markers::{Coded, Frame, Layout, Scan};
 
-/// Whole bytes that may be left over after the last block of an interval: encoders that write words pad to one.
+/// Whole bytes of any value that may be left over after the last block of an interval.
 const MAX_LEFT_OVER: usize = 3;
+
+/// As many of one value may be before a restart marker, and any number of them at the end: webcams and scanners fill words
+/// and buffers up.
+const MAX_PADDING: usize = 16;
+
+/// How far what is filled up may seem to reach into the blocks. Where it does further, blocks were made of it: the end of
+/// the data was lost, and what was to hold it is still empty.
+const MAX_REACH: usize = 8;
 
 /// Bits that a look at the data brings at least, and the most that one coefficient takes: its code and its value.
 const WINDOW: u32 = 57;
@@ -28,10 +36,14 @@ pub(super) fn all_came(layout: &Layout<'_>) -> Result<(), String> {
     let scans = layout.scans.len();
     for (index, scan) in layout.scans.iter().enumerate() {
         let walked = Walk::new(frame, scan).and_then(|walk| walk.scan(&mut bits, &mut progress));
-        walked.map_err(|stop| {
+        walked.map_err(|Stop { blocks, of, fault }| {
             let place = if scans > 1 { format!(" of scan {}", index + 1) } else { String::new() };
-            let share = (stop.blocks * 100).checked_div(stop.of).unwrap_or(0);
-            format!("{share} % of the blocks{place} arrived, then {}", stop.reason)
+            let share = (blocks * 100).checked_div(of).unwrap_or(0);
+            match fault {
+                Fault::Missing(reason) => format!("{share} % of the blocks{place} arrived, then {reason}"),
+                Fault::Surplus(bytes) if blocks == of => format!("{bytes} bytes follow the last block{place}"),
+                Fault::Surplus(bytes) => format!("{share} % of the blocks{place} arrived, then {bytes} bytes of none"),
+            }
         })?;
         progress.finish(scan);
     }
@@ -77,11 +89,18 @@ impl Progress {
     }
 }
 
-/// Where a walk ended too early.
+/// Where a walk ended, and why there.
 struct Stop {
     blocks: u64,
     of: u64,
-    reason: &'static str,
+    fault: Fault,
+}
+
+enum Fault {
+    /// The next block did not come, for this reason.
+    Missing(&'static str),
+    /// So many bytes came that belong to no block.
+    Surplus(usize),
 }
 
 /// The tables of a scan's components.
@@ -109,7 +128,7 @@ impl<'s, 'b> Walk<'s, 'b> {
             let each = |(i, c)| std::iter::repeat_n(i, blocks(c) as usize);
             (frame.units(), scan.components.iter().enumerate().flat_map(each).collect())
         };
-        let damaged = || Stop { blocks: 0, of: 1, reason: "a Huffman table is damaged" };
+        let damaged = || Stop { blocks: 0, of: 1, fault: Fault::Missing("a Huffman table is damaged") };
         let codes = |own: Option<&[u8]>, standard: [&[u8]; 2], luminance: bool| {
             Codes::new(own.unwrap_or(standard[usize::from(!luminance)])).ok_or_else(damaged)
         };
@@ -138,7 +157,8 @@ impl<'s, 'b> Walk<'s, 'b> {
         let mut data = self.scan.data;
         let (mut done, mut marker) = (0, 0);
         while done < units {
-            let stop = |blocks, reason| Stop { blocks, of: units, reason };
+            let stop = |blocks, reason| Stop { blocks, of: units, fault: Fault::Missing(reason) };
+            let surplus = |blocks, bytes| Stop { blocks, of: units, fault: Fault::Surplus(bytes) };
             let restart = bits.fill(&mut data);
             let until = units.min(done + interval);
             match &self.tables {
@@ -152,14 +172,15 @@ impl<'s, 'b> Walk<'s, 'b> {
                     }
                 }
             }
-            if bits.left_over() > MAX_LEFT_OVER {
-                return Err(stop(until, "more data than blocks"));
-            }
             done = until;
+            let (read, left) = bits.halves();
+            if !is_padding(read, left, if done == units { usize::MAX } else { MAX_PADDING }) {
+                return Err(surplus(done, left.len()));
+            }
             if done == units {
                 // Some encoders write a marker after the last interval, too.
-                let more = restart.is_some() && data.len() > MAX_LEFT_OVER;
-                return if more { Err(stop(done, "more data than blocks")) } else { Ok(()) };
+                let ended = restart.is_none() || is_padding(&[], data, usize::MAX);
+                return if ended { Ok(()) } else { Err(surplus(done, data.len())) };
             }
             match restart {
                 Some(number) if number == marker => marker = (marker + 1) & 7,
@@ -199,6 +220,13 @@ impl<'s, 'b> Walk<'s, 'b> {
         }
         Ok(())
     }
+}
+
+/// Whether `left`, which follows the blocks of an interval in `read`, is what encoders fill up with, at most `most` bytes.
+fn is_padding(read: &[u8], left: &[u8], most: usize) -> bool {
+    let [value, ..] = *left else { return true };
+    let run = |bytes: &[u8]| bytes.iter().rev().take_while(|&&byte| byte == value).count();
+    left.len() <= MAX_LEFT_OVER || left.len() <= most && run(left) == left.len() && run(read) <= MAX_REACH
 }
 
 /// Walks over `units` times the blocks of a unit; on an error, how many units came before it.
@@ -330,9 +358,9 @@ impl Bits {
         self.at > self.length * 8
     }
 
-    /// Whole bytes that nobody read.
-    fn left_over(&self) -> usize {
-        self.length.saturating_sub(self.at.div_ceil(8))
+    /// The bytes that were read, if only in part, and those that were not.
+    fn halves(&self) -> (&[u8], &[u8]) {
+        self.bytes[..self.length].split_at(self.at.div_ceil(8).min(self.length))
     }
 
     /// The next bits, topmost first: at least 57 of them.
