@@ -164,6 +164,33 @@ fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
     assert!(said(&out).contains("1 of 2 pictures were analysed by an earlier run"), "{}", said(&out));
 }
 
+#[test]
+fn an_evaluation_goes_on_with_the_very_pictures_that_it_began_with() {
+    let folder = folder();
+    write(folder.path(), "a/text.jpg", b"no picture");
+    write(folder.path(), "b/text.jpg", b"no picture");
+    let [first, second] =
+        ["a", "b"].map(|name| write(folder.path(), &format!("{name}/labels.csv"), b"path,expected\ntext.jpg,OK\n"));
+    let evaluation = folder.path().join("evaluation");
+    let run = |labels: &Path| output(&["evaluate", text(labels), "--out", text(&evaluation)]);
+    assert!(run(&first).status.success());
+    // The same names in another folder are other pictures.
+    let refused = run(&second);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("give another output folder"), "{}", said(&refused));
+    let again = run(&first);
+    assert!(said(&again).contains("1 of 1 pictures were analysed by an earlier run"), "{}", said(&again));
+    // And so is another picture under the same name.
+    write(folder.path(), "a/text.jpg", &picture("coffee.png"));
+    for earlier in [false, true] {
+        let out = run(&first);
+        assert!(out.status.success(), "{}", said(&out));
+        assert_eq!(said(&out).contains("by an earlier run"), earlier, "{}", said(&out));
+        let figures = std::fs::read_to_string(evaluation.join("figures.json")).expect("reads");
+        assert!(figures.contains("FACE_NOT_FOUND") && figures.contains("\"pictures_unreadable\": 0"), "{figures}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn no_name_of_a_file_and_no_cell_of_a_list_forges_a_line_on_the_terminal() {
