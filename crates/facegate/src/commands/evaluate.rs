@@ -154,7 +154,6 @@ fn measured(path: &str, analysis: &Analysis) -> Result<Outcome, CommandError> {
         reliability: l.reliability.into(),
     });
     outcome.age = details.age.map(f64::from);
-    outcome.gender = outcome.gender.or(details.female_probability.map(|p| (10_000.0 * (2.0 * p - 1.0)).round() as i32));
     outcome.pose = details.pose.map(|p| Pose { yaw: p.yaw.into(), pitch: p.pitch.into(), roll: p.roll.into() });
     Ok(outcome)
 }
