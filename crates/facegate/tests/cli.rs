@@ -191,6 +191,22 @@ fn an_evaluation_goes_on_with_the_very_pictures_that_it_began_with() {
     }
 }
 
+#[test]
+fn an_evaluation_has_the_very_scores_that_are_answered() {
+    let folder = folder();
+    let face = write(folder.path(), "face.jpg", &jpeg(&portrait(2.0), 92));
+    write(folder.path(), "same.jpg", &std::fs::read(&face).expect("reads"));
+    let labels = write(folder.path(), "labels.csv", b"path,liveness\nface.jpg,live\nsame.jpg,print\n");
+    let answered = answers(&output(&["analyze", text(&face)]).stdout)[0]["face"]["passiveLivenessScore"].clone();
+    let out = output(&["evaluate", text(&labels), "--out", text(&folder.path().join("evaluation"))]);
+    assert!(out.status.success(), "{}", said(&out));
+    let figures = std::fs::read(folder.path().join("evaluation/figures.json")).expect("reads");
+    let figures: Value = serde_json::from_slice(&figures).expect("JSON");
+    let figures = &figures["presentation_attack_detection"];
+    // One of the two is on the wrong side, whatever the score.
+    assert_eq!((&figures["misclassified"][0]["score"], &figures["eer"]["nearest_threshold"]), (&answered, &answered));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn no_name_of_a_file_and_no_cell_of_a_list_forges_a_line_on_the_terminal() {

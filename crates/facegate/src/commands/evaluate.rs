@@ -12,7 +12,7 @@ use face_bulk::names::{recorded_path, shown};
 use face_bulk::pictures::read;
 use face_eval::{
     DetectedFace, Evaluation, LabelledPicture, Labels, LivenessReasons, Meta, ModelUsed, Options, Outcome, OutcomeLog,
-    Pose, Unreadable, Word,
+    Pose, Unreadable, Word, answered_score,
 };
 use face_models::Group;
 use face_service::contract::outcome;
@@ -147,7 +147,7 @@ fn measured(path: &str, analysis: &Analysis) -> Result<Outcome, CommandError> {
     }
     let Some(details) = &analysis.details else { return Ok(outcome) };
     outcome.faces = Some(faces(details));
-    outcome.liveness_score = details.liveness.as_ref().map(|l| f64::from(l.score));
+    outcome.liveness_score = details.liveness.as_ref().map(|l| answered_score(l.score.into()));
     outcome.liveness_reasons = details.liveness.as_ref().map(|l| LivenessReasons {
         networks: l.models.iter().map(|network| (network.model.to_owned(), network.live.into())).collect(),
         surrounding: l.surrounding.into(),
