@@ -164,10 +164,14 @@ fn pip(python: &Path, package: &Package, folder: &Path) -> Command {
     command
 }
 
+/// npm keeps what arrives in its cache, wherever temporary files belong. A cache in the folder lets the download be seen to
+/// grow, goes away with the folder, and needs no home to write to; where packages come from is none of its business.
 fn npm(npm: &Path, package: &Package, folder: &Path) -> Command {
     let mut command = Command::new(npm);
     command
         .args(["pack", "--ignore-scripts", "--loglevel=error", "--no-update-notifier", "--no-progress"])
+        .arg("--cache")
+        .arg(folder.join("cache"))
         .arg("--pack-destination")
         .arg(folder)
         .arg(package.requirement());

@@ -247,6 +247,28 @@ fn the_second_python_is_tried_when_the_first_has_no_pip() {
 }
 
 #[test]
+fn what_npm_writes_to_its_cache_is_progress() {
+    let world = World::new();
+    // Takes longer than a client may say nothing, and says something all the time.
+    world.script(
+        "npm",
+        r#"for a in "$@"; do [ "$r" = --cache ] && c="$a"; d="$r"; r="$a"; done
+           mkdir "$c"; for n in 1 2 3 4 5 6 7 8; do sleep 0.25; echo part >> "$c/tmp"; done
+           cp "$0.d/../registry/beta.tgz" "$d/""#,
+    );
+    let mut store = world.store();
+    store.clients.npm = world.path("npm");
+    store.clients.stall_limit = Duration::from_secs(1);
+    let mut received = 0;
+    let mut count = |event: Event<'_>| {
+        received += u32::from(matches!(event, Event::Received { package: "beta", .. }));
+    };
+    store.ensure(Group::Models, &mut count).unwrap();
+    assert!(received > 3, "{received}");
+    assert_holds_everything(&store);
+}
+
+#[test]
 fn a_client_that_hangs_is_ended() {
     let world = World::new();
     world.script("python3", "exec sleep 60");
