@@ -317,6 +317,30 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
 }
 
 #[test]
+fn the_same_name_in_another_working_folder_is_another_picture() {
+    let folder = folder();
+    for name in ["a/x.jpg", "b/x.jpg"] {
+        write(folder.path(), name, b"no picture");
+    }
+    let out = folder.path().join("answers.jsonl");
+    let run = |within: &str, picture: &str| {
+        testkit::models();
+        let mut command = facegate(&["analyze", picture, "--out", text(&out)]);
+        command.current_dir(folder.path().join(within)).output().expect("runs")
+    };
+    assert!(run("a", "x.jpg").status.success());
+    let refused = run("b", "x.jpg");
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("begun with another working_folder:"), "{}", said(&refused));
+    assert!(said(&run("b/../a", "x.jpg")).contains("1  in the file already"));
+    // A path from the root leads to the same picture from everywhere.
+    std::fs::remove_file(&out).expect("removes");
+    let absolute = folder.path().join("b/x.jpg");
+    assert!(run("a", text(&absolute)).status.success());
+    assert!(said(&run("b", text(&absolute))).contains("1  in the file already"));
+}
+
+#[test]
 fn annotate_draws_the_box_and_the_verdict() {
     let folder = folder();
     let original = portrait(2.0);
