@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use image::GenericImageView as _;
 use serde_json::Value;
-use support::{facegate, output};
+use support::{facegate, output, output_unread};
 use tempfile::TempDir;
 use testkit::{jpeg, picture, portrait};
 
@@ -153,8 +153,10 @@ fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
     write(folder.path(), "text.jpg", b"no picture");
     let labels = write(folder.path(), "labels.csv", b"path,liveness\ntext.jpg,live\nlater.jpg,live\n");
     let evaluation = folder.path().join("evaluation");
-    let run = || output(&["evaluate", text(&labels), "--out", text(&evaluation)]);
-    let out = run();
+    let arguments = ["evaluate", text(&labels), "--out", text(&evaluation)];
+    let run = || output(&arguments);
+    // Whoever reads what it prints, or not.
+    let out = output_unread(&arguments);
     assert_eq!(out.status.code(), Some(1), "{}", said(&out));
     assert!(said(&out).contains("1 of 2 pictures could not be read"), "{}", said(&out));
     assert!(evaluation.join("report.html").exists(), "the others are reported");
@@ -205,6 +207,25 @@ fn an_evaluation_has_the_very_scores_that_are_answered() {
     let figures = &figures["presentation_attack_detection"];
     // One of the two is on the wrong side, whatever the score.
     assert_eq!((&figures["misclassified"][0]["score"], &figures["eer"]["nearest_threshold"]), (&answered, &answered));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_quotes_a_command_line_that_is_no_utf8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = folder();
+    write(folder.path(), "text.jpg", b"no picture");
+    let labels = folder.path().join(OsStr::from_bytes(b"la\xffbels.csv"));
+    std::fs::write(&labels, "path,expected\ntext.jpg,OK\n").expect("writes");
+    let evaluation = folder.path().join("evaluation");
+    testkit::models();
+    let out = facegate(&["evaluate", "--out", text(&evaluation)]).arg(&labels).output().expect("runs");
+    assert!(out.status.success(), "{}", said(&out));
+    let figures: Value =
+        serde_json::from_slice(&std::fs::read(evaluation.join("figures.json")).expect("reads")).expect("JSON");
+    let command = figures["meta"]["command"].as_str().expect("a command");
+    assert!(command.ends_with("la\\xffbels.csv"), "{command}");
 }
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,6 @@
 //! `facegate evaluate LABELS.csv`: error rates on labelled pictures.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -19,7 +18,7 @@ use face_service::contract::outcome;
 use sha2::{Digest as _, Sha256};
 
 use super::models::fetch_with_progress;
-use super::{CommandError, ConfigArgs, progress};
+use super::{CommandError, ConfigArgs, Told, command_line, progress};
 use crate::answer::{TOO_LARGE, too_large_message};
 use crate::config::Config;
 use crate::models;
@@ -97,14 +96,14 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let meta = meta(args, &config, head.as_ref())?;
     std::fs::write(&figures, evaluation.to_json(&meta)?)?;
     std::fs::write(&report, evaluation.to_html(&meta))?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{} pictures analysed", evaluation.sample.pictures_analysed)?;
+    let mut told = Told::default();
+    told.tell(&format!("{} pictures analysed\n", evaluation.sample.pictures_analysed));
     for picture in &evaluation.unreadable {
-        writeln!(out, "not analysed: {}: {}", shown(&picture.path), shown(&picture.reason))?;
+        told.tell(&format!("not analysed: {}: {}\n", shown(&picture.path), shown(&picture.reason)));
     }
-    writeln!(out, "{}\n{}", figures.display(), report.display())?;
+    told.tell(&format!("{}\n{}\n", figures.display(), report.display()));
     match outcomes.iter().filter(|outcome| is_unread(outcome)).count() {
-        0 => Ok(()),
+        0 => told.end(),
         unread => Err(CommandError::new(format!(
             "{unread} of {} pictures could not be read and are missing in the figures; the same command goes on with them",
             labels.pictures().len()
@@ -187,14 +186,13 @@ fn folder(labels: &Path) -> Result<String, CommandError> {
 }
 
 fn meta(args: &EvaluateArgs, config: &Config, head: Option<&HeadName>) -> Result<Meta, CommandError> {
-    let quoted: Vec<String> = std::env::args().collect();
     let serde_json::Value::Object(analysis) = serde_json::to_value(&config.analysis)? else {
         return Err(CommandError::new("the settings are no table"));
     };
     Ok(Meta {
         title: args.title.clone(),
         program: format!("facegate {}", env!("CARGO_PKG_VERSION")),
-        command: quoted.join(" "),
+        command: command_line(),
         created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         labels_file: args.labels.display().to_string(),
         settings: analysis.into_iter().map(|(name, value)| (format!("analysis.{name}"), value.to_string())).collect(),
