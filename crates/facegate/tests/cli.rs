@@ -330,6 +330,14 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>().expect("no torn row");
     assert_eq!(rows.len(), 30, "no row is missing, none is there twice");
     assert_eq!(rows.iter().map(|row| row[0].to_owned()).collect::<BTreeSet<_>>().len(), 30);
+    // A contact sheet of what is new takes the place of no earlier one.
+    let sheet = write(folder.path(), "sheet.png", b"an earlier sheet");
+    let drawing = [&arguments[..], &["--contact-sheet", text(&sheet)]].concat();
+    assert!(!said(&output(&drawing)).contains("contact sheet"), "nothing was drawn");
+    write(folder.path(), "in/new.jpg", b"no picture");
+    assert!(said(&output(&drawing)).contains("sheet-2.png"));
+    assert_eq!(std::fs::read(&sheet).expect("reads"), b"an earlier sheet");
+    image::open(folder.path().join("sheet-2.png")).expect("a sheet");
     // Another run has nothing to do; other settings are refused.
     assert!(said(&output(&arguments)).contains("0 pictures in"));
     let strict = output(&[&arguments[..], &["--profile", "strict", "--details"]].concat());
