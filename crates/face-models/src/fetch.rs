@@ -193,7 +193,7 @@ fn pip(command: &mut Command, package: &Package, folder: &Path) {
     command.arg("--dest").arg(folder).arg(package.requirement());
 }
 
-/// npm keeps what arrives in its cache, wherever temporary files belong. A cache in the folder lets the download be seen to
+/// npm keeps what arrives in its cache, whatever `TMPDIR` says. A cache in the folder lets the download be seen to
 /// grow, goes away with the folder, and needs no home to write to; where packages come from is none of its business.
 fn npm(npm: &Path, package: &Package, folder: &Path) -> Command {
     let mut command = Command::new(npm);
