@@ -103,10 +103,8 @@ impl Parts {
         max_rows: usize,
     ) -> Result<Self, PartsError> {
         record["shards"] = shard.count.into();
-        if destination.get(RUN).await?.is_none() {
-            destination.put(RUN, format!("{record:#}\n").into()).await?;
-        }
-        // Read again: another shard may have begun with other settings at the same time.
+        // Only where there is none: another shard may begin with other settings at the same time.
+        destination.create(RUN, format!("{record:#}\n").into()).await?;
         let begun = destination.get(RUN).await?.unwrap_or_default();
         let begun: Value = serde_json::from_slice(&begun).unwrap_or_default();
         if let Some(what) = difference(&begun, &record) {
@@ -286,6 +284,25 @@ mod tests {
         let done = again.take_done();
         assert!(done.len() == 3 && ["a", "b", "c"].iter().all(|name| done.holds(name)), "{format:?}");
         assert_eq!(std::fs::read_dir(&out).expect("reads").count(), 3, "{format:?}: the record and two parts");
+    }
+
+    #[test]
+    fn of_two_shards_that_begin_at_once_with_other_settings_one_is_refused() {
+        for round in 0..50 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let together = std::sync::Barrier::new(2);
+            let begin = |index: u32| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+                let destination = Location::destination(&folder.path().to_string_lossy(), false).expect("a folder");
+                let (shard, format) = (Shard { index, count: 2 }, PartFormat::Jsonl);
+                together.wait();
+                runtime.block_on(Parts::resume(destination, shard, format, false, json!({ "a": index }), 2)).is_ok()
+            };
+            let begun =
+                std::thread::scope(|scope| [0, 1].map(|index| scope.spawn(move || begin(index))).map(|t| t.join()));
+            let begun = begun.into_iter().filter(|begun| *begun.as_ref().expect("no panic")).count();
+            assert_eq!(begun, 1, "round {round}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod archive;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -86,11 +86,35 @@ pub struct Wanted {
     pub max_bytes: usize,
     /// Set from outside to have no more.
     pub stop: Arc<AtomicBool>,
+    /// Counts what the source has.
+    pub names: Arc<Names>,
 }
 
 impl Wanted {
     fn wants(&self, name: &str) -> bool {
-        (self.any_name || is_picture(Path::new(name))) && self.shard.holds(name) && !self.done.holds(name)
+        let is_taken = self.any_name || is_picture(Path::new(name));
+        let counted = if is_taken { &self.names.pictures } else { &self.names.left_aside };
+        counted.fetch_add(1, Ordering::Relaxed);
+        is_taken && self.shard.holds(name) && !self.done.holds(name)
+    }
+}
+
+/// Files or objects that were met in a source, of whatever shard, done or not.
+#[derive(Debug, Default)]
+pub struct Names {
+    pictures: AtomicU64,
+    left_aside: AtomicU64,
+}
+
+impl Names {
+    /// Those that are taken for pictures.
+    pub fn pictures(&self) -> u64 {
+        self.pictures.load(Ordering::Relaxed)
+    }
+
+    /// Those whose names do not end like those of pictures.
+    pub fn left_aside(&self) -> u64 {
+        self.left_aside.load(Ordering::Relaxed)
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 
 use super::error::{StoreError, chain};
 use super::names::shown;
@@ -100,8 +100,26 @@ impl Location {
 
     /// Writes an object. Readers see all of it or none.
     pub async fn put(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
+        self.put_as(name, bytes, PutMode::Overwrite).await
+    }
+
+    /// Writes an object if there is none of that name.
+    pub async fn create(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
+        // Some stores pass over what they do not know, and would overwrite it.
+        if self.get(name).await?.is_some() {
+            return Ok(());
+        }
+        match self.put_as(name, bytes.clone(), PutMode::Create).await {
+            Ok(()) | Err(StoreError::Failed { source: Error::AlreadyExists { .. }, .. }) => Ok(()),
+            // A store without the condition, or a file system without hard links; what else is wrong shows again.
+            Err(_) => self.put(name, bytes).await,
+        }
+    }
+
+    async fn put_as(&self, name: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
         let location = self.path(name);
-        let write = || self.store.put(&location, PutPayload::from_bytes(bytes.clone()));
+        let write =
+            || self.store.put_opts(&location, PutPayload::from_bytes(bytes.clone()), PutOptions::from(mode.clone()));
         self.persist(&format!("cannot write {}/{name}", self.shown), write).await.map(|_| ())
     }
 
@@ -149,6 +167,7 @@ fn is_final(error: &Error) -> bool {
     matches!(
         error,
         Error::NotFound { .. }
+            | Error::AlreadyExists { .. }
             | Error::InvalidPath { .. }
             | Error::NotSupported { .. }
             | Error::NotImplemented { .. }

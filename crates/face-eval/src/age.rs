@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::basis::{Options, Pair};
 use crate::labels::Gender;
 use crate::statistics::{ErrorFigures, Estimate, Proportion};
+use crate::word::Word;
 
 /// Errors up to this are within the headline share, in years.
 const HEADLINE_YEARS: f64 = 5.0;
@@ -81,7 +82,7 @@ impl Age {
     pub(crate) fn compute(pairs: &[Pair<'_>], options: &Options) -> Option<Self> {
         let labelled: Vec<(&Pair<'_>, f64)> = pairs.iter().filter_map(|pair| Some((pair, pair.label.age?))).collect();
         let errors: Vec<(&Pair<'_>, f64, f64)> =
-            labelled.iter().filter_map(|&(pair, age)| Some((pair, age, pair.outcome.age? - age))).collect();
+            labelled.iter().filter_map(|&(pair, age)| Some((pair, age, answered(pair)? - age))).collect();
         let group = |member: &dyn Fn(&Pair<'_>, f64) -> bool| {
             let errors: Vec<f64> =
                 errors.iter().filter(|(pair, age, _)| member(pair, *age)).map(|&(_, _, error)| error).collect();
@@ -118,6 +119,11 @@ impl Age {
     }
 }
 
+/// The estimate of an accepted picture: of a rejected one the service answers none, whatever was measured.
+fn answered(pair: &Pair<'_>) -> Option<f64> {
+    pair.outcome.age.filter(|_| pair.outcome.word == Word::Ok)
+}
+
 impl AgeErrors {
     fn of(errors: &[f64], options: &Options) -> Option<Self> {
         let figures = ErrorFigures::of(errors, options.bootstrap)?;
@@ -136,7 +142,6 @@ mod tests {
     use super::*;
     use crate::labels::LabelledPicture;
     use crate::outcomes::Outcome;
-    use crate::word::Word;
 
     fn figures(pictures: &[(f64, Option<f64>, Option<Gender>)]) -> Option<Age> {
         let labels: Vec<LabelledPicture> = pictures
@@ -179,6 +184,17 @@ mod tests {
         assert_eq!(genders, [(Gender::Female, 4.0), (Gender::Male, -6.0)]);
         let within: Vec<_> = figures.cumulative.iter().map(|within| (within.years, within.share.count)).collect();
         assert_eq!(within, [(1, 0), (2, 0), (3, 0), (5, 2), (7, 3), (10, 3), (15, 3), (20, 3)]);
+    }
+
+    #[test]
+    fn a_rejected_picture_is_in_no_figure_whatever_was_measured() {
+        let label = LabelledPicture { age: Some(30.0), ..LabelledPicture::default() };
+        let outcomes = [(Word::Ok, 33.0), (Word::FaceTooSmall, 70.0)]
+            .map(|(word, age)| Outcome { age: Some(age), ..Outcome::new("p", word) });
+        let pairs = outcomes.each_ref().map(|outcome| Pair { label: &label, outcome });
+        let figures = Age::compute(&pairs, &Options::default()).expect("one error");
+        assert_eq!((figures.overall.pictures, figures.pictures_without_estimate), (1, 1));
+        assert_eq!(figures.overall.mean_absolute_error_years.value, 3.0);
     }
 
     #[test]

@@ -56,9 +56,39 @@ pub enum EvaluationError {
     },
 }
 
+/// A liveness score as the service answers it: with four decimals.
+pub fn answered_score(score: f64) -> f64 {
+    (score * 1e4).round() / 1e4
+}
+
+/// The lowest answered score that is not below a threshold, to be compared with in its place: rounded down, it would let pass
+/// what the threshold refuses.
+pub(crate) fn answered_threshold(threshold: f64) -> f64 {
+    let near = answered_score(threshold);
+    if near < threshold { answered_score(near + 1e-4) } else { near }
+}
+
 /// A picture with what is known and what was answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pair<'a> {
     pub(crate) label: &'a LabelledPicture,
     pub(crate) outcome: &'a Outcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_is_rounded_up_and_only_where_it_has_more_decimals() {
+        for (threshold, printed) in
+            [(0.999_15, 0.9992), (0.999_11, 0.9992), (0.9992, 0.9992), (0.999_99, 1.0), (0.0, 0.0)]
+        {
+            assert_eq!(answered_threshold(threshold), printed, "{threshold}");
+        }
+        for tenthousandths in 0..=10_000 {
+            let score = f64::from(tenthousandths) / 1e4;
+            assert_eq!(answered_threshold(score), score);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::age::decade;
 use crate::basis::{Options, Pair};
 use crate::labels::Gender;
 use crate::statistics::{ErrorFigures, Estimate, Proportion};
+use crate::word::Word;
 
 /// All figures of gender classification.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -81,6 +82,7 @@ impl GenderFigures {
             pairs.iter().filter_map(|pair| Some((pair, pair.label.gender?))).collect();
         let decided: Vec<Decided> = labelled
             .iter()
+            .filter(|(pair, _)| pair.outcome.word == Word::Ok)
             .filter_map(|&(pair, truth)| Some(Decided { truth, estimate: pair.outcome.gender?, age: pair.label.age }))
             .collect();
         let decisions = |truth| {
@@ -119,7 +121,6 @@ mod tests {
     use super::*;
     use crate::labels::LabelledPicture;
     use crate::outcomes::Outcome;
-    use crate::word::Word;
 
     fn figures(pictures: &[(Gender, Option<f64>, Option<i32>)]) -> Option<GenderFigures> {
         let labels: Vec<LabelledPicture> = pictures
@@ -163,6 +164,16 @@ mod tests {
         // p of female: 0.95 (truth 1) and 0.4 (truth 0): (0.0025 + 0.16) / 2.
         let figures = figures(&[(Gender::Female, None, Some(9000)), (Gender::Male, None, Some(-2000))]).expect("two");
         assert!((figures.brier_score.value - 0.081_25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_rejected_picture_is_in_no_figure_whatever_was_measured() {
+        let label = LabelledPicture { gender: Some(Gender::Female), ..LabelledPicture::default() };
+        let outcomes = [(Word::Ok, 9000), (Word::FaceTooSmall, -9000)]
+            .map(|(word, gender)| Outcome { gender: Some(gender), ..Outcome::new("p", word) });
+        let pairs = outcomes.each_ref().map(|outcome| Pair { label: &label, outcome });
+        let figures = GenderFigures::compute(&pairs, &Options::default()).expect("one estimate");
+        assert_eq!((figures.accuracy.count, figures.accuracy.total, figures.pictures_without_estimate), (1, 1, 1));
     }
 
     #[test]

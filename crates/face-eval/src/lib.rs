@@ -36,7 +36,7 @@ pub mod rules;
 pub mod statistics;
 mod word;
 
-pub use basis::{EvaluationError, Options};
+pub use basis::{EvaluationError, Options, answered_score};
 pub use evaluation::{Evaluation, Sample, UnreadablePicture};
 pub use labels::{Gender, LabelledPicture, Labels, LabelsError, Presentation};
 pub use outcomes::{DetectedFace, LivenessReasons, Outcome, OutcomeLog, OutcomesError, Pose, Unreadable};

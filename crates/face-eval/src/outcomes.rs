@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::word::Word;
 
 /// Version of the log's lines.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What became of one picture. One JSON line in the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ const FORMAT: u32 = 2;
 pub struct Outcome {
     /// The picture, as [`LabelledPicture::path`](crate::LabelledPicture::path) has it.
     pub path: String,
+    /// What tells the picture's bytes from others under the same path, such as their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// `OK`, or the word that the service rejects the picture with.
     pub word: Word,
     /// Why the picture could not be analysed at all. Such pictures are listed and left out of the figures.
@@ -122,6 +125,7 @@ impl Outcome {
     pub fn new(path: impl Into<String>, word: Word) -> Self {
         Self {
             path: path.into(),
+            digest: None,
             word,
             unreadable: None,
             faces: None,
@@ -230,6 +234,25 @@ pub enum OutcomesError {
         /// Settings of this run.
         wanted: String,
     },
+    /// The log is of pictures in another folder.
+    #[error(
+        "`{path}` holds outcomes of pictures in `{found}`, and these are in `{wanted}`: give another output folder; if it \
+         is the same folder under another name, write that into the file's first line"
+    )]
+    OtherFolder {
+        /// The log.
+        path: PathBuf,
+        /// Folder that the log was begun with.
+        found: String,
+        /// Folder of this run.
+        wanted: String,
+    },
+    /// The file does not begin like a log.
+    #[error("`{path}` is no log of outcomes, and is left as it is: give another output folder or move the file")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line before the last is damaged.
     #[error("`{path}`, line {line}: {source}")]
     Line {
@@ -260,6 +283,8 @@ pub enum OutcomesError {
 #[serde(deny_unknown_fields)]
 struct Header {
     format: u32,
+    #[serde(default)]
+    folder: String,
     settings: String,
 }
 
@@ -274,9 +299,14 @@ impl OutcomeLog {
     /// Opens or begins the log and returns the outcomes that it already holds.
     ///
     /// `settings` is any text that differs when outcomes would (a digest of settings, models and version); a log
-    /// that was begun with another is refused. An unterminated last line, left by a run that was killed while it
-    /// wrote, is cut off, so that its picture is analysed anew. The file stays locked until the log is dropped.
-    pub fn resume(path: impl Into<PathBuf>, settings: &str) -> Result<(Self, Vec<Outcome>), OutcomesError> {
+    /// that was begun with another is refused, and so is one of pictures in another `folder`, where the same paths lead to
+    /// other pictures. An unterminated last line, left by a run that was killed while it wrote, is cut off, so that its
+    /// picture is analysed anew. The file stays locked until the log is dropped.
+    pub fn resume(
+        path: impl Into<PathBuf>,
+        settings: &str,
+        folder: &str,
+    ) -> Result<(Self, Vec<Outcome>), OutcomesError> {
         let path = path.into();
         let failed = |source| OutcomesError::Io { path: path.clone(), source };
         let mut file =
@@ -289,45 +319,53 @@ impl OutcomeLog {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let wanted = Header { format: FORMAT, folder: folder.to_owned(), settings: settings.to_owned() };
+        let header = line(&wanted).map_err(failed)?;
+        // Nothing is cut off before it is known to be ours.
+        let outcomes = match whole {
+            0 if header.starts_with(&bytes) => Vec::new(),
+            0 => return Err(OutcomesError::Foreign { path }),
+            _ => parse(&path, &bytes[..whole], &wanted)?,
+        };
         file.set_len(whole as u64).map_err(failed)?;
         file.seek(SeekFrom::Start(whole as u64)).map_err(failed)?;
-
-        let wanted = Header { format: FORMAT, settings: settings.to_owned() };
-        let outcomes = if whole == 0 {
-            write_line(&mut file, &wanted).map_err(failed)?;
-            Vec::new()
-        } else {
-            parse(&path, &bytes[..whole], &wanted)?
-        };
+        if whole == 0 {
+            file.write_all(&header).map_err(failed)?;
+        }
         Ok((Self { path, file }, outcomes))
     }
 
     /// Appends one outcome.
     pub fn append(&mut self, outcome: &Outcome) -> Result<(), OutcomesError> {
         outcome.validate()?;
-        write_line(&mut self.file, outcome).map_err(|source| OutcomesError::Io { path: self.path.clone(), source })
+        line(outcome)
+            .and_then(|line| self.file.write_all(&line))
+            .map_err(|source| OutcomesError::Io { path: self.path.clone(), source })
     }
 }
 
-/// Writes a line in a single call, so that a killed run leaves whole lines and at most one torn one.
-fn write_line(file: &mut File, value: &impl Serialize) -> io::Result<()> {
+/// A line, to be written in a single call, so that a killed run leaves whole lines and at most one torn one.
+fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
-    file.write_all(&line)
+    Ok(line)
 }
 
 fn parse(path: &Path, bytes: &[u8], wanted: &Header) -> Result<Vec<Outcome>, OutcomesError> {
     let damaged = |line, source| OutcomesError::Line { path: path.to_owned(), line, source };
     let mut lines = (1..).zip(bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()));
-    if let Some((line, header)) = lines.next() {
-        let found: Header = serde_json::from_slice(header).map_err(|source| damaged(line, source))?;
-        if (found.format, &found.settings) != (wanted.format, &wanted.settings) {
-            return Err(OutcomesError::OtherSettings {
-                path: path.to_owned(),
-                found: format!("format {}, {}", found.format, found.settings),
-                wanted: format!("format {}, {}", wanted.format, wanted.settings),
-            });
-        }
+    let found: Option<Header> = lines.next().and_then(|(_, header)| serde_json::from_slice(header).ok());
+    let Some(found) = found else { return Err(OutcomesError::Foreign { path: path.to_owned() }) };
+    if (found.format, &found.settings) != (wanted.format, &wanted.settings) {
+        return Err(OutcomesError::OtherSettings {
+            path: path.to_owned(),
+            found: format!("format {}, {}", found.format, found.settings),
+            wanted: format!("format {}, {}", wanted.format, wanted.settings),
+        });
+    }
+    if found.folder != wanted.folder {
+        let (found, wanted) = (found.folder, wanted.folder.clone());
+        return Err(OutcomesError::OtherFolder { path: path.to_owned(), found, wanted });
     }
     lines
         .map(|(line, bytes)| {
@@ -351,6 +389,7 @@ mod tests {
     fn full_outcome() -> Outcome {
         Outcome {
             faces: Some(vec![DetectedFace { x: -3.5, y: 2.0, w: 100.0, h: 120.25, score: 0.875 }]),
+            digest: Some("5f3a9c21".to_owned()),
             liveness_score: Some(0.5),
             liveness_reasons: Some(reasons()),
             age: Some(31.0),
@@ -366,12 +405,12 @@ mod tests {
         let path = folder.path().join("outcomes.jsonl");
         let gone = Outcome::unreadable("b.jpg", Unreadable::File("no such file".into()));
         {
-            let (mut log, before) = OutcomeLog::resume(&path, "v1").expect("a new log");
+            let (mut log, before) = OutcomeLog::resume(&path, "v1", "/a").expect("a new log");
             assert!(before.is_empty());
             log.append(&full_outcome()).expect("written");
             log.append(&gone).expect("written");
         }
-        let (_, outcomes) = OutcomeLog::resume(&path, "v1").expect("the same log");
+        let (_, outcomes) = OutcomeLog::resume(&path, "v1", "/a").expect("the same log");
         assert_eq!(outcomes, [full_outcome(), gone]);
     }
 
@@ -382,13 +421,14 @@ mod tests {
         let line = r#"{"path":"a.jpg","word":"OK"}"#;
         // Longer than the line that is appended next, which must not leave a part of it standing.
         let torn = r#"{"path":"b.jpg","word":"FACE_TOO_CLOSE","age":31.0,"gender":-9874,"pose":{"yaw":1.5,"pit"#;
-        std::fs::write(&path, format!("{{\"format\":2,\"settings\":\"v1\"}}\n{line}\n{torn}")).expect("written");
+        std::fs::write(&path, format!("{{\"format\":3,\"folder\":\"/a\",\"settings\":\"v1\"}}\n{line}\n{torn}"))
+            .expect("written");
         {
-            let (mut log, outcomes) = OutcomeLog::resume(&path, "v1").expect("the log");
+            let (mut log, outcomes) = OutcomeLog::resume(&path, "v1", "/a").expect("the log");
             assert_eq!(outcomes, [Outcome::new("a.jpg", Word::Ok)]);
             log.append(&Outcome::new("b.jpg", Word::FaceCropped)).expect("written");
         }
-        let (_, outcomes) = OutcomeLog::resume(&path, "v1").expect("the log");
+        let (_, outcomes) = OutcomeLog::resume(&path, "v1", "/a").expect("the log");
         assert_eq!(outcomes, [Outcome::new("a.jpg", Word::Ok), Outcome::new("b.jpg", Word::FaceCropped)]);
     }
 
@@ -397,34 +437,62 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("outcomes.jsonl");
         std::fs::write(&path, "{\"form").expect("written");
-        let (_, outcomes) = OutcomeLog::resume(&path, "v1").expect("a new log");
+        let (_, outcomes) = OutcomeLog::resume(&path, "v1", "/a").expect("a new log");
         assert!(outcomes.is_empty());
-        assert_eq!(std::fs::read_to_string(&path).expect("text"), "{\"format\":2,\"settings\":\"v1\"}\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("text"),
+            "{\"format\":3,\"folder\":\"/a\",\"settings\":\"v1\"}\n"
+        );
     }
 
     #[test]
     fn outcomes_of_other_settings_are_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("outcomes.jsonl");
-        drop(OutcomeLog::resume(&path, "v1").expect("a new log"));
-        assert!(matches!(OutcomeLog::resume(&path, "v2"), Err(OutcomesError::OtherSettings { .. })));
+        drop(OutcomeLog::resume(&path, "v1", "/a").expect("a new log"));
+        assert!(matches!(OutcomeLog::resume(&path, "v2", "/a"), Err(OutcomesError::OtherSettings { .. })));
+        std::fs::write(&path, "{\"format\":2,\"settings\":\"v1\"}\n").expect("written");
+        assert!(matches!(OutcomeLog::resume(&path, "v1", "/a"), Err(OutcomesError::OtherSettings { .. })));
+    }
+
+    #[test]
+    fn outcomes_of_the_same_names_in_another_folder_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("outcomes.jsonl");
+        drop(OutcomeLog::resume(&path, "v1", "/a").expect("a new log"));
+        let refused = OutcomeLog::resume(&path, "v1", "/b").expect_err("other pictures").to_string();
+        assert!(refused.contains("`/a`") && refused.contains("`/b`"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_log_is_left_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("outcomes.jsonl");
+        for text in ["notes", "{\"format\":2,\"sett", "notes\nand more", "{\"a\":1}\n{\"a\":"] {
+            std::fs::write(&path, text).expect("written");
+            assert!(matches!(OutcomeLog::resume(&path, "v1", "/a"), Err(OutcomesError::Foreign { .. })), "{text}");
+            assert_eq!(std::fs::read_to_string(&path).expect("text"), text);
+        }
     }
 
     #[test]
     fn two_runs_cannot_write_one_log() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("outcomes.jsonl");
-        let _first = OutcomeLog::resume(&path, "v1").expect("a new log");
-        assert!(matches!(OutcomeLog::resume(&path, "v1"), Err(OutcomesError::InUse { .. })));
+        let _first = OutcomeLog::resume(&path, "v1", "/a").expect("a new log");
+        assert!(matches!(OutcomeLog::resume(&path, "v1", "/a"), Err(OutcomesError::InUse { .. })));
     }
 
     #[test]
     fn a_damaged_line_in_the_middle_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("outcomes.jsonl");
-        std::fs::write(&path, "{\"format\":2,\"settings\":\"v1\"}\nnot json\n{\"path\":\"a\",\"word\":\"OK\"}\n")
-            .expect("written");
-        assert!(matches!(OutcomeLog::resume(&path, "v1"), Err(OutcomesError::Line { line: 2, .. })));
+        std::fs::write(
+            &path,
+            "{\"format\":3,\"folder\":\"/a\",\"settings\":\"v1\"}\nnot json\n{\"path\":\"a\",\"word\":\"OK\"}\n",
+        )
+        .expect("written");
+        assert!(matches!(OutcomeLog::resume(&path, "v1", "/a"), Err(OutcomesError::Line { line: 2, .. })));
     }
 
     #[test]

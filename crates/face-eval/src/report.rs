@@ -174,6 +174,16 @@ mod tests {
     }
 
     #[test]
+    fn a_threshold_that_is_compared_as_printed_lets_no_more_pass() {
+        let labels = Labels::from_reader("path,liveness\na,live\nb,print\n".as_bytes(), "").expect("usable labels");
+        let outcomes = [("a", 0.999_15), ("b", 0.999_11)]
+            .map(|(path, score)| Outcome { liveness_score: Some(score), ..Outcome::new(path, Word::Ok) });
+        let page =
+            Evaluation::compute(&labels, &outcomes, &Options::default()).expect("figures").to_html(&Meta::default());
+        assert_eq!(occurrences(&page, "<td>0.9992</td>"), 4, "EER and three limits of APCER");
+    }
+
+    #[test]
     fn unreadable_files_are_listed_with_their_reasons() {
         let page = complete().to_html(&Meta::default());
         assert!(page.contains("&lt;script&gt;d</th><td>no &lt;file&gt;</td>"));

@@ -1,6 +1,5 @@
 //! Downloads packages with their registries' own clients, so that mirrors, proxies and credentials configured there hold.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,11 +15,43 @@ const POLL: Duration = Duration::from_millis(100);
 /// How much of a failed client's message is shown, in bytes.
 const MESSAGE_BYTES: usize = 2000;
 
+/// By which a Python interpreter is its pip.
+pub(crate) const MODULE: &[&str] = &["-m", "pip"];
+
+/// A registry's client that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissingClient {
+    /// Its name.
+    pub client: &'static str,
+    /// What to install.
+    pub advice: &'static str,
+}
+
+const PIP: MissingClient =
+    MissingClient { client: "pip", advice: "install Python 3 with pip (Debian and Ubuntu: the package python3-pip)" };
+
+const NPM: MissingClient =
+    MissingClient { client: "npm", advice: "install Node.js with npm (Debian and Ubuntu: the package npm)" };
+
+/// The clients that fetching packages would look for in vain, found by running them.
+pub fn missing_clients() -> Vec<MissingClient> {
+    let clients = Clients::default();
+    let has_pip = clients.pip.iter().any(|(program, first)| runs(Command::new(program).args(*first)));
+    let has_npm = runs(&mut Command::new(clients.npm));
+    [(has_pip, PIP), (has_npm, NPM)].into_iter().filter_map(|(there, client)| (!there).then_some(client)).collect()
+}
+
+/// Whether a client can say its version.
+fn runs(client: &mut Command) -> bool {
+    without_ours(client).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    client.status().is_ok_and(|status| status.success())
+}
+
 /// The commands that fetch packages.
 #[derive(Debug, Clone)]
 pub(crate) struct Clients {
-    /// Python interpreters to try in turn; one needs pip.
-    pub(crate) python: Vec<PathBuf>,
+    /// What may be pip, to try in turn: a program and its first arguments.
+    pub(crate) pip: Vec<(PathBuf, &'static [&'static str])>,
     /// npm.
     pub(crate) npm: PathBuf,
     /// A client whose download does not grow for so long is ended. pip gives up by itself after about 90 s without an
@@ -31,7 +62,7 @@ pub(crate) struct Clients {
 impl Default for Clients {
     fn default() -> Self {
         Self {
-            python: vec!["python3".into(), "python".into()],
+            pip: vec![("python3".into(), MODULE), ("python".into(), MODULE), ("pip3".into(), &[]), ("pip".into(), &[])],
             npm: "npm".into(),
             stall_limit: Duration::from_secs(300),
         }
@@ -119,18 +150,16 @@ impl Clients {
         watch: Watch<'_>,
     ) -> Result<PathBuf, FetchError> {
         let run = Run { package, folder, stall_limit: self.stall_limit };
-        for python in &self.python {
-            match run.complete(pip(python, package, folder), watch) {
+        for (program, first) in &self.pip {
+            let mut command = Command::new(program);
+            pip(command.args(*first), package, folder);
+            match run.complete(command, watch) {
                 Err(FetchError::ClientUnusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
                 Err(FetchError::ClientFailed { message, .. }) if message.contains("No module named pip") => {}
                 other => return other,
             }
         }
-        Err(FetchError::ClientMissing {
-            package: package.requirement(),
-            client: "pip",
-            advice: "install Python 3 with pip (Debian and Ubuntu: the package python3-pip)",
-        })
+        Err(PIP.missing_for(package))
     }
 
     /// Downloads an npm package into an empty folder.
@@ -138,22 +167,23 @@ impl Clients {
         let run = Run { package, folder, stall_limit: self.stall_limit };
         match run.complete(npm(&self.npm, package, folder), watch) {
             Err(FetchError::ClientUnusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(FetchError::ClientMissing {
-                    package: package.requirement(),
-                    client: "npm",
-                    advice: "install Node.js with npm (Debian and Ubuntu: the package npm)",
-                })
+                Err(NPM.missing_for(package))
             }
             other => other,
         }
     }
 }
 
+impl MissingClient {
+    fn missing_for(self, package: &Package) -> FetchError {
+        FetchError::ClientMissing { package: package.requirement(), client: self.client, advice: self.advice }
+    }
+}
+
 /// `--python-version 3.12` brings the same wheel whatever Python the host has: some packages refuse old ones otherwise.
-fn pip(python: &Path, package: &Package, folder: &Path) -> Command {
-    let mut command = Command::new(python);
+fn pip(command: &mut Command, package: &Package, folder: &Path) {
     command
-        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version", "3.12"])
+        .args(["download", "--no-deps", "--only-binary=:all:", "--python-version", "3.12"])
         .args(["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--quiet"])
         .env("PIP_ROOT_USER_ACTION", "ignore")
         .env("PIP_REQUIRE_VIRTUALENV", "0");
@@ -161,13 +191,16 @@ fn pip(python: &Path, package: &Package, folder: &Path) -> Command {
         command.args(["--implementation", "cp", "--abi", "cp312", "--platform", platform]);
     }
     command.arg("--dest").arg(folder).arg(package.requirement());
-    command
 }
 
+/// npm keeps what arrives in its cache, whatever `TMPDIR` says. A cache in the folder lets the download be seen to
+/// grow, goes away with the folder, and needs no home to write to; where packages come from is none of its business.
 fn npm(npm: &Path, package: &Package, folder: &Path) -> Command {
     let mut command = Command::new(npm);
     command
         .args(["pack", "--ignore-scripts", "--loglevel=error", "--no-update-notifier", "--no-progress"])
+        .arg("--cache")
+        .arg(folder.join("cache"))
         .arg("--pack-destination")
         .arg(folder)
         .arg(package.requirement());
@@ -189,13 +222,9 @@ impl Run<'_> {
         let package = || self.package.requirement();
         let folder_error = |action, path: &Path, source| FetchError::Folder { action, path: path.to_owned(), source };
 
-        // Our settings are none of the clients' business, a password among them least of all.
-        for (variable, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
-            command.env_remove(variable);
-        }
         let messages = self.folder.join("stderr.log");
         let stderr = File::create(&messages).map_err(|e| folder_error("write", &messages, e))?;
-        let mut child = command
+        let mut child = without_ours(&mut command)
             .current_dir(self.folder)
             .env("TMPDIR", self.folder)
             .stdin(Stdio::null())
@@ -238,9 +267,12 @@ impl Run<'_> {
     }
 }
 
-/// Whether a variable of the environment is a setting of facegate's.
-fn is_ours(variable: &OsStr) -> bool {
-    variable.to_string_lossy().starts_with("FACEGATE_")
+/// Our settings are none of the clients' business, a password among them least of all.
+fn without_ours(client: &mut Command) -> &mut Command {
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FACEGATE_")) {
+        client.env_remove(variable);
+    }
+    client
 }
 
 /// Ends the client and waits for it, so that no process is left behind. It may have ended by itself: then there is

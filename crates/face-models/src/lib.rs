@@ -46,7 +46,7 @@ mod store;
 
 pub use archive::ArchiveError;
 pub use digest::{NotADigest, Sha256};
-pub use fetch::FetchError;
+pub use fetch::{FetchError, MissingClient, missing_clients};
 pub use manifest::{Artefact, Converter, Group, Manifest, ManifestError, Package, Registry, SourceFile, host_platform};
 pub use progress::{Event, Progress};
 pub use store::{Condition, MODELS_DIR_VARIABLE, ModelPaths, ModelStore, StoreError, Verified};

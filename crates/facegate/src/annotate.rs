@@ -147,7 +147,11 @@ fn captioned_tile(picture: &RgbImage, name: &str, [outcome, reasons]: [&str; 2],
 pub struct ContactSheet {
     file: PathBuf,
     drawings: Arc<Drawings>,
-    pages: u32,
+    /// Whether pages that are there already are of earlier runs and stay.
+    goes_on: bool,
+    /// The number of the last page.
+    page: u32,
+    written: Vec<PathBuf>,
     tiles: Vec<RgbImage>,
 }
 
@@ -159,14 +163,15 @@ impl ContactSheet {
     /// Pixels between tiles.
     const GAP: u32 = 12;
 
-    /// The name of `file` says the format; a second page has `-2` before its ending.
+    /// The name of `file` says the format; a second page has `-2` before its ending. A sheet that goes on with those of an
+    /// earlier run has the names that are free.
     ///
     /// # Errors
     ///
     /// When it says none.
-    pub fn new(file: PathBuf, drawings: Arc<Drawings>) -> Result<Self, DrawingError> {
+    pub fn new(file: PathBuf, drawings: Arc<Drawings>, goes_on: bool) -> Result<Self, DrawingError> {
         format_of(&file)?;
-        Ok(Self { file, drawings, pages: 0, tiles: Vec::new() })
+        Ok(Self { file, drawings, goes_on, page: 0, written: Vec::new(), tiles: Vec::new() })
     }
 
     /// Puts a tile after the others, and writes the page when it is full.
@@ -175,12 +180,12 @@ impl ContactSheet {
         if self.tiles.len() < (Self::COLUMNS * Self::ROWS) as usize { Ok(()) } else { self.write_page() }
     }
 
-    /// Writes what is left, and says how many pages there are.
-    pub fn finish(mut self) -> Result<u32, DrawingError> {
+    /// Writes what is left, and says which pages were written.
+    pub fn finish(mut self) -> Result<Vec<PathBuf>, DrawingError> {
         if !self.tiles.is_empty() {
             self.write_page()?;
         }
-        Ok(self.pages)
+        Ok(self.written)
     }
 
     fn write_page(&mut self) -> Result<(), DrawingError> {
@@ -194,16 +199,28 @@ impl ContactSheet {
             let (column, row) = (number % Self::COLUMNS, number / Self::COLUMNS);
             image::imageops::replace(&mut page, tile, place(column, width).into(), place(row, height).into());
         }
-        self.pages += 1;
-        self.drawings.save(&page, &self.page_name())
+        let name = self.next_name();
+        self.drawings.save(&page, &name)?;
+        self.written.push(name);
+        Ok(())
+    }
+
+    fn next_name(&mut self) -> PathBuf {
+        loop {
+            self.page += 1;
+            let name = self.page_name();
+            if !self.goes_on || std::fs::symlink_metadata(&name).is_err() {
+                return name;
+            }
+        }
     }
 
     fn page_name(&self) -> PathBuf {
-        if self.pages == 1 {
+        if self.page == 1 {
             return self.file.clone();
         }
         let mut name = self.file.file_stem().unwrap_or_default().to_owned();
-        name.push(format!("-{}", self.pages));
+        name.push(format!("-{}", self.page));
         if let Some(ending) = self.file.extension() {
             name.push(".");
             name.push(ending);
@@ -353,12 +370,12 @@ mod tests {
     fn a_contact_sheet_has_pages_of_48_tiles() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut sheet =
-            ContactSheet::new(folder.path().join("sheet.png"), Arc::new(Drawings::new(&[]))).expect("a name");
+            ContactSheet::new(folder.path().join("sheet.png"), Arc::new(Drawings::new(&[])), false).expect("a name");
         let wide = "a".repeat(300);
         for number in 0..50 {
             sheet.push(tile_without_picture(&format!("{wide}{number}"), "image_malformed")).expect("writes");
         }
-        assert_eq!(sheet.finish().expect("writes"), 2);
+        assert_eq!(sheet.finish().expect("writes").len(), 2);
         let size = |name: &str| image::image_dimensions(folder.path().join(name)).expect("a picture");
         let (width, height) = tile_without_picture("x", "y").dimensions();
         assert_eq!(size("sheet.png"), (12 + 6 * (width + 12), 12 + 8 * (height + 12)));

@@ -17,13 +17,14 @@ pub mod serve;
 use std::any::Any;
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use face_analysis::Profile;
+use face_bulk::names::recorded_path;
 
 use crate::config::{ADDRESS_AND_PORT, Config, ConfigError, Loaded};
 
@@ -140,6 +141,32 @@ impl ServiceArgs {
     /// The configuration that these flags, the environment and the file give.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         self.config.load_with(self.listen)
+    }
+}
+
+/// The command line, as reports quote it.
+fn command_line() -> String {
+    std::env::args_os().map(|word| recorded_path(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+/// What a command tells on standard output beside the files that it writes: that nobody reads it (`facegate … | head`) ends
+/// nothing before the work is done.
+#[derive(Debug, Default)]
+struct Told {
+    failure: Option<io::Error>,
+}
+
+impl Told {
+    /// Tells a text with its line feeds.
+    fn tell(&mut self, text: &str) {
+        if self.failure.is_none() {
+            self.failure = io::stdout().lock().write_all(text.as_bytes()).err();
+        }
+    }
+
+    /// Whether all of it was told.
+    fn end(self) -> Result<(), CommandError> {
+        self.failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 }
 

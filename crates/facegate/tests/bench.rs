@@ -4,6 +4,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::Output;
 
 use support::{facegate, output};
@@ -73,7 +74,10 @@ fn a_service_that_bench_could_not_ask_is_refused_with_what_to_leave_out() {
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
     std::fs::write(&users, face_service::auth::hash_line("ann", "secret").expect("hashes")).expect("writes");
     let tls = [("server.tls_certificate", &certificate), ("server.tls_key", &key)];
-    for settings in [&tls[..], &[("auth.users_file", &users)]] {
+    let (audit, traces) = (folder.path().join("audit.jsonl"), PathBuf::from("http://127.0.0.1:1"));
+    for settings in
+        [&tls[..], &[("auth.users_file", &users)], &[("audit.file", &audit)], &[("traces.endpoint", &traces)]]
+    {
         let settings: Vec<_> = settings.iter().map(|(name, path)| format!("{name}={}", path.display())).collect();
         let flags = settings.iter().flat_map(|setting| ["--set", setting]);
         let out = output(&["bench", "--http"].into_iter().chain(flags).collect::<Vec<_>>());
@@ -83,6 +87,7 @@ fn a_service_that_bench_could_not_ask_is_refused_with_what_to_leave_out() {
             assert!(said(&out).contains("leave out") && said(&out).contains(name), "{name}: {}", said(&out));
         }
     }
+    assert!(!audit.exists(), "requests of a benchmark are in the audit log");
 }
 
 #[test]

@@ -195,6 +195,36 @@ fn another_source_is_not_taken_for_the_one_that_was_answered() {
     assert_eq!(record["source"], text(&first.path().canonicalize().expect("a path")));
 }
 
+#[test]
+fn a_source_without_pictures_is_not_complete() {
+    let (source, work) = (folder(), folder());
+    let out = work.path().join("out");
+    let run = |more: &[&str]| output(&[&["bulk", text(source.path()), "--out", text(&out)][..], more].concat());
+    let is_complete = || {
+        std::fs::read_dir(&out)
+            .expect("reads")
+            .any(|entry| entry.expect("an entry").file_name().to_string_lossy().starts_with("done-"))
+    };
+    let nothing = run(&[]);
+    assert_eq!(nothing.status.code(), Some(1), "{}", said(&nothing));
+    assert!(said(&nothing).contains("there is nothing in") && !is_complete(), "{}", said(&nothing));
+    write(source.path(), "5f3a9c21", b"no picture");
+    write(source.path(), "notes.txt", b"notes");
+    let aside = run(&[]);
+    assert_eq!(aside.status.code(), Some(1), "{}", said(&aside));
+    assert!(said(&aside).contains("2 not named like one: --any-name") && !is_complete(), "{}", said(&aside));
+    assert!(run(&["--any-name"]).status.success() && is_complete());
+    // One picture is in one of two shards, and the other is complete without any.
+    write(source.path(), "a.jpg", b"no picture");
+    let halves = work.path().join("halves");
+    for (shard, pictures) in [("0/2", "1 pictures"), ("1/2", "0 pictures"), ("0/2", "1 pictures")] {
+        let half = output(&["bulk", text(source.path()), "--out", text(&halves), "--shard", shard]);
+        assert!(half.status.success(), "{}", said(&half));
+        assert!(said(&half).contains(&format!("complete, {pictures}")), "{}", said(&half));
+        assert!(said(&half).contains("2  in the whole source not named like pictures, left aside"), "{}", said(&half));
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn files_whose_names_are_no_utf8_are_each_answered_once() {

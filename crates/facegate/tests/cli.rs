@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use image::GenericImageView as _;
 use serde_json::Value;
-use support::{facegate, output};
+use support::{facegate, output, output_unread};
 use tempfile::TempDir;
 use testkit::{jpeg, picture, portrait};
 
@@ -153,8 +153,10 @@ fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
     write(folder.path(), "text.jpg", b"no picture");
     let labels = write(folder.path(), "labels.csv", b"path,liveness\ntext.jpg,live\nlater.jpg,live\n");
     let evaluation = folder.path().join("evaluation");
-    let run = || output(&["evaluate", text(&labels), "--out", text(&evaluation)]);
-    let out = run();
+    let arguments = ["evaluate", text(&labels), "--out", text(&evaluation)];
+    let run = || output(&arguments);
+    // Whoever reads what it prints, or not.
+    let out = output_unread(&arguments);
     assert_eq!(out.status.code(), Some(1), "{}", said(&out));
     assert!(said(&out).contains("1 of 2 pictures could not be read"), "{}", said(&out));
     assert!(evaluation.join("report.html").exists(), "the others are reported");
@@ -162,6 +164,68 @@ fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
     let out = run();
     assert!(out.status.success(), "{}", said(&out));
     assert!(said(&out).contains("1 of 2 pictures were analysed by an earlier run"), "{}", said(&out));
+}
+
+#[test]
+fn an_evaluation_goes_on_with_the_very_pictures_that_it_began_with() {
+    let folder = folder();
+    write(folder.path(), "a/text.jpg", b"no picture");
+    write(folder.path(), "b/text.jpg", b"no picture");
+    let [first, second] =
+        ["a", "b"].map(|name| write(folder.path(), &format!("{name}/labels.csv"), b"path,expected\ntext.jpg,OK\n"));
+    let evaluation = folder.path().join("evaluation");
+    let run = |labels: &Path| output(&["evaluate", text(labels), "--out", text(&evaluation)]);
+    assert!(run(&first).status.success());
+    // The same names in another folder are other pictures.
+    let refused = run(&second);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("give another output folder"), "{}", said(&refused));
+    let again = run(&first);
+    assert!(said(&again).contains("1 of 1 pictures were analysed by an earlier run"), "{}", said(&again));
+    // And so is another picture under the same name.
+    write(folder.path(), "a/text.jpg", &picture("coffee.png"));
+    for earlier in [false, true] {
+        let out = run(&first);
+        assert!(out.status.success(), "{}", said(&out));
+        assert_eq!(said(&out).contains("by an earlier run"), earlier, "{}", said(&out));
+        let figures = std::fs::read_to_string(evaluation.join("figures.json")).expect("reads");
+        assert!(figures.contains("FACE_NOT_FOUND") && figures.contains("\"pictures_unreadable\": 0"), "{figures}");
+    }
+}
+
+#[test]
+fn an_evaluation_has_the_very_scores_that_are_answered() {
+    let folder = folder();
+    let face = write(folder.path(), "face.jpg", &jpeg(&portrait(2.0), 92));
+    write(folder.path(), "same.jpg", &std::fs::read(&face).expect("reads"));
+    let labels = write(folder.path(), "labels.csv", b"path,liveness\nface.jpg,live\nsame.jpg,print\n");
+    let answered = answers(&output(&["analyze", text(&face)]).stdout)[0]["face"]["passiveLivenessScore"].clone();
+    let out = output(&["evaluate", text(&labels), "--out", text(&folder.path().join("evaluation"))]);
+    assert!(out.status.success(), "{}", said(&out));
+    let figures = std::fs::read(folder.path().join("evaluation/figures.json")).expect("reads");
+    let figures: Value = serde_json::from_slice(&figures).expect("JSON");
+    let figures = &figures["presentation_attack_detection"];
+    // One of the two is on the wrong side, whatever the score.
+    assert_eq!((&figures["misclassified"][0]["score"], &figures["eer"]["nearest_threshold"]), (&answered, &answered));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_quotes_a_command_line_that_is_no_utf8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = folder();
+    write(folder.path(), "text.jpg", b"no picture");
+    let labels = folder.path().join(OsStr::from_bytes(b"la\xffbels.csv"));
+    std::fs::write(&labels, "path,expected\ntext.jpg,OK\n").expect("writes");
+    let evaluation = folder.path().join("evaluation");
+    testkit::models();
+    let out = facegate(&["evaluate", "--out", text(&evaluation)]).arg(&labels).output().expect("runs");
+    assert!(out.status.success(), "{}", said(&out));
+    let figures: Value =
+        serde_json::from_slice(&std::fs::read(evaluation.join("figures.json")).expect("reads")).expect("JSON");
+    let command = figures["meta"]["command"].as_str().expect("a command");
+    assert!(command.ends_with("la\\xffbels.csv"), "{command}");
 }
 
 #[cfg(target_os = "linux")]
@@ -266,11 +330,43 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>().expect("no torn row");
     assert_eq!(rows.len(), 30, "no row is missing, none is there twice");
     assert_eq!(rows.iter().map(|row| row[0].to_owned()).collect::<BTreeSet<_>>().len(), 30);
+    // A contact sheet of what is new takes the place of no earlier one.
+    let sheet = write(folder.path(), "sheet.png", b"an earlier sheet");
+    let drawing = [&arguments[..], &["--contact-sheet", text(&sheet)]].concat();
+    assert!(!said(&output(&drawing)).contains("contact sheet"), "nothing was drawn");
+    write(folder.path(), "in/new.jpg", b"no picture");
+    assert!(said(&output(&drawing)).contains("sheet-2.png"));
+    assert_eq!(std::fs::read(&sheet).expect("reads"), b"an earlier sheet");
+    image::open(folder.path().join("sheet-2.png")).expect("a sheet");
     // Another run has nothing to do; other settings are refused.
     assert!(said(&output(&arguments)).contains("0 pictures in"));
     let strict = output(&[&arguments[..], &["--profile", "strict", "--details"]].concat());
     assert_eq!(strict.status.code(), Some(1));
     assert!(said(&strict).contains("another details, analysis.rules.profile:"), "{}", said(&strict));
+}
+
+#[test]
+fn the_same_name_in_another_working_folder_is_another_picture() {
+    let folder = folder();
+    for name in ["a/x.jpg", "b/x.jpg"] {
+        write(folder.path(), name, b"no picture");
+    }
+    let out = folder.path().join("answers.jsonl");
+    let run = |within: &str, picture: &str| {
+        testkit::models();
+        let mut command = facegate(&["analyze", picture, "--out", text(&out)]);
+        command.current_dir(folder.path().join(within)).output().expect("runs")
+    };
+    assert!(run("a", "x.jpg").status.success());
+    let refused = run("b", "x.jpg");
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("begun with another working_folder:"), "{}", said(&refused));
+    assert!(said(&run("b/../a", "x.jpg")).contains("1  in the file already"));
+    // A path from the root leads to the same picture from everywhere.
+    std::fs::remove_file(&out).expect("removes");
+    let absolute = folder.path().join("b/x.jpg");
+    assert!(run("a", text(&absolute)).status.success());
+    assert!(said(&run("b", text(&absolute))).contains("1  in the file already"));
 }
 
 #[test]

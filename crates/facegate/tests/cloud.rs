@@ -92,6 +92,9 @@ async fn answer(State(bucket): State<Shared>, method: Method, uri: Uri, headers:
         if bucket.read_only {
             return StatusCode::FORBIDDEN.into_response();
         }
+        if headers.contains_key(header::IF_NONE_MATCH) && bucket.objects.contains_key(path) {
+            return StatusCode::PRECONDITION_FAILED.into_response();
+        }
         bucket.objects.insert(path.to_owned(), body);
         return [(header::ETAG, "\"tag\"")].into_response();
     }

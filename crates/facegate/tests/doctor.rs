@@ -120,6 +120,32 @@ fn an_empty_model_folder_and_missing_clients_are_told_apart() {
     assert!(line(&text, "no npm").starts_with("WRONG"), "{text}");
 }
 
+/// pip is what a fetch would run: a module of Python, or a program of its own.
+#[cfg(unix)]
+#[test]
+fn pip_is_looked_for_as_it_is_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let models = folder.path().join("models");
+    let program = |name: &str, body: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("writes");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permits");
+    };
+    let path = folder.path().to_str().expect("text");
+    let has_pip = || {
+        let (_, text) = doctor(&[("FACEGATE_MODELS_DIR", models.to_str().expect("text")), ("PATH", path)], &free());
+        assert!(text.contains("no npm"), "{text}");
+        !text.contains("no pip")
+    };
+    program("python3", r#"[ "$1 $2" = "-m pip" ]"#);
+    assert!(has_pip());
+    program("python3", "exit 1");
+    assert!(!has_pip());
+    program("pip3", "exit 0");
+    assert!(has_pip());
+}
+
 #[cfg(unix)]
 #[test]
 fn secrets_and_networks_that_everybody_may_touch_are_named() {

@@ -209,7 +209,7 @@ mod tests {
         std::fs::write(&path, packed).expect("written");
         let mut found = Vec::new();
         let (shard, done, stop) = (Shard { index: 0, count: 1 }, Done::default(), Arc::new(AtomicBool::new(false)));
-        let wanted = Wanted { shard, done, any_name: true, max_bytes: 10, stop };
+        let wanted = Wanted { shard, done, any_name: true, max_bytes: 10, stop, names: Arc::default() };
         read(&mut open(&path)?, &wanted, &mut |picture| {
             found.extend(picture.map(|picture| picture.name));
             true

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::grouping::Grouping;
 use super::{AdaptOptions, Observation, kinds, quantile, sorted};
+use crate::basis::{answered_score, answered_threshold};
 use crate::statistics::{Estimate, Proportion};
 
 /// Rates of refused live pictures for which the cost is told.
@@ -45,7 +46,7 @@ pub struct OperatingPoint {
     pub bpcer: f64,
     /// Live pictures that are refused there.
     pub refused: Option<Proportion>,
-    /// The score below which a picture is refused there, 0 to 1.
+    /// The score below which a picture is refused there, 0 to 1, with the four decimals of the service's answers.
     pub score: f64,
     /// Name and APCER of each kind.
     pub apcer: Vec<(String, Option<Proportion>)>,
@@ -99,16 +100,17 @@ pub(super) fn warnings(rates: &Rates) -> Vec<String> {
 }
 
 pub(super) fn operating_points(observations: &[Observation], log_odds: &[f64]) -> Vec<OperatingPoint> {
-    let values = sorted(live(observations).map(|i| log_odds[i]));
+    // What the operator's program will compare.
+    let answered = |i: usize| answered_score(1.0 / (1.0 + (-log_odds[i]).exp()));
+    let values = sorted(live(observations).map(answered));
     let point = |bpcer: f64| {
-        let threshold = quantile(&values, bpcer);
-        let apcer = |name: &&str| {
-            ((*name).to_owned(), Proportion::of(of_kind(observations, name), |i| log_odds[i] >= threshold))
-        };
+        let score = answered_threshold(quantile(&values, bpcer));
+        let apcer =
+            |name: &&str| ((*name).to_owned(), Proportion::of(of_kind(observations, name), |i| answered(i) >= score));
         OperatingPoint {
             bpcer,
-            refused: Proportion::of(live(observations), |i| log_odds[i] < threshold),
-            score: 1.0 / (1.0 + (-threshold).exp()),
+            refused: Proportion::of(live(observations), |i| answered(i) < score),
+            score,
             apcer: kinds(observations).iter().map(apcer).collect(),
         }
     };
@@ -237,6 +239,29 @@ mod tests {
         assert_eq!(harmed(&observations, &grouping, &with, &options), ["print"]);
         let same: Vec<f64> = observations.iter().map(|o| o.general).collect();
         assert!(harmed(&observations, &grouping, &same, &options).is_empty());
+    }
+
+    #[test]
+    fn an_operating_point_is_a_score_that_the_service_can_answer_and_its_errors_are_of_such_scores() {
+        // Answered 0.9991 and 0.9992, the attack 0.9992 as well, though its score is lower.
+        let scores = [0.999_10, 0.999_24, 0.999_16];
+        let observations: Vec<Observation> = [true, true, false]
+            .map(|live| Observation {
+                path: String::new(),
+                presentation: if live { Presentation::BonaFide } else { Presentation::Attack("print".into()) },
+                group: None,
+                features: Vec::new(),
+                mirrored: Vec::new(),
+                pair: 0.0,
+                general: 0.0,
+                surrounding: 2.0,
+            })
+            .into();
+        for point in operating_points(&observations, &scores.map(|p: f64| (p / (1.0 - p)).ln())) {
+            assert_eq!(point.score, 0.9992);
+            assert_eq!(point.refused.map(|share| share.count), Some(1));
+            assert_eq!(point.apcer[0].1.map(|share| share.count), Some(1));
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ fn operating_points(adaptation: &Adaptation) -> String {
     let mut table = Table::new("What refusing fewer or more live pictures costs, out of fold", &head);
     for point in &adaptation.operating_points {
         let apcer = point.apcer.iter().map(|(_, share)| counted(*share));
-        let cells = [Unit::Plain.number(point.score), counted(point.refused)].into_iter().chain(apcer);
+        let cells = [Unit::Threshold.number(point.score), counted(point.refused)].into_iter().chain(apcer);
         table.row(Unit::Percent.text(point.bpcer), cells);
     }
     format!(

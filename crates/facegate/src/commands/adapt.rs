@@ -1,6 +1,5 @@
 //! `facegate adapt LABELS.csv --out FILE`: a liveness head fitted on labelled pictures of one's own.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,7 +13,7 @@ use face_models::Group;
 use liveness_head::{Figures, Head, KindFigures};
 
 use super::models::fetch_with_progress;
-use super::{CommandError, ConfigArgs, progress};
+use super::{CommandError, ConfigArgs, Told, command_line, progress};
 use crate::answer::{TOO_LARGE, too_large_message};
 use crate::config::Config;
 use crate::models;
@@ -79,9 +78,9 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     let looking = Looking { analyzer: &analyzer, labels: &labels, max_bytes };
     let pictures = labelled.len();
     let Looks { observations, left_out, unread } = observe(&looking, labelled, threads)?;
-    let mut out = std::io::stdout().lock();
+    let mut told = Told::default();
     for reason in &left_out {
-        writeln!(out, "left out: {}", shown(reason))?;
+        told.tell(&format!("left out: {}\n", shown(reason)));
     }
     let options = AdaptOptions { bpcer: args.bpcer, ..AdaptOptions::default() };
     let mut adaptation = fit(&observations, &options)?;
@@ -102,8 +101,8 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     std::fs::write(&figures, adaptation.to_json(&meta)?)?;
     std::fs::write(&report, adaptation.to_html(&meta))?;
     // It has the list's names of attacks and groups.
-    write!(out, "{}", shown_text(&adaptation.to_text()))?;
-    writeln!(out, "{}\n{}", figures.display(), report.display())?;
+    told.tell(&shown_text(&adaptation.to_text()));
+    told.tell(&format!("{}\n{}\n", figures.display(), report.display()));
     if !adaptation.better {
         return Err(CommandError::new(match adaptation.harmed.join(", ") {
             harmed if harmed.is_empty() => {
@@ -119,15 +118,14 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     }
     let head = head(&adaptation, &analyzer, &meta);
     let checksum = head.write(&args.out)?;
-    writeln!(
-        out,
-        "{} ({})\nuse it with --set analysis.liveness.head={}",
+    told.tell(&format!(
+        "{} ({})\nuse it with --set analysis.liveness.head={}\n",
         args.out.display(),
         &checksum[..12],
         absolute(&args.out)
-    )?;
+    ));
     match unread {
-        0 => Ok(()),
+        0 => told.end(),
         _ => Err(CommandError::new(format!(
             "{unread} of {pictures} pictures could not be read and have no part in the head"
         ))),
@@ -291,7 +289,7 @@ fn meta(args: &AdaptArgs, config: &Config, analyzer: &FaceAnalyzer) -> Result<Me
     Ok(Meta {
         title: args.title.clone(),
         program: format!("facegate {}", env!("CARGO_PKG_VERSION")),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        command: command_line(),
         created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         labels_file: args.labels.display().to_string(),
         settings: vec![("analysis.liveness".into(), serde_json::to_string(&config.analysis.liveness)?)],

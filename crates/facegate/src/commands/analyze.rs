@@ -52,7 +52,7 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     annotate: Option<PathBuf>,
     /// Draw all pictures of this run small on one sheet (PNG or JPEG by its name); after each 48 another sheet begins,
-    /// FILE-2 and so on.
+    /// FILE-2 and so on. A run that goes on leaves the sheets that are there.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     contact_sheet: Option<PathBuf>,
     /// Pictures analysed at the same time; 0 is one per core.
@@ -79,10 +79,12 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     let session = Session::new(args, &config, &found.pictures)?;
     let mut open = found.pictures;
     let named = open.len();
+    let mut goes_on = false;
     if let Destination::File(results) = &output.destination {
         open.retain(|picture| !results.done().contains(&recorded_path(picture)));
+        goes_on = !results.done().is_empty();
     }
-    let sheet = |file| ContactSheet::new(file, Arc::clone(&session.drawings));
+    let sheet = |file| ContactSheet::new(file, Arc::clone(&session.drawings), goes_on);
     let mut sheet = args.contact_sheet.clone().map(sheet).transpose()?;
     let bar =
         if args.quiet || named < 2 { indicatif::ProgressBar::hidden() } else { progress::bar(open.len() as u64)? };
@@ -116,7 +118,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
     output.finish()?;
     let sheets = sheet.map(ContactSheet::finish).transpose()?.unwrap_or_default();
     if !args.quiet && (named > 1 || args.out.is_some()) {
-        summary.print(args, begin.elapsed(), named - open.len(), found.left_aside, sheets)?;
+        summary.print(args, begin.elapsed(), named - open.len(), found.left_aside, &sheets)?;
     }
     match summary.faults {
         0 => Ok(()),

@@ -33,7 +33,8 @@ pub struct BenchArgs {
     /// Analyses or requests at the same time.
     #[arg(long, default_value_t = 1)]
     in_flight: usize,
-    /// Start the service as a process of its own and send it requests over HTTP.
+    /// Start the service as a process of its own and send it requests over HTTP; without TLS, users file, audit log and
+    /// traces.
     #[arg(long)]
     http: bool,
     /// Send them over HTTP to a service that already runs at this address and takes the same call.

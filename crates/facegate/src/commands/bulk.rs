@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum, ValueHint};
-use face_analysis::FaceAnalyzer;
+use face_analysis::{AnalysisError, FaceAnalyzer};
 use face_bulk::names::shown;
 use face_bulk::parts::{PartFormat, Parts};
 use face_bulk::pictures;
 use face_bulk::row::Answer;
 use face_bulk::shard::Shard;
-use face_bulk::source::{self, Content, Picture, SourceError, Wanted};
+use face_bulk::source::{self, Content, Names, Picture, SourceError, Wanted};
 use face_bulk::store::Location;
 use face_models::Group;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,9 +30,9 @@ use crate::{answer, models, record};
 /// How often a run says how far it is when nobody watches a terminal.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
-/// Attempts at reading a file, and the pause before the second, which doubles with each.
-const READ_ATTEMPTS: u32 = 4;
-const READ_PAUSE: Duration = Duration::from_millis(500);
+/// Attempts at what fails for a reason that may pass, and the pause before the second, which doubles with each.
+const ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Faults that another attempt would meet too: not there, not allowed, no file.
 const LASTING: [io::ErrorKind; 3] =
@@ -92,7 +92,7 @@ impl From<Format> for PartFormat {
 }
 
 /// Analyses what the shard's parts do not hold yet. A picture that cannot be used or read is an answer; a fault of the
-/// source or the destination ends the run with a failing exit code, after what is done has been written.
+/// source, the destination or the machine ends the run with a failing exit code, after what is done has been written.
 pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     let config = args.config.load()?.config;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -103,13 +103,14 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     let destination = Location::destination(&args.out, args.instance_credentials)?;
     let parts = Parts::resume(destination, args.shard, format, args.details, record, args.part_rows);
     let mut parts = runtime.block_on(parts)?;
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, names) = (Arc::new(AtomicBool::new(false)), Arc::new(Names::default()));
     let wanted = Wanted {
         shard: args.shard,
         done: parts.take_done(),
         any_name: args.any_name,
         max_bytes: config.server.max_image_bytes,
         stop: Arc::clone(&stop),
+        names: Arc::clone(&names),
     };
     let earlier = wanted.done.len();
     let pictures = source::open(&args.source, wanted, args.instance_credentials, runtime.handle())?;
@@ -126,6 +127,7 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     let threads = threads(args.parallel);
     let max_bytes = config.server.max_image_bytes;
     let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads, max_bytes)?;
+    analyzer.warm_up()?;
     let progress = Progress::new(args.shard, earlier)?;
     let result = analyse(args, &config, &analyzer, threads, pictures, &runtime, &mut parts, &progress);
     progress.finish();
@@ -141,9 +143,20 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
             args.shard
         )));
     }
+    if names.pictures() == 0 {
+        return Err(nothing_found(&args.source, names.left_aside()));
+    }
     runtime.block_on(parts.finish())?;
-    progress.summary(parts.outcomes())?;
+    progress.summary(parts.outcomes(), names.left_aside())?;
     Ok(())
+}
+
+/// A source without pictures is probably another than was meant.
+fn nothing_found(source: &str, left_aside: u64) -> CommandError {
+    CommandError::new(match left_aside {
+        0 => format!("there is nothing in {source}"),
+        names => format!("there is no picture in {source}, but {names} not named like one: --any-name takes them"),
+    })
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that a run consists of")]
@@ -169,14 +182,14 @@ fn analyse(
     })
 }
 
-/// The answer for one picture; `None` when it is gone. A fault of ours is an answer too: the same picture would cause it
-/// again, and nothing after it would ever be reached.
+/// The answer for one picture; `None` when it is gone. A fault of ours on it is an answer too: the same picture would cause
+/// it again, and nothing after it would ever be reached. That no process can decode any picture is none.
 fn answer(
     analyzer: &FaceAnalyzer,
     picture: Picture,
     details: bool,
     config: &Config,
-) -> Result<Option<Answer>, SourceError> {
+) -> Result<Option<Answer>, CommandError> {
     let max_bytes = config.server.max_image_bytes;
     let Picture { name, content } = picture;
     let bytes = match content {
@@ -186,15 +199,21 @@ fn answer(
         Content::File(path) => match read_persistently(&path, max_bytes) {
             Ok(bytes) => bytes.map(Into::into),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(SourceError::Io { path, source }),
+            Err(source) => return Err(SourceError::Io { path, source }.into()),
         },
     };
     let Some(bytes) = bytes else { return Ok(Some(answer::too_large(name, max_bytes))) };
-    let analysis = survived(|| analyzer.analyze(&bytes, face_analysis::Wanted { details, face_image: false }));
+    let wanted = face_analysis::Wanted { details, face_image: false };
+    let analysis = persistently(
+        &format!("cannot analyse {name}"),
+        |error| matches!(error, AnalysisError::Cell(_)),
+        || survived(|| analyzer.analyze(&bytes, wanted)).transpose(),
+    );
     Ok(Some(match analysis {
-        Some(Ok(analysis)) => answer::analysed(name, analysis, config.response.face_image),
-        Some(Err(error)) => answer::unreadable(name, error.code(), &error.to_string()),
-        None => answer::unreadable(name, "analysis_crashed", "the analysis failed on this picture"),
+        Ok(Some(analysis)) => answer::analysed(name, analysis, config.response.face_image),
+        Ok(None) => answer::unreadable(name, "analysis_crashed", "the analysis failed on this picture"),
+        Err(error @ AnalysisError::Cell(_)) => return Err(CommandError::new(format!("{name}: {error}"))),
+        Err(error) => answer::unreadable(name, error.code(), &error.to_string()),
     }))
 }
 
@@ -206,19 +225,31 @@ fn survived<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 /// Reads a file; what fails for a reason that may pass (a network share) is tried again.
 fn read_persistently(path: &std::path::Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut pause = READ_PAUSE;
-    for _ in 1..READ_ATTEMPTS {
-        match pictures::read(path, max_bytes) {
-            Err(error) if !LASTING.contains(&error.kind()) => {
-                let name = path.to_string_lossy();
-                say(&format!("facegate: cannot read {}: {error}; another attempt in {pause:?}", shown(&name)));
+    persistently(
+        &format!("cannot read {}", path.to_string_lossy()),
+        |error: &io::Error| !LASTING.contains(&error.kind()),
+        || pictures::read(path, max_bytes),
+    )
+}
+
+/// What `attempt` gives, several times as long as it fails for a reason that may pass.
+fn persistently<T, E: std::fmt::Display>(
+    what: &str,
+    may_pass: impl Fn(&E) -> bool,
+    attempt: impl Fn() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..ATTEMPTS {
+        match attempt() {
+            Err(error) if may_pass(&error) => {
+                say(&format!("facegate: {}: {error}; another attempt in {pause:?}", shown(what)));
                 std::thread::sleep(pause);
                 pause *= 2;
             }
             result => return result,
         }
     }
-    pictures::read(path, max_bytes)
+    attempt()
 }
 
 /// Says how far a shard is: a line on a terminal, else a line of the log from time to time.
@@ -270,12 +301,15 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    fn summary(&self, outcomes: &BTreeMap<String, u64>) -> io::Result<()> {
+    fn summary(&self, outcomes: &BTreeMap<String, u64>, left_aside: u64) -> io::Result<()> {
         let mut err = io::stderr().lock();
         let all: u64 = outcomes.values().sum();
         writeln!(err, "shard {}: complete, {all} pictures", self.shard)?;
         for (outcome, count) in outcomes {
             writeln!(err, "{count:>8}  {outcome}")?;
+        }
+        if left_aside > 0 {
+            writeln!(err, "{left_aside:>8}  in the whole source not named like pictures, left aside")?;
         }
         let earlier = if self.earlier > 0 { format!(", {} by earlier runs", self.earlier) } else { String::new() };
         writeln!(err, "{} by this run, {:.1} a second{earlier}", self.done(), self.rate())
@@ -285,6 +319,23 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn that_no_picture_can_be_decoded_is_no_answer_of_a_picture() {
+        use face_analysis::{DecodeLimits, Decoder, Settings};
+        use picture_cell::cell::{Cells, Program};
+        let program = Program { path: "/nonexistent".into(), words: Vec::new() };
+        let cells = Cells::start(program, DecodeLimits::default(), 1, 1 << 20).expect("a thread");
+        let analyzer = FaceAnalyzer::load_with(&testkit::models(), Settings::default(), 1, Decoder::in_cells(cells))
+            .expect("loads");
+        let content = Content::Bytes(testkit::picture("coffee.png").into());
+        let picture = Picture { name: "cup.png".into(), content };
+        let begin = Instant::now();
+        let error = answer(&analyzer, picture, false, &Config::default()).expect_err("no answer").to_string();
+        assert!(error.contains("cup.png") && error.contains("cannot be started"), "{error}");
+        assert!(begin.elapsed() >= 7 * FIRST_PAUSE, "it was not tried again");
+    }
 
     #[test]
     fn a_panic_ends_one_picture_only() {

@@ -1,25 +1,24 @@
 //! `facegate evaluate LABELS.csv`: error rates on labelled pictures.
 
-use std::collections::HashSet;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
 use face_analysis::report::{Details, MODELS, ModelInfo};
 use face_analysis::{Analysis, FaceAnalyzer, HeadName, Verdict, Wanted};
-use face_bulk::names::shown;
+use face_bulk::names::{recorded_path, shown};
 use face_bulk::pictures::read;
 use face_eval::{
     DetectedFace, Evaluation, LabelledPicture, Labels, LivenessReasons, Meta, ModelUsed, Options, Outcome, OutcomeLog,
-    Pose, Unreadable, Word,
+    Pose, Unreadable, Word, answered_score,
 };
 use face_models::Group;
 use face_service::contract::outcome;
 use sha2::{Digest as _, Sha256};
 
 use super::models::fetch_with_progress;
-use super::{CommandError, ConfigArgs, progress};
+use super::{CommandError, ConfigArgs, Told, command_line, progress};
 use crate::answer::{TOO_LARGE, too_large_message};
 use crate::config::Config;
 use crate::models;
@@ -58,16 +57,26 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     let head = config.analysis.liveness.head.as_deref().map(HeadName::of_file).transpose()?;
-    let (mut log, mut outcomes) = OutcomeLog::resume(log, &settings_digest(&config, head.as_ref())?)?;
-    // The service has not seen what could not be read: whoever mended it wants it to be read now.
-    outcomes.retain(|outcome| !is_unread(outcome));
+    let settings = settings_digest(&config, head.as_ref())?;
+    let (mut log, earlier) = OutcomeLog::resume(log, &settings, &folder(&args.labels)?)?;
+    let (threads, max_bytes) = (threads(args.parallel), config.server.max_image_bytes);
+    let listed: HashMap<&str, &LabelledPicture> = labels.pictures().iter().map(|p| (p.path.as_str(), p)).collect();
+    let mut outcomes = Vec::new();
+    // Another picture may have taken the place of the one that was analysed.
+    let unchanged = |outcome: Outcome| {
+        let bytes = read(&labels.file(listed.get(outcome.path.as_str())?), max_bytes).ok()?;
+        (bytes.as_deref().map(digest) == outcome.digest).then_some(outcome)
+    };
+    in_order(earlier.into_iter(), threads, unchanged, |outcome| -> Result<(), CommandError> {
+        outcomes.extend(outcome);
+        Ok(())
+    })?;
     let done: HashSet<&str> = outcomes.iter().map(|outcome| outcome.path.as_str()).collect();
     let open: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| !done.contains(p.path.as_str())).collect();
     if !outcomes.is_empty() {
         let (earlier, all) = (outcomes.len(), labels.pictures().len());
         progress::say(&format!("{earlier} of {all} pictures were analysed by an earlier run"));
     }
-    let threads = threads(args.parallel);
     if !open.is_empty() {
         let max_bytes = config.server.max_image_bytes;
         let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads, max_bytes)?;
@@ -88,14 +97,14 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let meta = meta(args, &config, head.as_ref())?;
     std::fs::write(&figures, evaluation.to_json(&meta)?)?;
     std::fs::write(&report, evaluation.to_html(&meta))?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{} pictures analysed", evaluation.sample.pictures_analysed)?;
+    let mut told = Told::default();
+    told.tell(&format!("{} pictures analysed\n", evaluation.sample.pictures_analysed));
     for picture in &evaluation.unreadable {
-        writeln!(out, "not analysed: {}: {}", shown(&picture.path), shown(&picture.reason))?;
+        told.tell(&format!("not analysed: {}: {}\n", shown(&picture.path), shown(&picture.reason)));
     }
-    writeln!(out, "{}\n{}", figures.display(), report.display())?;
+    told.tell(&format!("{}\n{}\n", figures.display(), report.display()));
     match outcomes.iter().filter(|outcome| is_unread(outcome)).count() {
-        0 => Ok(()),
+        0 => told.end(),
         unread => Err(CommandError::new(format!(
             "{unread} of {} pictures could not be read and are missing in the figures; the same command goes on with them",
             labels.pictures().len()
@@ -115,18 +124,19 @@ fn judge(
     max_bytes: usize,
 ) -> Result<Outcome, CommandError> {
     let unusable = |code: &str, message: &str| {
-        Ok(Outcome::unreadable(&picture.path, Unreadable::Picture(format!("{code}: {message}"))))
+        Outcome::unreadable(&picture.path, Unreadable::Picture(format!("{code}: {message}")))
     };
     let bytes = match read(&labels.file(picture), max_bytes) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return unusable(TOO_LARGE, &too_large_message(max_bytes)),
+        Ok(None) => return Ok(unusable(TOO_LARGE, &too_large_message(max_bytes))),
         Err(error) => return Ok(Outcome::unreadable(&picture.path, Unreadable::File(error.to_string()))),
     };
-    match analyzer.analyze(&bytes, Wanted { details: true, face_image: false }) {
-        Ok(analysis) => measured(&picture.path, &analysis),
-        Err(error) if error.is_fault() => Err(CommandError::new(format!("{}: {error}", picture.path))),
+    let outcome = match analyzer.analyze(&bytes, Wanted { details: true, face_image: false }) {
+        Ok(analysis) => measured(&picture.path, &analysis)?,
+        Err(error) if error.is_fault() => return Err(CommandError::new(format!("{}: {error}", picture.path))),
         Err(error) => unusable(error.code(), &error.to_string()),
-    }
+    };
+    Ok(Outcome { digest: Some(digest(&bytes)), ..outcome })
 }
 
 fn measured(path: &str, analysis: &Analysis) -> Result<Outcome, CommandError> {
@@ -137,14 +147,13 @@ fn measured(path: &str, analysis: &Analysis) -> Result<Outcome, CommandError> {
     }
     let Some(details) = &analysis.details else { return Ok(outcome) };
     outcome.faces = Some(faces(details));
-    outcome.liveness_score = details.liveness.as_ref().map(|l| f64::from(l.score));
+    outcome.liveness_score = details.liveness.as_ref().map(|l| answered_score(l.score.into()));
     outcome.liveness_reasons = details.liveness.as_ref().map(|l| LivenessReasons {
         networks: l.models.iter().map(|network| (network.model.to_owned(), network.live.into())).collect(),
         surrounding: l.surrounding.into(),
         reliability: l.reliability.into(),
     });
     outcome.age = details.age.map(f64::from);
-    outcome.gender = outcome.gender.or(details.female_probability.map(|p| (10_000.0 * (2.0 * p - 1.0)).round() as i32));
     outcome.pose = details.pose.map(|p| Pose { yaw: p.yaw.into(), pitch: p.pitch.into(), roll: p.roll.into() });
     Ok(outcome)
 }
@@ -163,19 +172,28 @@ fn settings_digest(config: &Config, head: Option<&HeadName>) -> Result<String, C
     let analysis = serde_json::to_string(&config.analysis)?;
     let (version, max_bytes) = (env!("CARGO_PKG_VERSION"), config.server.max_image_bytes);
     let text = format!("{version} {MODELS:?} {analysis} {head:?} {max_bytes}");
-    let digest = Sha256::digest(text.as_bytes());
-    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest(text.as_bytes()))
+}
+
+/// Enough of a SHA-256 to tell what is compared with one other.
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The folder that the list's paths are relative to, by its one name.
+fn folder(labels: &Path) -> Result<String, CommandError> {
+    let labels = std::path::absolute(labels)?;
+    Ok(recorded_path(&labels.parent().unwrap_or(&labels).canonicalize()?))
 }
 
 fn meta(args: &EvaluateArgs, config: &Config, head: Option<&HeadName>) -> Result<Meta, CommandError> {
-    let quoted: Vec<String> = std::env::args().collect();
     let serde_json::Value::Object(analysis) = serde_json::to_value(&config.analysis)? else {
         return Err(CommandError::new("the settings are no table"));
     };
     Ok(Meta {
         title: args.title.clone(),
         program: format!("facegate {}", env!("CARGO_PKG_VERSION")),
-        command: quoted.join(" "),
+        command: command_line(),
         created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         labels_file: args.labels.display().to_string(),
         settings: analysis.into_iter().map(|(name, value)| (format!("analysis.{name}"), value.to_string())).collect(),

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// A command line, free of settings from the tester's environment.
 pub fn facegate(arguments: &[&str]) -> Command {
@@ -20,4 +20,12 @@ pub fn facegate(arguments: &[&str]) -> Command {
 pub fn output(arguments: &[&str]) -> Output {
     testkit::models();
     facegate(arguments).output().expect("runs")
+}
+
+/// The same when whoever would read what it prints has gone.
+pub fn output_unread(arguments: &[&str]) -> Output {
+    testkit::models();
+    let mut child = facegate(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    drop(child.stdout.take());
+    child.wait_with_output().expect("ends")
 }

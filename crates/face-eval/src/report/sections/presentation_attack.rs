@@ -56,7 +56,12 @@ pub(super) fn section(figures: &PresentationAttackDetection) -> String {
     };
     estimate("ACER", figures.acer, Unit::Percent, threshold.to_string());
     if let Some(eer) = figures.eer {
-        estimate("EER, all attacks pooled", Some(eer.ratio), Unit::Percent, Unit::Plain.number(eer.nearest_threshold));
+        estimate(
+            "EER, all attacks pooled",
+            Some(eer.ratio),
+            Unit::Percent,
+            Unit::Threshold.number(eer.nearest_threshold),
+        );
     }
     estimate("AUC, all attacks pooled", figures.auc, Unit::Plain, "–".to_owned());
     for species in &figures.species {
@@ -66,7 +71,7 @@ pub(super) fn section(figures: &PresentationAttackDetection) -> String {
     for figure in &figures.bpcer_at_apcer {
         let star = if figure.sample_resolves_limit { "" } else { " *" };
         let name = format!("BPCER at APCER ≤ {:.0} %{star}", 100.0 * figure.apcer_limit);
-        let threshold = figure.threshold.map_or("above all".to_owned(), |threshold| Unit::Plain.number(threshold));
+        let threshold = figure.threshold.map_or("above all".to_owned(), |threshold| Unit::Threshold.number(threshold));
         estimate(&name, Some(figure.bpcer), Unit::Percent, threshold);
     }
     let mut right = table.html();

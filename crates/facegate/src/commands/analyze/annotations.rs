@@ -1,6 +1,6 @@
 //! Where annotated pictures go.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use face_bulk::names::shown;
 use face_bulk::pictures::common_folder;
@@ -39,8 +39,13 @@ impl Annotations {
             Self::Folder { folder, common } => (folder, common),
         };
         let inside = picture.strip_prefix(common).unwrap_or(picture);
-        // What leads out of the folder (`..`, `/`) is left out.
-        let inside = inside.components().filter(|part| matches!(part, std::path::Component::Normal(_)));
+        // What leads out of the folder does not, and is told from what does not lead there.
+        let inside = inside.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name),
+            Component::ParentDir => Some("__".as_ref()),
+            Component::RootDir => Some("_".as_ref()),
+            Component::CurDir | Component::Prefix(_) => None,
+        });
         let mut path = folder.join(inside.collect::<PathBuf>()).into_os_string();
         path.push(".png");
         let path = PathBuf::from(path);
@@ -48,5 +53,20 @@ impl Annotations {
             std::fs::create_dir_all(folder)?;
         }
         Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_elsewhere_under_the_same_name_is_drawn_into_another_file() {
+        let out = tempfile::tempdir().expect("a folder");
+        let pictures = ["a/x.jpg", "../a/x.jpg", "/a/x.jpg", "./b/x.jpg"].map(PathBuf::from);
+        let annotations = Annotations::new(out.path(), &pictures).expect("a folder");
+        let paths = pictures.map(|picture| annotations.path_for(&picture).expect("a path"));
+        let expected = ["a/x.jpg.png", "__/a/x.jpg.png", "_/a/x.jpg.png", "b/x.jpg.png"];
+        assert_eq!(paths, expected.map(|name| out.path().join(name)));
     }
 }

