@@ -211,6 +211,8 @@ def run(options, service, limit, good, attacks):
         at = now()
         status, took = envelope(*service.detect(attack, login)), now() - at
         print(f"{name:34} alone {status} after {took:.2f} s")
+        if status not in (200, 422):
+            faults.append(f"{name}: {status} alone")
         if took > limit + 0.5:
             slow.append(f"{name}: {took:.2f} s")
     own_most = max(s[1] for s in samples)

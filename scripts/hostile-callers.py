@@ -16,7 +16,8 @@ Each attack runs for a few seconds beside a user who asks about a picture again 
 
 Prints the median of the user's answers before and during, the worst of them, those that were no answer, and the program's
 memory and threads. Ends with 1 when a bound of the documentation is broken: a refused user, memory that does not come back
-to within 20 MB (--back) of what it was before the attack, threads that stay.
+to within 20 MB (--back) of what it was before the attack, threads that stay; and when an attack was none, since nothing of it
+was sent or a part of it failed.
 """
 
 import argparse
@@ -112,20 +113,23 @@ def honest(service, body, stop, times, others):
             if answer.status != 200:
                 others.append(str(answer.status))
             connection.close()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             others.append(type(error).__name__)
         times.append(time.perf_counter() - begin)
         time.sleep(0.05)
 
 
-def at_work(stop, count, work):
-    """Runs `work(number)` in threads until the time is over."""
+def at_work(stop, count, work, faults):
+    """Runs `work(number)` in threads until the time is over. A connection may fail, anything else is a fault."""
     def run(number):
         round_ = 0
-        while not stop.is_set():
-            with contextlib.suppress(OSError):
-                work(number + count * round_)
-            round_ += 1
+        try:
+            while not stop.is_set():
+                with contextlib.suppress(OSError):
+                    work(number + count * round_)
+                round_ += 1
+        except Exception as error:
+            faults.append(repr(error))
     threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(count)]
     for thread in threads:
         thread.start()
@@ -239,7 +243,7 @@ def main():
                   f"{'memory before':>14} {'most':>7} {'after':>7} {'threads':>8}")
             for name in names or ["logins", "links", "drips", "chunks", "connections", "queue"]:
                 stop, quiet = threading.Event(), threading.Event()
-                before, during, refused = [], [], []
+                before, during, refused, faults = [], [], [], []
                 thread = threading.Thread(target=honest, args=(service, body, quiet, before, refused))
                 thread.start()
                 time.sleep(4)
@@ -248,7 +252,7 @@ def main():
                 memory, threads = service.memory(), service.status("Threads")
                 count, kinds = attacks(service, link_port, large, stop)
                 number, work = kinds[name]
-                running = at_work(stop, number, work)
+                running = at_work(stop, number, work, faults)
                 over = threading.Event()
                 thread = threading.Thread(target=honest, args=(service, body, over, during, refused))
                 thread.start()
@@ -269,6 +273,10 @@ def main():
                 print(f"{name:<12} {count['sent']:>7} {statistics.median(before) * 1e3:>11.0f} ms "
                       f"{statistics.median(during) * 1e3:>6.0f} ms {max(during) * 1e3:>6.0f} ms {len(refused):>8} "
                       f"{memory:>11.0f} MB {most:>4.0f} MB {after:>4.0f} MB {left:>+8}", flush=True)
+                if not count["sent"]:
+                    failures.append(f"{name}: nothing was sent")
+                if faults:
+                    failures.append(f"{name}: the attack failed: {sorted(set(faults))}")
                 if refused:
                     failures.append(f"{name}: the honest user got {sorted(set(refused))}")
                 if after > memory + options.back:

@@ -159,9 +159,8 @@ impl Liveness {
             }
             None => (general, None),
         };
-        let score = 1.0 / (1.0 + (-log_odds).exp());
+        let score = score_of(log_odds);
         let reliability = reliability(surrounding);
-        let score = if score.is_finite() { score } else { 0.0 };
         Ok(Judged {
             details: LivenessDetails { score, surrounding, reliability, evidence, models, head },
             pair,
@@ -206,6 +205,12 @@ impl Liveness {
             Seen { areas, scale, surroundings }
         })
     }
+}
+
+/// The score of the log-odds of a live face; what is no number is an attack.
+fn score_of(log_odds: f32) -> f32 {
+    let score = 1.0 / (1.0 + (-log_odds).exp());
+    if score.is_finite() { score } else { 0.0 }
 }
 
 /// ln(e^a + e^b) without overflow.
@@ -334,20 +339,31 @@ mod tests {
         Liveness::new(network(&files.liveness_v2), network(&files.liveness_fr), own, &settings, Arc::new(head))
     }
 
+    #[test]
+    fn the_score_is_the_probability_behind_the_log_odds() {
+        let far = [(-1e4, 0.0), (1e4, 1.0), (f32::NEG_INFINITY, 0.0), (f32::INFINITY, 1.0), (f32::NAN, 0.0)];
+        for (log_odds, expected) in [(-2.0, 0.119_203), (0.0, 0.5), (2.0, 0.880_797)].into_iter().chain(far) {
+            let score = score_of(log_odds);
+            assert!((score - expected).abs() < 1e-5, "{log_odds}: {score} instead of {expected}");
+        }
+    }
+
     /// Live probabilities of both published networks as training/liveness/reference.py computes them, with OpenCV's averaging.
     ///
     /// OpenCV rounds the crop to whole levels, which moves a doubtful answer by 0.005, and another JPEG decoder rounds otherwise
-    /// (one level here and there); T1 is doubtful for one network.
+    /// (one level here and there); T1 is doubtful for one network. F1 and F2 are attacks, and score as such.
     #[test]
     fn a_given_box_gives_the_reference_scores() {
+        let sample = testkit::shared_sample;
+        let portrait = Some(testkit::picture("astronaut.png"));
         let cases = [
-            (Some(testkit::picture("astronaut.png")), extent(178.8, 63.3, 89.3, 112.8), [0.7206, 0.9924, 0.9299], 0.01),
-            (testkit::shared_sample("T1.jpg"), extent(119.1, 113.5, 169.6, 239.9), [0.9993, 0.8241, 0.9715], 0.02),
-            (testkit::shared_sample("F1.jpg"), extent(187.6, 109.6, 195.6, 239.8), [0.0052, 0.0002, 0.1610], 2e-3),
-            (testkit::shared_sample("F2.jpg"), extent(139.2, 216.6, 222.9, 298.3), [0.0004, 0.0016, 0.1007], 1e-3),
+            (portrait, extent(178.8, 63.3, 89.3, 112.8), [0.7206, 0.9924, 0.9299], 0.01, true),
+            (sample("T1.jpg"), extent(119.1, 113.5, 169.6, 239.9), [0.9993, 0.8241, 0.9715], 0.02, true),
+            (sample("F1.jpg"), extent(187.6, 109.6, 195.6, 239.8), [0.0052, 0.0002, 0.1610], 2e-3, false),
+            (sample("F2.jpg"), extent(139.2, 216.6, 222.9, 298.3), [0.0004, 0.0016, 0.1007], 1e-3, false),
         ];
         let mut liveness = liveness(1);
-        for (bytes, face, expected, tolerance) in cases {
+        for (bytes, face, expected, tolerance, live) in cases {
             let Some(bytes) = bytes else { continue };
             let picture = decode(&bytes, &DecodeLimits::default()).expect("a picture");
             let judged = liveness.judge(&picture.pixels, picture.orientation, face, 2.0).expect("judged");
@@ -357,6 +373,7 @@ mod tests {
             for ((model, expected), tolerance) in judged.details.models.iter().zip(expected).zip(tolerances) {
                 assert!((model.live - expected).abs() < tolerance, "{model:?}, expected {expected}");
             }
+            assert_eq!(judged.details.score > 0.5, live, "{:?}", judged.details);
         }
     }
 
@@ -369,5 +386,26 @@ mod tests {
         let (one, three) = (judge(1), judge(3));
         assert!((one.models[1].live - three.models[1].live).abs() < 1e-5);
         assert_ne!(one.score, three.score);
+    }
+
+    /// No crop of a face this small is reduced by blocks, so that each shows in company what it shows alone.
+    #[test]
+    fn several_crops_give_the_mean_of_what_each_gives_alone() {
+        let picture = decode(&testkit::picture("astronaut.png"), &DecodeLimits::default()).expect("a picture");
+        let judge = |liveness: &mut Liveness, face| {
+            liveness.judge(&picture.pixels, picture.orientation, face, 4.5).expect("judged")
+        };
+        let (mut one, face) = (liveness(1), extent(178.8, 63.3, 89.3, 112.8));
+        let alone: Vec<_> =
+            JITTER[..3].iter().map(|&(grow, shift)| judge(&mut one, jittered(face, grow, shift))).collect();
+        let mean = |of: &dyn Fn(&Judged) -> f32| alone.iter().map(of).sum::<f32>() / 3.0;
+        let three = judge(&mut liveness(3), face);
+        let pair = mean(&|judged| judged.pair);
+        assert!((three.pair - pair).abs() < 0.02, "{} instead of {pair}", three.pair);
+        assert_eq!(three.features.len(), alone[0].features.len());
+        for (number, feature) in three.features.iter().enumerate() {
+            let expected = mean(&|judged| judged.features[number]);
+            assert!((feature - expected).abs() < 0.02, "{number}: {feature} instead of {expected}");
+        }
     }
 }

@@ -243,4 +243,31 @@ mod tests {
         drop(held);
         assert!(admission.link(&ann).is_ok());
     }
+
+    #[test]
+    fn shares_of_memory_and_links_are_those_of_the_settings() {
+        let mut settings = ServiceSettings::default();
+        (settings.server.max_buffered_bytes, settings.links.max_in_flight) = (1_000_000, 4);
+        (settings.shares.memory, settings.shares.links) = (0.25, 0.75);
+        let admission = Admission::new(&settings, 1);
+        let ann = admission.guest("ann", false);
+        let mut buffer = admission.buffer(&ann, 1_000_000);
+        let Err(Overflow::NoMemory(_)) = buffer.push(&[1; 300_000]) else { panic!("more than a quarter") };
+        buffer.push(&[1; 250_000]).expect("a quarter");
+        let held: Vec<_> = (0..3).map(|_| admission.link(&ann).expect("three of four")).collect();
+        assert_eq!(admission.link(&ann).expect_err("her share").code, "links_busy");
+        drop(held);
+    }
+
+    /// What `server.queue` says: after 0.2 s.
+    #[tokio::test]
+    async fn who_has_a_place_and_gets_no_other_is_told_after_a_fifth_of_a_second() {
+        let admission = admission(1, 1, 1 << 20);
+        let ann = admission.guest("ann", true);
+        let _held = [admission.enter(&ann).await.expect("one"), admission.enter(&ann).await.expect("two")];
+        let begin = tokio::time::Instant::now();
+        assert_eq!(admission.enter(&ann).await.expect_err("full").code, "queue_full");
+        let waited = begin.elapsed();
+        assert!((Duration::from_millis(190)..Duration::from_secs(2)).contains(&waited), "{waited:?}");
+    }
 }

@@ -310,4 +310,29 @@ mod tests {
         open.write(b"{}\n").expect("writes");
         assert_eq!(std::fs::read_to_string(&path).expect("text"), "{}\n{\"half\n{}\n");
     }
+
+    #[tokio::test]
+    async fn each_file_that_moves_aside_keeps_its_lines_and_its_owner_alone_may_read_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Every entry fills the file.
+        let audit = Audit::open(&folder.path().join("audit.jsonl"), 1, 3).expect("opens");
+        for session in 0..12 {
+            let session = session.to_string();
+            let entry = Entry { user: "ann", session_id: Some(&session), status: 200, outcome: "OK", code: "" };
+            audit.write(entry).await.expect("writes");
+        }
+        for (name, session) in [("", "11"), (".1", "10"), (".2", "9"), (".3", "8")] {
+            let path = folder.path().join(format!("audit.jsonl{name}"));
+            let line: serde_json::Value =
+                serde_json::from_str(&std::fs::read_to_string(&path).expect("text")).expect("one line");
+            assert_eq!(line["sessionId"], session, "{name}");
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                let mode = std::fs::metadata(&path).expect("is there").permissions().mode();
+                assert_eq!(mode & 0o777, 0o600, "{name}");
+            }
+        }
+        assert!(!folder.path().join("audit.jsonl.4").exists());
+    }
 }

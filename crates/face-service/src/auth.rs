@@ -431,4 +431,36 @@ mod tests {
         assert!(users.known.failures().admit(from(1), "ann", Instant::now()).is_ok());
         assert!(users.known.running().is_empty(), "the books are closed before the answer");
     }
+
+    #[tokio::test]
+    async fn the_wait_after_a_failure_begins_when_a_slow_check_ends() {
+        // 25 times the time of our own hashes: longer than the first wait. A wrong password needs no hash that fits.
+        let line = hash_line("ann", "right").expect("hashes");
+        let slow = line.replace("m=19456,t=2", "m=19456,t=50");
+        assert_ne!(slow, line);
+        let (_folder, path) = users_file(&[slow]);
+        let users = Authenticator::from_file(&path).expect("reads");
+        let first = users.authenticate(&basic("ann", "wrong"), from(1)).await.expect_err("wrong");
+        assert_eq!(first.status, StatusCode::UNAUTHORIZED);
+        let again = users.authenticate(&basic("ann", "wrong again"), from(1)).await.expect_err("too soon");
+        assert_eq!(again.status, StatusCode::TOO_MANY_REQUESTS);
+    }
+
+    #[tokio::test]
+    async fn the_share_of_the_logins_that_wait_is_the_settings() {
+        let users = Arc::new(Authenticator::single("ann", "right").expect("hashes"));
+        users.share_logins(0.25);
+        let attempts: Vec<_> = (0..WAITING_CHECKS)
+            .map(|number| {
+                let users = Arc::clone(&users);
+                tokio::spawn(async move { users.authenticate(&basic(&format!("n{number}"), "x"), from(1)).await })
+            })
+            .collect();
+        let mut busy = 0;
+        for attempt in attempts {
+            busy += usize::from(attempt.await.expect("no panic").expect_err("wrong").code == "login_busy");
+        }
+        // All of them ask before more than a few are checked: 8 wait.
+        assert!((WAITING_CHECKS - 12..=WAITING_CHECKS - 8).contains(&busy), "{busy} of {WAITING_CHECKS}");
+    }
 }

@@ -82,4 +82,18 @@ mod tests {
         assert!((0..1000).all(|_| limit.admit("ann").is_ok()));
         assert!(limit.buckets.lock().expect("not poisoned").is_empty());
     }
+
+    #[test]
+    fn what_was_not_used_does_not_add_up_and_the_next_comes_to_the_second() {
+        let limit = RateLimit::new(3);
+        let begin = Instant::now();
+        assert!(limit.admit_at("ann", begin).is_ok() && limit.admit_at("bob", begin).is_ok());
+        let rested = begin + Duration::from_secs(3_600);
+        for user in ["ann", "bob"] {
+            let admitted = [(); 4].map(|()| limit.admit_at(user, rested).is_ok());
+            assert_eq!(admitted, [true, true, true, false]);
+        }
+        assert!(limit.admit_at("ann", rested + Duration::from_millis(19_999)).is_err());
+        assert!(limit.admit_at("bob", rested + Duration::from_secs(20)).is_ok());
+    }
 }

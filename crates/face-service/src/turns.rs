@@ -328,12 +328,12 @@ mod tests {
         let hold = [at_once(&turns, "ann").await.expect("one"), at_once(&turns, "ann").await.expect("two")];
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut waiting = Vec::new();
-        for name in ["ann", "ann", "bob"] {
+        for (name, number) in [("ann", 1), ("ann", 2), ("bob", 1)] {
             let (turns, order) = (turns.clone(), Arc::clone(&order));
             let place = turns.enter(&user(name)).expect("a place");
             waiting.push(tokio::spawn(async move {
                 let turn = turns.turn(place).await;
-                order.lock().expect("no panic").push(name);
+                order.lock().expect("no panic").push((name, number));
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 drop(turn);
             }));
@@ -346,7 +346,7 @@ mod tests {
         for each in waiting {
             each.await.expect("no panic");
         }
-        assert_eq!(order.lock().expect("no panic")[0], "bob");
+        assert_eq!(*order.lock().expect("no panic"), [("bob", 1), ("ann", 1), ("ann", 2)]);
         assert_eq!(turns.in_use(), InUse { at_work: 0, waiting: 0 });
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use serde_json::Value;
-use support::{facegate, output, output_unread};
+use support::{Log, facegate, output, output_unread};
 use testkit::{cropped, jpeg, picture, portrait, resized};
 
 /// Faces of the packaged pictures, each with some room and twice as large: seven people.
@@ -203,20 +203,19 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
     collection(folder.path());
     let head = fitted(folder.path(), "office.head", "0.03");
     let another = fitted(folder.path(), "another.head", "0.1");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let metrics = free.local_addr().expect("an address").to_string();
-    drop(free);
     let audit = folder.path().join("audit.jsonl");
     let set = [
         format!("analysis.liveness.head={}", text(&head)),
-        format!("metrics.listen={metrics}"),
+        "metrics.listen=127.0.0.1:0".to_owned(),
         format!("audit.file={}", text(&audit)),
         "auth.user=ann".to_owned(),
         "auth.password=open sesame".to_owned(),
     ];
     let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
     set.iter().for_each(|s| arguments.extend(["--set", s]));
-    let mut child = facegate(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut child = facegate(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let log = Log::of(child.stderr.take().expect("piped"));
+    let metrics = log.metrics();
     let mut greeting = String::new();
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     while !greeting.contains("curl") {
@@ -247,9 +246,10 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
     };
     assert!(ask().contains("office "), "the audit log does not name the head");
     // A damaged file changes nothing, another head counts.
+    let refused = "the liveness head cannot be used";
     std::fs::write(&head, "no head\n").expect("writes");
     hang_up();
-    std::thread::sleep(Duration::from_millis(500));
+    log.line(refused, 1);
     assert_eq!(named(), first);
     std::fs::copy(&another, &head).expect("copies");
     // Nor does one that everybody may write.
@@ -257,7 +257,7 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
         |mode| std::fs::set_permissions(&head, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("sets");
     permit(0o666);
     hang_up();
-    std::thread::sleep(Duration::from_millis(500));
+    log.line(refused, 2);
     assert_eq!(named(), first);
     permit(0o644);
     hang_up();

@@ -6,12 +6,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use face_service::paths::{DETECT, METRICS};
 use serde_json::Value;
-use support::{facegate, output};
+use support::{Log, facegate, output};
 use testkit::http::{base64, basic, request_bytes};
 use testkit::{jpeg, picture, portrait};
 
@@ -19,7 +18,7 @@ use testkit::{jpeg, picture, portrait};
 struct Started {
     child: Child,
     greeting: String,
-    log: JoinHandle<String>,
+    log: Log,
 }
 
 impl Started {
@@ -33,13 +32,7 @@ impl Started {
             greeting.push_str(&line);
             greeting.push('\n');
         }
-        // Read as it comes, so that the program never waits for somebody to read its log.
-        let mut stderr = child.stderr.take().expect("piped");
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).expect("text");
-            log
-        });
+        let log = Log::of(child.stderr.take().expect("piped"));
         Self { child, greeting, log }
     }
 
@@ -61,10 +54,15 @@ impl Started {
         Some(peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1_024)
     }
 
-    /// Stops it as a service manager does; its exit code and its log.
-    fn stop(mut self) -> (Option<i32>, String) {
+    /// Begins to stop it as a service manager does.
+    fn begin_to_stop(&self) {
         let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
         assert!(stopped.success());
+    }
+
+    /// Stops it; its exit code and its log.
+    fn stop(mut self) -> (Option<i32>, String) {
+        self.begin_to_stop();
         let deadline = Instant::now() + Duration::from_secs(20);
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -73,7 +71,7 @@ impl Started {
             assert!(Instant::now() < deadline, "does not stop on SIGTERM");
             std::thread::sleep(Duration::from_millis(20));
         };
-        (status.code(), self.log.join().expect("read to its end"))
+        (status.code(), self.log.end())
     }
 }
 
@@ -107,12 +105,10 @@ fn the_printed_example_works_as_it_is() {
 fn nothing_private_reaches_a_log_a_metric_a_trace_or_an_answer() {
     let folder = tempfile::tempdir().expect("a folder");
     let audit = folder.path().join("audit.jsonl");
-    // A server for links that answers nonsense, what the environment calls a proxy, a collector of traces, and a free
-    // port for metrics.
-    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    let [port, proxy_port, traces, metrics] = listeners.each_ref().map(|l| l.local_addr().expect("bound").port());
-    let [server, proxy, collector, free] = listeners;
-    drop(free);
+    // A server for links that answers nonsense, what the environment calls a proxy, and a collector of traces.
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let [port, proxy_port, traces] = listeners.each_ref().map(|l| l.local_addr().expect("bound").port());
+    let [server, proxy, collector] = listeners;
     proxy.set_nonblocking(true).expect("nonblocking");
     let exported = Arc::new(Mutex::new(Vec::new()));
     let export = Arc::clone(&exported);
@@ -136,7 +132,7 @@ fn nothing_private_reaches_a_log_a_metric_a_trace_or_an_answer() {
     // Everything that could be logged is, in the most telling format.
     let mut command = facegate(&["serve", "--listen", "127.0.0.1:0", "--set", "log.level=trace"]);
     command.args(["--set", "log.format=json", "--set", "links.allow_private=true"]);
-    command.args(["--set", &format!("links.ports=80,{port}"), "--set", &format!("metrics.listen=127.0.0.1:{metrics}")]);
+    command.args(["--set", &format!("links.ports=80,{port}"), "--set", "metrics.listen=127.0.0.1:0"]);
     command.args(["--set", &format!("traces.endpoint=http://127.0.0.1:{traces}"), "--set"]);
     command.arg(format!("audit.file={}", audit.display()));
     command.envs([("FACEGATE_USER", "ann"), ("FACEGATE_PASSWORD", "s3cret-passphrase")]);
@@ -181,7 +177,7 @@ fn nothing_private_reaches_a_log_a_metric_a_trace_or_an_answer() {
     send(&[("Cookie", "private-cookie"), ("X-Request-Id", "private id")], "private-body");
     answers.push_str(&service.raw(b"private-method private-path nonsense\r\nprivate-field: private-body\r\n\r\n"));
     answers.push_str(&service.raw(&request_bytes("GET", "/private-path?token=tell-nobody", &[], b"")));
-    let measured = ask(&format!("127.0.0.1:{metrics}"), &request_bytes("GET", "/metrics?private-query", &signed, b""));
+    let measured = ask(&service.log.metrics(), &request_bytes("GET", "/metrics?private-query", &signed, b""));
     let (code, log) = service.stop();
     let exported = String::from_utf8_lossy(&exported.lock().expect("not poisoned")).into_owned();
     assert!(exported.contains("session-one"), "no trace came: {exported}");
@@ -410,14 +406,24 @@ struct Quiet {
 impl Quiet {
     fn start(log: Stdio) -> Self {
         testkit::models();
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
-        let mut command = facegate(&["serve", "--listen", "127.0.0.1:0", "--set", &format!("metrics.listen={free}")]);
+        let mut command = facegate(&["serve", "--listen", "127.0.0.1:0", "--set", "metrics.listen=127.0.0.1:0"]);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("starts");
         let greeting = BufReader::new(child.stdout.take().expect("piped")).lines();
         let address = greeting
             .map(|line| line.expect("text"))
             .find_map(|line| line.split_once("listens on http://").map(|(_, address)| address.to_owned()));
-        Self { child, address: address.expect("a greeting"), metrics: free.to_string() }
+        // The beginning of the log is read, where that can be.
+        let mut metrics = String::new();
+        if let Some(stderr) = child.stderr.take() {
+            let mut log = BufReader::new(stderr);
+            while !metrics.contains(support::METRICS) {
+                metrics.clear();
+                assert!(log.read_line(&mut metrics).expect("text") > 0, "no metrics are named");
+            }
+            metrics = support::metrics_in(&metrics);
+            child.stderr = Some(log.into_inner());
+        }
+        Self { child, address: address.expect("a greeting"), metrics }
     }
 
     /// As many requests without credentials, on one connection; all that comes back.
@@ -495,4 +501,55 @@ fn a_hashed_password_lets_its_user_in() {
     child.stdin.take().expect("piped").write_all(b"a long passphrase\n").expect("a reader");
     let line = String::from_utf8(child.wait_with_output().expect("ends").stdout).expect("text");
     assert!(line.starts_with("ann:$argon2id$") && !line.contains("passphrase"), "{line}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let users = folder.path().join("users");
+    std::fs::write(&users, line).expect("writes");
+    let mut command = facegate(&["serve", "--listen", "127.0.0.1:0"]);
+    let service = Started::new(command.env("FACEGATE_AUTH_USERS_FILE", &users));
+    // A right password with a body that is no request: 400.
+    for (password, status) in [("a long passphrase", "400"), ("a long passphrase\n", "401")] {
+        let authorization = basic("ann", password);
+        let headers = [("Authorization", &*authorization), ("Content-Type", "application/json")];
+        let answer = service.raw(&request_bytes("POST", DETECT, &headers, b"{}"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{password:?}: {answer}");
+    }
+    assert_eq!(service.stop().0, Some(0));
+}
+
+#[test]
+fn from_sigterm_on_it_is_not_ready_and_what_hangs_is_waited_for_as_long_as_the_setting_says() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = server.local_addr().expect("bound");
+    let mut command = facegate(&["serve", "--listen", "127.0.0.1:0", "--set", "links.allow_private=true"]);
+    command.args(["--set", &format!("links.ports={}", address.port()), "--set", "metrics.listen=127.0.0.1:0"]);
+    command.args(["--set", "server.shutdown_timeout_s=2"]);
+    let service = Started::new(command.envs([("FACEGATE_USER", "ann"), ("FACEGATE_PASSWORD", "p")]));
+    let metrics = service.log.metrics();
+    let ready = || ask(&metrics, &request_bytes("GET", "/readyz", &[], b""));
+    assert!(ready().starts_with("HTTP/1.1 200 "));
+    let authorization = basic("ann", "p");
+    let headers = [("Authorization", &*authorization), ("Content-Type", "application/json")];
+    let body = format!("{{\"sessionId\":\"s\",\"faceImageBase\":\"http://{address}/never\"}}");
+    let mut hanging = TcpStream::connect(service.word("listens on http://")).expect("connects");
+    hanging.write_all(&request_bytes("POST", DETECT, &headers, body.as_bytes())).expect("is read");
+    // The link is being followed.
+    let _caller = server.accept().expect("the service");
+    let begin = Instant::now();
+    service.begin_to_stop();
+    let deadline = begin + Duration::from_secs(10);
+    let mut answer = ready();
+    while answer.starts_with("HTTP/1.1 200 ") {
+        assert!(Instant::now() < deadline, "it stays ready");
+        answer = ready();
+    }
+    let answer = answer.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 503 ") && answer.contains("\"stopping\""), "{answer}");
+    assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    let scraped = ask(&metrics, &request_bytes("GET", METRICS, &[], b""));
+    assert!(scraped.lines().any(|line| line == "facegate_ready 0"), "{scraped}");
+    let (code, log) = service.stop();
+    assert_eq!(code, Some(0), "{log}");
+    // A link may take 10 s.
+    let took = begin.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(8)).contains(&took), "{took:?}");
 }

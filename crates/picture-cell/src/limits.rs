@@ -44,3 +44,23 @@ impl DecodeLimits {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_may_be_as_large_as_the_limits_say_and_no_larger() {
+        let limits = DecodeLimits { max_pixels: 600, max_side: 100, ..Default::default() };
+        let code = |width, height| limits.check("png", width, height).err().map(|error| error.code());
+        for (width, height) in [(100, 6), (6, 100), (24, 25), (1, 1)] {
+            assert_eq!(code(width, height), None, "{width} x {height}");
+        }
+        for (width, height) in [(101, 1), (1, 101), (u32::MAX, 2)] {
+            assert_eq!(code(width, height), Some("image_side_too_long"), "{width} x {height}");
+        }
+        assert_eq!(code(25, 25), Some("image_too_many_pixels"));
+        assert_eq!(code(601, 1), Some("image_side_too_long"), "the side goes first");
+        assert_eq!((code(0, 9), code(9, 0)), (Some("image_malformed"), Some("image_malformed")));
+    }
+}

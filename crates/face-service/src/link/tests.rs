@@ -142,13 +142,6 @@ fn what_is_no_host_cannot_be_listed() {
     assert!(address.covers_address("::1".parse().expect("an address")));
 }
 
-#[test]
-fn no_message_quotes_the_link() {
-    let problem: Problem = LinkError::Refused("its port is not allowed").into();
-    assert_eq!(problem.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(!problem.message.contains("http"));
-}
-
 /// In these tests 127.0.0.2 plays a public server and 127.0.0.1 a private one.
 fn pretended(answers: &[&[&str]], change: impl FnOnce(&mut LinkSettings)) -> LinkFetcher {
     let mut fetcher = fetcher(|settings| {
@@ -706,4 +699,64 @@ fn of_many_addresses_both_families_are_tried() {
     let listed = addresses.iter().map(|text| text.parse().expect(text)).collect();
     let tried: Vec<_> = network::families_in_turn(listed).map(|address| address.to_string()).collect();
     assert_eq!(tried, [0, 3, 1, 4, 2].map(|index| addresses[index]));
+}
+
+#[tokio::test]
+async fn each_server_is_told_the_host_that_its_link_names_and_after_a_redirect_the_new_one() {
+    let (asked, seen) = std::sync::mpsc::channel();
+    let port = misbehaving_twice(move |first, request, mut stream| {
+        use std::io::Write as _;
+        let port = stream.local_addr().expect("connected").port();
+        let answer = if first { moved(&format!("http://bilder.test:{port}/b")) } else { found(b"abc") };
+        let _ = stream.write_all(&answer);
+        let _ = asked.send(request);
+    });
+    let fetcher = pretended(&[&["127.0.0.2"], &["127.0.0.2"]], |_| ());
+    assert_eq!(fetch(&fetcher, &format!("http://pictures.test:{port}/a"), 10).await.expect("followed"), b"abc");
+    for name in ["pictures.test", "bilder.test"] {
+        let request = seen.recv().expect("asked").to_ascii_lowercase();
+        let hosts: Vec<_> = request.lines().filter(|line| line.starts_with("host:")).collect();
+        assert_eq!(hosts, [format!("host: {name}:{port}")]);
+    }
+}
+
+#[tokio::test]
+async fn as_many_redirects_are_followed_as_the_setting_says() {
+    let (port, visits) = server("127.0.0.2", vec![moved("/again"); 10]);
+    let fetcher = pretended(&[], |settings| settings.max_redirects = 1);
+    assert_eq!(code(&fetcher, &format!("http://127.0.0.2:{port}/")).await, "link_too_many_redirects");
+    assert_eq!(visits.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn no_message_quotes_the_link_or_where_it_led() {
+    let secret = "/private-path?token=tell-nobody";
+    let answers = vec![
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        moved(&format!("http://127.0.0.1{secret}")),
+        moved("http://[private-path"),
+        b"private-path is no HTTP".to_vec(),
+    ];
+    let count = answers.len();
+    let (port, _) = server("127.0.0.2", answers);
+    let fetcher = pretended(&[], |_| ());
+    let narrow = pretended(&[], |settings| settings.max_length = 20);
+    let mut problems = Vec::new();
+    for _ in 0..count {
+        let link = format!("http://127.0.0.2:{port}{secret}");
+        problems.push(fetch(&fetcher, &link, 1_000).await.expect_err("none of them is a picture"));
+    }
+    // Nobody listens there any more.
+    let gone = format!("127.0.0.2:{port}");
+    for host in ["127.0.0.1", "name:word@127.0.0.2", "[::1", "127.0.0.2:0", &gone] {
+        problems.push(fetch(&fetcher, &format!("http://{host}{secret}"), 1_000).await.expect_err(host));
+    }
+    problems.push(fetch(&narrow, &format!("http://127.0.0.2{secret}"), 1_000).await.expect_err("too long"));
+    for problem in problems {
+        assert_eq!(problem.status, StatusCode::UNPROCESSABLE_ENTITY);
+        for part in ["private", "token", "nobody", "127.0.0", "word"] {
+            assert!(!problem.message.contains(part), "{part} in {}", problem.message);
+        }
+    }
 }

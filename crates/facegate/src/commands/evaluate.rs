@@ -78,7 +78,6 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
         progress::say(&format!("{earlier} of {all} pictures were analysed by an earlier run"));
     }
     if !open.is_empty() {
-        let max_bytes = config.server.max_image_bytes;
         let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads, max_bytes)?;
         let bar = progress::bar(open.len() as u64)?;
         let analyse = |picture: &LabelledPicture| judge(&analyzer, &labels, picture, max_bytes);

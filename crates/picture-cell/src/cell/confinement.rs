@@ -228,4 +228,53 @@ mod tests {
             assert_eq!(fate(name), (None, Some(libc::SIGSYS)), "{name}");
         }
     }
+
+    /// How a copy of this test program ends that runs `test` with the attempt of that name.
+    fn fate_of(test: &str, name: &str) -> (Option<i32>, Option<i32>) {
+        let mut command = Command::new(std::env::current_exe().expect("is known"));
+        command.args(["--exact", &format!("cell::confinement::tests::{test}"), "--nocapture"]).env(ATTEMPT, name);
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("a child");
+        (status.code(), status.signal())
+    }
+
+    #[test]
+    fn a_cell_has_no_way_to_run_what_it_writes_or_to_be_looked_into() {
+        if let Ok(name) = std::env::var(ATTEMPT) {
+            confine(MEMORY).expect("confined");
+            let memory = memmap2::MmapMut::map_anon(1 << 16).expect("memory");
+            match &*name {
+                "memory" => drop(std::hint::black_box(memory)),
+                "executable memory" => drop(memory.make_exec()),
+                "a debugger let in" => drop(set_dumpable_behavior(DumpableBehavior::Dumpable)),
+                "a life beyond the parent's" => drop(set_parent_process_death_signal(None)),
+                other => panic!("{other} is no attempt"),
+            }
+            std::process::exit(0);
+        }
+        let fate = |name| fate_of("a_cell_has_no_way_to_run_what_it_writes_or_to_be_looked_into", name);
+        assert_eq!(fate("memory"), (Some(0), None));
+        for name in ["executable memory", "a debugger let in", "a life beyond the parent's"] {
+            assert_eq!(fate(name), (None, Some(libc::SIGSYS)), "{name}");
+        }
+    }
+
+    /// Landlock without the system call filter, where the kernel has it.
+    #[test]
+    fn files_and_ports_are_out_of_reach_twice() {
+        if let Ok(name) = std::env::var(ATTEMPT) {
+            if name == "whether there is Landlock" {
+                let rules = Ruleset::default().handle_access(AccessFs::from_all(ABI::V1)).expect("rules");
+                let status = rules.create().and_then(|rules| rules.restrict_self()).expect("asked");
+                std::process::exit(i32::from(status.ruleset != landlock::RulesetStatus::NotEnforced));
+            }
+            no_files().expect("given up");
+            std::process::exit(i32::from(std::fs::File::open("/etc/passwd").is_ok()));
+        }
+        let fate = |name| fate_of("files_and_ports_are_out_of_reach_twice", name);
+        if fate("whether there is Landlock") == (Some(1), None) {
+            assert_eq!(fate("a file"), (Some(0), None));
+        } else {
+            eprintln!("SKIPPED: this kernel has no Landlock");
+        }
+    }
 }
