@@ -195,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn who_has_places_waits_a_little_for_more_and_is_refused_then() {
         let admission = admission(2, 1, 1 << 20);
-        let [ann, bob] = ["ann", "bob"].map(|name| admission.guest(name, false));
+        let [ann, bob, dan] = ["ann", "bob", "dan"].map(|name| admission.guest(name, false));
         let held = [admission.enter(&ann).await.expect("one"), admission.enter(&ann).await.expect("two")];
         let begin = tokio::time::Instant::now();
         assert_eq!(admission.check(&ann).await.expect_err("her share").code, "queue_full");
@@ -206,7 +206,7 @@ mod tests {
         });
         assert!(place.is_ok(), "a place became free meanwhile");
         let begin = tokio::time::Instant::now();
-        let all = [admission.enter(&bob).await.expect("one"), admission.enter(&bob).await.expect("two")];
+        let all = [admission.enter(&bob).await.expect("one"), admission.enter(&dan).await.expect("two")];
         let cem = admission.guest("cem", false);
         assert_eq!(admission.check(&cem).await.expect_err("all places").code, "queue_full");
         assert!(begin.elapsed() < PATIENCE, "who has nothing is told at once");

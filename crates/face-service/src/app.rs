@@ -163,6 +163,13 @@ impl App {
         self.metrics.set_ready(false);
     }
 
+    /// Waits for what is still to be written down about the requests that were answered.
+    pub async fn finish(&self) {
+        if let Some(audit) = &self.audit {
+            audit.finish().await;
+        }
+    }
+
     fn analyzer(&self) -> Result<&Arc<FaceAnalyzer>, Problem> {
         let loading = || overloaded("not_ready", "the networks are still being loaded: try again in a moment");
         self.analyzer.get().ok_or_else(loading)
@@ -259,9 +266,8 @@ async fn detect(
     // A stranger's requests would push those of users out of the files: they stand in the log.
     if let (Some(audit), Some(user)) = (&app.audit, trail.user.as_deref()) {
         let entry = Entry { user, session_id: trail.session_id.as_deref(), status: ending.status, outcome, code };
-        if let Err(error) = audit.write(entry).await {
-            tracing::error!(%error, "the audit log cannot be written");
-        }
+        // Told in the log.
+        let _ = audit.write(entry).await;
     }
     response
 }

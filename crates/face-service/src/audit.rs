@@ -5,21 +5,33 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use face_analysis::HeadName;
 use face_analysis::report::{MODELS, ModelInfo};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use super::blocking::Pool;
 
-/// The log, and the thread that writes it: a slow disk keeps the answers of users waiting, and nobody else.
+/// For so long an answer waits for its line. The line is written also when the disk takes longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Lines that may wait for the disk, of some hundred bytes each.
+const MOST_WAITING: u32 = 10_000;
+
+/// In which the last lines must be written when the service stops.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// The log, and the thread that writes it: a slow disk keeps the answers of users waiting a little, and nobody else.
 #[derive(Debug)]
 pub struct Audit {
     /// The networks, and the operator's own liveness head where there is one.
     models: RwLock<Vec<String>>,
     log: Arc<Log>,
     pool: Pool,
+    /// For the lines that wait.
+    room: Arc<Semaphore>,
 }
 
 /// The file, which is moved aside when it is full.
@@ -71,7 +83,8 @@ impl Audit {
     /// Appends to `path`. When it would grow beyond `max_bytes` it becomes `path.1`, that `path.2`, up to `keep`.
     pub fn open(path: &Path, max_bytes: u64, keep: usize) -> io::Result<Self> {
         let log = Arc::new(Log::open(path, max_bytes, keep)?);
-        let audit = Self { models: RwLock::default(), log, pool: Pool::new("audit", 1)? };
+        let room = Arc::new(Semaphore::new(MOST_WAITING as usize));
+        let audit = Self { models: RwLock::default(), log, pool: Pool::new("audit", 1)?, room };
         audit.set_head(None);
         Ok(audit)
     }
@@ -83,10 +96,28 @@ impl Audit {
         *self.models.write().unwrap_or_else(PoisonError::into_inner) = named;
     }
 
-    /// Writes one line, also when nobody waits for it any more.
+    /// Writes one line, also when nobody waits for it any more. So what goes wrong is told here, in the service's log.
     pub async fn write(&self, entry: Entry<'_>) -> io::Result<()> {
+        let tell = |error: &io::Error| tracing::error!(%error, "the audit log cannot be written");
         let (log, line) = (Arc::clone(&self.log), self.line(entry)?);
-        self.pool.begin((), move || log.write(&line)).await.map_err(io::Error::other)?
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        let lost = |_| io::Error::other(format!("{MOST_WAITING} entries wait for the disk: this one is lost"));
+        let room = room.map_err(lost).inspect_err(tell)?;
+        let writing = self.pool.begin(room, move || log.write(&line).inspect_err(tell));
+        match tokio::time::timeout(PATIENCE, writing).await {
+            Ok(written) => written.map_err(io::Error::other)?,
+            Err(_) => {
+                let late = format!("the disk takes more than {PATIENCE:?}: the entry is written when it can be");
+                Err(io::Error::new(io::ErrorKind::TimedOut, late)).inspect_err(tell)
+            }
+        }
+    }
+
+    /// Waits for the lines that the disk has not taken yet, but not for ever.
+    pub async fn finish(&self) {
+        if tokio::time::timeout(LAST_LINES, self.room.acquire_many(MOST_WAITING)).await.is_err() {
+            tracing::error!("the last entries of the audit log are lost: the disk does not take them");
+        }
     }
 
     fn line(&self, entry: Entry<'_>) -> io::Result<Vec<u8>> {
@@ -267,6 +298,32 @@ mod tests {
         assert_eq!([1, 2].map(lines), [1, 1]);
         std::fs::create_dir(&elsewhere).expect("a folder");
         audit.write(entry).await.expect("writes");
+        assert_eq!(std::fs::read_to_string(&path).expect("text").lines().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_an_answer_up_for_a_moment_and_loses_no_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.jsonl");
+        let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
+        let audit = Audit::open(&path, 1 << 20, 1).expect("opens");
+        let (hangs, hung) = tokio::sync::oneshot::channel();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let log = Arc::clone(&audit.log);
+        std::thread::spawn(move || {
+            let _file = log.file.lock();
+            let _ = hangs.send(());
+            gone.recv()
+        });
+        hung.await.expect("no panic");
+        let begin = std::time::Instant::now();
+        assert_eq!(audit.write(entry).await.expect_err("late").kind(), io::ErrorKind::TimedOut);
+        assert!((PATIENCE..2 * PATIENCE).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+        let others = audit.room.try_acquire_many(MOST_WAITING - 1).expect("one line waits");
+        assert!(audit.write(entry).await.expect_err("no room").to_string().contains("lost"));
+        drop(others);
+        go.send(()).expect("it waits");
+        audit.finish().await;
         assert_eq!(std::fs::read_to_string(&path).expect("text").lines().count(), 1);
     }
 

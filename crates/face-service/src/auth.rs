@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, watch};
 use self::credentials::{credentials, wrong};
 use self::failures::Failures;
 pub use self::users::{AuthError, hash_line, random_password};
-use self::users::{User, Users, argon2, cost, hash, read_users};
+use self::users::{User, Users, argon2, hash, read_users};
 use super::blocking::Pool;
 use super::contract::{Problem, overloaded};
 use super::place::place;
@@ -141,8 +141,12 @@ impl Authenticator {
             return Ok(name);
         }
         let mut outcome = self.check(&name, password, (place(address), digest))?;
-        let right = outcome.wait_for(Option::is_some).await.is_ok_and(|outcome| *outcome == Some(true));
-        if right { Ok(name) } else { Err(wrong()) }
+        match outcome.wait_for(Option::is_some).await.map(|outcome| *outcome == Some(true)) {
+            Ok(true) => Ok(name),
+            Ok(false) => Err(wrong()),
+            // It was given up at the moment in which it was joined: nothing was checked.
+            Err(_) => Err(busy()),
+        }
     }
 
     /// Begins a check, or joins the one that is running for the same login.
@@ -154,13 +158,10 @@ impl Authenticator {
         let (place, now) = (login.0, Instant::now());
         let mut failures = self.known.failures();
         failures.admit(place, name, now)?;
+        let share = self.known.waiting_share.load(Ordering::Relaxed);
+        let waiting = self.known.waiting.take(place, 1, share).map_err(|_| busy())?;
         // A failure until it is none: guesses sent at once, or broken off, count as guesses in turn.
         failures.count(place, name.to_owned(), now);
-        let share = self.known.waiting_share.load(Ordering::Relaxed);
-        let Ok(waiting) = self.known.waiting.take(place, 1, share) else {
-            failures.take_back(place, name);
-            return Err(busy());
-        };
         drop(failures);
         let (sender, outcome) = watch::channel(None);
         running.insert(login, outcome.clone());
@@ -190,6 +191,14 @@ impl Known {
 
     fn running(&self) -> MutexGuard<'_, HashMap<Login, watch::Receiver<Option<bool>>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody's hash, for the time that it takes: for each unknown name always the same, so that also where hashes differ
+    /// in cost nobody's time stands out.
+    fn stand_in<'u>(&self, users: &'u Users, name: &str) -> Option<&'u str> {
+        let number = u64::from_le_bytes(self.digest(name, "").first_chunk().copied()?);
+        let index = number.checked_rem(users.len() as u64)?;
+        users.values().nth(index as usize).map(|user| user.hash.as_str())
     }
 
     fn digest(&self, name: &str, password: &str) -> [u8; 32] {
@@ -233,10 +242,7 @@ impl Check {
             let users = self.known.users.read().unwrap_or_else(PoisonError::into_inner);
             match users.get(&self.name) {
                 Some(user) => (user.hash.clone(), true),
-                // Somebody's hash, for the time that it takes: the costliest, should they differ.
-                None => {
-                    (users.values().max_by_key(|u| cost(&u.hash)).map(|u| u.hash.clone()).unwrap_or_default(), false)
-                }
+                None => (self.known.stand_in(&users, &self.name).unwrap_or_default().to_owned(), false),
             }
         };
         let mut right = argon2().verify_password(self.password.as_bytes(), hash.as_str()).is_ok() && exists;
@@ -372,6 +378,40 @@ mod tests {
         std::fs::write(&path, line("ann", "new")).expect("writes");
         assert_eq!(users.reload().expect("reads"), 1);
         assert!(users.authenticate(&basic("bob", "stays"), from(6)).await.is_err(), "bob is gone");
+    }
+
+    #[tokio::test]
+    async fn a_login_that_was_turned_away_costs_nothing() {
+        let users = Authenticator::single("ann", "right").expect("hashes");
+        assert!(users.authenticate(&basic("ann", "wrong"), from(1)).await.is_err());
+        let wait = tokio::time::sleep(Duration::from_millis(260));
+        let others = users.known.waiting.take(from(1), WAITING_CHECKS, WAITING_CHECKS).expect("all");
+        wait.await;
+        assert_eq!(users.authenticate(&basic("ann", "again"), from(1)).await.expect_err("full").code, "login_busy");
+        drop(others);
+        assert_eq!(users.authenticate(&basic("ann", "right"), from(1)).await, Ok("ann".into()), "no further wait");
+    }
+
+    #[tokio::test]
+    async fn who_joins_a_check_that_is_given_up_is_not_told_that_his_password_is_wrong() {
+        let users = Authenticator::single("ann", "right").expect("hashes");
+        let login = (place(from(1)), users.known.digest("ann", "right"));
+        users.known.running().insert(login, watch::channel(None).1);
+        assert_eq!(users.authenticate(&basic("ann", "right"), from(1)).await.expect_err("gone").code, "login_busy");
+    }
+
+    #[test]
+    fn unknown_names_cost_what_users_cost_each_always_the_same() {
+        let lines = ["ann", "bob", "cem"].map(|name| hash_line(name, "secret").expect("hashes"));
+        let (_folder, path) = users_file(&lines);
+        let known = Authenticator::from_file(&path).expect("reads").known;
+        let users = known.users.read().expect("no panic");
+        let hashes: Vec<_> = (0..60).map(|number| known.stand_in(&users, &number.to_string())).collect();
+        for user in users.values() {
+            assert!(hashes.contains(&Some(user.hash.as_str())), "not one of 60 names");
+        }
+        assert!((0..60).all(|number| known.stand_in(&users, &number.to_string()) == hashes[number]));
+        assert_eq!(known.stand_in(&Users::new(), "nobody"), None);
     }
 
     #[tokio::test]

@@ -133,7 +133,7 @@ pub async fn serve(
                 Err(Closed::Share) => {
                     no_share.say(|| {
                         tracing::warn!(
-                            address = %peer.ip(),
+                            address = %peer.ip().to_canonical(),
                             "an address has its share of the connections, all of them busy: a further one is closed (is it \
                              a proxy that server.trusted_proxies does not name?)"
                         );

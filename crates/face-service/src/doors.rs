@@ -1,5 +1,5 @@
 //! Who may keep a connection open: a number of all, a share of one address. The one that is idle longest goes first; where
-//! none is, the one whose answer waits longest to be taken.
+//! none is, the one whose answer waits longest to be taken, if that is more than a moment.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -183,6 +183,17 @@ mod tests {
         assert_eq!(doors.open(from(4)).expect_err("all are busy"), Closed::Full);
         drop(third);
         assert!(doors.open(from(4)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_on_its_way_is_not_cut_off_for_a_new_connection() {
+        let doors = Doors::new(1, 1, Vec::new());
+        let door = doors.open(from(1)).expect("room");
+        door.standing.asked();
+        door.standing.answered();
+        door.standing.stalled();
+        assert_eq!(doors.open(from(2)).expect_err("it is not idle"), Closed::Full);
+        assert!(!ended(&door).await);
     }
 
     #[test]

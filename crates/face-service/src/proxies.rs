@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderValue};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -23,8 +23,17 @@ impl TryFrom<String> for Network {
 
     fn try_from(text: String) -> Result<Self, NetworkError> {
         let network = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse::<IpNet>());
-        network.map(Self).map_err(|_| NetworkError(text))
+        network.map(|network| Self(canonical(network))).map_err(|_| NetworkError(text))
     }
+}
+
+/// A network of IPv4 written as one of IPv6 (`::ffff:10.0.0.0/104`) in its own form, as addresses are compared.
+pub(crate) fn canonical(network: IpNet) -> IpNet {
+    let v4 = || {
+        let IpAddr::V4(address) = network.addr().to_canonical() else { return None };
+        Ipv4Net::new(address, network.prefix_len().checked_sub(96)?).ok().map(IpNet::V4)
+    };
+    if matches!(network, IpNet::V6(_)) { v4().unwrap_or(network) } else { network }
 }
 
 impl From<Network> for String {
@@ -91,6 +100,8 @@ mod tests {
         assert_eq!(seen("203.0.113.9", &["198.51.100.1"], &["10.0.0.0/8"]), "203.0.113.9");
         assert_eq!(seen("10.1.2.3", &["198.51.100.1"], &["10.0.0.0/8"]), "198.51.100.1");
         assert_eq!(seen("::ffff:10.1.2.3", &["198.51.100.1"], &["10.1.2.3"]), "198.51.100.1");
+        assert_eq!(seen("10.1.2.3", &["198.51.100.1"], &["::ffff:10.1.2.3"]), "198.51.100.1");
+        assert_eq!(seen("10.1.2.3", &["198.51.100.1"], &["::ffff:10.0.0.0/104"]), "198.51.100.1");
         assert_eq!(seen("fd00::5", &["2001:db8::1"], &["fd00::/8"]), "2001:db8::1");
     }
 

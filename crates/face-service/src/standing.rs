@@ -1,9 +1,13 @@
 //! How a connection stands: whether somebody waits for an answer on it, and since when nobody does.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
+
+/// For so long an answer counts as on its way: what does not fit the send buffer waits for the caller a little, however
+/// willing he is.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 /// What the listener, the wire and the request know of one connection.
 #[derive(Debug)]
@@ -50,9 +54,9 @@ impl Standing {
     }
 
     /// The caller sends nothing more. Whether that is still to be held back: who has asked, and only listens now, gets his
-    /// answer.
+    /// answer, and the whole of it.
     pub fn closed(&self) -> bool {
-        let hold = self.state().idle.is_none();
+        let hold = !matches!(self.state().idle, Some(Idle::Nothing(_)));
         if hold {
             self.closed.send_replace(true);
         }
@@ -86,9 +90,10 @@ impl Standing {
         }
     }
 
-    /// Whether the connection is idle, and since when.
+    /// Whether the connection is idle, and since when. One whose answer is on its way is not.
     pub fn idle(&self) -> Option<Idle> {
-        self.state().idle
+        let idle = self.state().idle;
+        idle.filter(|idle| !matches!(idle, Idle::Answer(since) if since.elapsed() < ON_ITS_WAY))
     }
 
     /// Nobody waits for anything here: no request has begun, or the last is read and its answer sent.
@@ -137,6 +142,8 @@ mod tests {
         assert!(standing.closed());
         standing.nothing_more().await;
         standing.answered();
+        standing.stalled();
+        assert!(standing.closed(), "the rest of the answer is still to be sent");
         standing.sent();
         assert!(!standing.closed());
     }
@@ -151,6 +158,8 @@ mod tests {
         standing.answered();
         assert!(standing.idle().is_none(), "it is still to be sent");
         standing.stalled();
+        assert!(standing.idle().is_none(), "it is on its way");
+        standing.state().idle = Instant::now().checked_sub(ON_ITS_WAY).map(Idle::Answer);
         assert!(matches!(standing.idle(), Some(Idle::Answer(_))));
         assert!(Standing::default().idle() < standing.idle(), "what waits for nothing goes first");
         standing.sent();

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -55,11 +54,6 @@ impl Tls {
         let fresh = acceptor(&self.certificate, &self.key)?;
         *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
-    }
-
-    /// When the files were last changed.
-    pub fn changed(&self) -> [Option<SystemTime>; 2] {
-        [&self.certificate, &self.key].map(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok())
     }
 
     /// For one connection.

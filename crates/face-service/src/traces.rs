@@ -63,6 +63,9 @@ pub enum TraceError {
         "traces.endpoint is {0:?}: give the collector's address without a path, such as http://127.0.0.1:4318 (no https)"
     )]
     Endpoint(String),
+    /// What would be sent in the clear, and to no avail. Not quoted: it is there to be secret.
+    #[error("traces.endpoint has a user, a password or a query: give the collector's address alone, without them")]
+    Secret,
     /// No share.
     #[error("traces.sample_ratio is {0} and must be 0 to 1")]
     Ratio(f64),
@@ -87,6 +90,9 @@ impl Traces {
     /// Refuses settings with which nothing could be sent. Without a collector none of them counts.
     pub fn check(settings: &TraceSettings) -> Result<(), TraceError> {
         let Some(endpoint) = &settings.endpoint else { return Ok(()) };
+        if endpoint.contains(['@', '?']) {
+            return Err(TraceError::Secret);
+        }
         let malformed = || TraceError::Endpoint(endpoint.clone());
         let address: Uri = endpoint.parse().map_err(|_| malformed())?;
         if address.scheme_str() != Some("http") || address.host().is_none() || address.path() != "/" {
@@ -227,4 +233,25 @@ async fn post(names: &Pool, request: Request<Bytes>) -> Result<Response<Bytes>, 
     let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
     connection.abort();
     Ok(Response::from_parts(parts, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_collector_would_get_is_refused_and_not_repeated() {
+        let check = |endpoint: &str| {
+            let endpoint = Some(endpoint.to_owned());
+            Traces::check(&TraceSettings { endpoint, ..TraceSettings::default() }).map_err(|error| error.to_string())
+        };
+        for endpoint in ["http://ann:secret@127.0.0.1:4318", "http://127.0.0.1:4318/?key=secret", "ann:secret@host"] {
+            let text = check(endpoint).expect_err(endpoint);
+            assert!(text.contains("without them") && !text.contains("secret"), "{text}");
+        }
+        for endpoint in ["http://127.0.0.1:4318", "http://collector:4318/", "http://[::1]:4318"] {
+            assert_eq!(check(endpoint), Ok(()), "{endpoint}");
+        }
+        assert!(check("http://127.0.0.1:4318/v1/traces").is_err_and(|text| text.contains("without a path")));
+    }
 }

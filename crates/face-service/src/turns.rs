@@ -1,8 +1,9 @@
 //! Places and turns: a bounded number at work, a bounded number waiting, and nobody in the way of the others.
 //!
 //! While only one user asks, all of it is his. As soon as others are about, he has no more than a share of the workers and
-//! of the places: whoever comes finds a worker that is free, or becomes free next. Of those who wait, the user with the
-//! fewest at work is next, and of several of his the one who came first.
+//! of the places, and the last place is for a user who has none: whoever comes finds a place, and a worker that is free or
+//! becomes free next. Of those who wait, the user with the fewest at work is next, and of several of his the one who came
+//! first.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -178,7 +179,9 @@ impl Turns {
         }
         let has = state.users.get(user).map_or(0, |(places, _)| *places);
         let others = state.company.others(user, self.0.window, Instant::now());
-        if others && has >= self.0.share_of_places { Err(NoMore::Share) } else { Ok(()) }
+        // Else several who ask without pause would take each place that becomes free from whoever has none.
+        let last = has > 0 && self.0.places - state.present == 1;
+        if others && (last || has >= self.0.share_of_places) { Err(NoMore::Share) } else { Ok(()) }
     }
 
     /// Gives free workers to those who wait.
@@ -308,6 +311,22 @@ mod tests {
         let turn = tokio::time::timeout(Duration::from_millis(20), turns.turn(waiting)).await;
         assert!(turn.is_ok(), "her first is done");
         drop(others);
+    }
+
+    #[tokio::test]
+    async fn the_last_place_is_for_a_user_who_has_none() {
+        let turns = Turns::new(2, 4, 0.75, WINDOW);
+        ["ann", "bob"].map(|name| turns.note(&user(name)));
+        let held = ["ann", "ann", "ann", "bob", "bob"].map(|name| turns.enter(&user(name)).expect("a place"));
+        for name in ["ann", "bob"] {
+            assert_eq!(turns.enter(&user(name)).expect_err("it is not for them"), NoMore::Share);
+        }
+        let third = turns.enter(&user("cem")).expect("the last place");
+        assert_eq!(turns.enter(&user("dan")).expect_err("all"), NoMore::Whole);
+        drop(third);
+        let [first, ..] = held;
+        drop(first);
+        assert!(turns.enter(&user("bob")).is_ok(), "of two free places one is anybody's");
     }
 
     #[tokio::test]

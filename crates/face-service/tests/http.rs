@@ -12,6 +12,7 @@ use face_analysis::{FaceAnalyzer, Settings};
 use face_service::contract::FaceImagePlace;
 use face_service::paths::{DETECT, OPENAPI};
 use serde_json::{Value, json};
+use socket2::SockRef;
 use support::{Answer, PASSWORD, Service, USER, base64, basic, request_bytes};
 use testkit::{jpeg, picture, png, portrait};
 
@@ -801,6 +802,23 @@ fn a_caller_who_has_nothing_more_to_say_gets_the_answer() {
     stream.write_all(&request_bytes("POST", DETECT, &headers, with(json!({})).to_string().as_bytes())).expect("open");
     stream.shutdown(Shutdown::Write).expect("open");
     assert_eq!(Answer::read(&mut stream).status, 200);
+}
+
+#[test]
+fn a_caller_who_closes_his_half_and_reads_late_gets_the_whole_answer() {
+    let service = Service::start();
+    let authorization = basic(USER, PASSWORD);
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let large = with(json!({ "faceImageBase": base64(&jpeg(&portrait(6.0), 95)), "returnFaceImage": true }));
+    let mut stream = service.connect();
+    SockRef::from(&stream).set_recv_buffer_size(4 << 10).expect("a socket");
+    stream.write_all(&request_bytes("POST", DETECT, &headers, large.to_string().as_bytes())).expect("open");
+    stream.shutdown(Shutdown::Write).expect("open");
+    // By then the answer waits to be taken.
+    thread::sleep(Duration::from_secs(2));
+    let answer = Answer::read(&mut stream);
+    assert_eq!(answer.header("content-length"), Some(&*answer.body.len().to_string()), "it was cut off");
+    assert_eq!(answer.status, 200);
 }
 
 #[test]

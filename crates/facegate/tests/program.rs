@@ -275,14 +275,26 @@ fn users_and_certificates_are_taken_up_while_it_runs() {
     hang_up();
     until("second");
     assert_eq!(status("first"), 401);
-    // Without a signal, by the time of change.
+    // Without a signal.
     std::fs::write(&users, hashed("third")).expect("writes");
     until("third");
+    // What is said against it is mended by its rights alone.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let rights = |mode| std::fs::set_permissions(&users, std::fs::Permissions::from_mode(mode)).expect("sets");
+        rights(0o666);
+        std::fs::write(&users, hashed("fourth")).expect("writes");
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(status("third"), 400);
+        rights(0o600);
+        until("fourth");
+    }
     // A faulty file changes nothing.
     std::fs::write(&users, "ann:in the clear").expect("writes");
     hang_up();
     certify();
-    until("third");
+    until(if cfg!(unix) { "fourth" } else { "third" });
     let (code, log) = service.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("in the clear"), "{log}");
@@ -382,6 +394,33 @@ fn a_log_that_cannot_be_written_ends_nothing() {
     assert_eq!(failed.code(), Some(1));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_greeting_that_cannot_be_written_ends_only_a_service_that_nobody_could_log_in_to() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    testkit::models();
+    let failed = facegate(&["serve", "--listen", "127.0.0.1:0"]).stdout(full()).output().expect("starts");
+    let text = String::from_utf8_lossy(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(1), "{text}");
+    assert!(text.contains("made up cannot be shown") && text.contains("FACEGATE_PASSWORD"), "{text}");
+    let [address, metrics] = [(); 2]
+        .map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").to_string());
+    let mut command = facegate(&["serve", "--listen", &address, "--set", &format!("metrics.listen={metrics}")]);
+    command.envs([("FACEGATE_USER", "ann"), ("FACEGATE_PASSWORD", "secret")]);
+    let child = command.stdout(full()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut service = Quiet { child, address, metrics };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect(&service.address).is_err()
+        || !ask(&service.address, &request_bytes("GET", "/readyz", &[], b"")).ends_with("ready\n")
+    {
+        assert!(Instant::now() < deadline, "it is never ready");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(service.unauthorized(1).starts_with("HTTP/1.1 401 "));
+    assert_eq!(service.stop(), Some(0));
+}
+
 #[test]
 fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() {
     let mut service = Quiet::start(Stdio::piped());
@@ -472,7 +511,17 @@ fn a_taken_port_for_metrics_is_told_and_stops_only_whom_it_was_chosen_for() {
 
 #[test]
 fn wrong_settings_and_missing_files_are_told_in_one_line() {
-    let cases: [(i32, &[&str], &str); 8] = [
+    let cases: [(i32, &[&str], &str); 10] = [
+        (
+            1,
+            &["serve", "--set", "server.max_buffered_bytes=16777215"],
+            "fewer than server.max_body_bytes allows: raise server.max_buffered_bytes to 16777216",
+        ),
+        (
+            1,
+            &["serve", "--set", "auth.users_file=x", "--set", "server.max_buffered_bytes=33554431"],
+            "raise server.max_buffered_bytes to 33554432",
+        ),
         (1, &["serve", "--set", "traces.endpoint=https://x"], "traces.endpoint"),
         (
             1,

@@ -49,16 +49,6 @@ impl Count {
         *count = Self { failures: if forgotten { 1 } else { count.failures.saturating_add(1) }, last: now };
     }
 
-    /// One failure less.
-    fn subtract<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, Self>, key: &K) {
-        // The table may have been emptied since.
-        let Some(count) = counts.get_mut(key) else { return };
-        count.failures = count.failures.saturating_sub(1);
-        if count.failures == 0 {
-            counts.remove(key);
-        }
-    }
-
     /// How long to wait from `now` on, when the first `free` failures cost nothing.
     fn wait(&self, free: u32, now: Instant) -> Duration {
         let Some(doublings) = self.failures.checked_sub(free + 1) else { return Duration::ZERO };
@@ -102,17 +92,16 @@ impl Failures {
         }
     }
 
-    /// Takes one failure back that was none: the login was not looked at.
-    pub(super) fn take_back(&mut self, place: IpAddr, name: &str) {
-        Count::subtract(&mut self.of_name, &(place, name.to_owned()));
-        Count::subtract(&mut self.of_place, &place);
-    }
-
     /// After a right password: this login was no failure, and those before it count no more for that name. What the place
     /// has done to other names is not forgiven.
     pub(super) fn forgive(&mut self, place: IpAddr, name: &str) {
         self.of_name.remove(&(place, name.to_owned()));
-        Count::subtract(&mut self.of_place, &place);
+        // The table may have been emptied since.
+        let Some(count) = self.of_place.get_mut(&place) else { return };
+        count.failures = count.failures.saturating_sub(1);
+        if count.failures == 0 {
+            self.of_place.remove(&place);
+        }
     }
 }
 
@@ -183,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_back_was_never_there() {
+    fn what_is_forgiven_was_never_there() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         failures.count(from(1), "ann".into(), now);
         assert!(failures.admit(from(1), "ann", now).is_err());
-        failures.take_back(from(1), "ann");
-        failures.take_back(from(1), "ann");
+        failures.forgive(from(1), "ann");
+        failures.forgive(from(1), "ann");
         assert!(failures.admit(from(1), "ann", now).is_ok());
         assert!(failures.of_name.is_empty() && failures.of_place.is_empty());
         // Two tried side by side: one was right, the other still counts.

@@ -6,6 +6,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Host;
 
+use crate::proxies::canonical;
+
 /// A name, which stands for its subdomains too, an address or a network. Spelled as in a link: `bücher.example` is the host that
 /// links write as `xn--bcher-kva.example`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ impl TryFrom<String> for HostRule {
 
     fn try_from(text: String) -> Result<Self, HostRuleError> {
         if let Ok(network) = text.parse::<IpNet>() {
-            return Ok(Self(Rule::Network(network.trunc())));
+            return Ok(Self(Rule::Network(canonical(network.trunc()))));
         }
         if let Ok(v6) = text.parse::<Ipv6Addr>() {
             return Ok(Self(Rule::Host(Host::Ipv6(v6))));

@@ -513,12 +513,12 @@ async fn links_may_be_as_long_as_signed_ones_are() {
 
 #[tokio::test]
 async fn networks_can_be_listed() {
-    let listed = rules(&["203.0.113.0/24", "8.8.0.0/16", "2606:4700::/32"]);
+    let listed = rules(&["203.0.113.0/24", "8.8.0.0/16", "2606:4700::/32", "::ffff:9.9.0.0/112"]);
     let covers = |address: &str| listed.iter().any(|rule| rule.covers_address(address.parse().expect("an address")));
-    for address in ["8.8.4.4", "::ffff:8.8.8.8", "2606:4700:1::1"] {
+    for address in ["8.8.4.4", "::ffff:8.8.8.8", "2606:4700:1::1", "9.9.9.9"] {
         assert!(covers(address), "{address}");
     }
-    assert!(!covers("8.9.0.1") && !covers("2606:4701::1"));
+    assert!(!covers("8.9.0.1") && !covers("9.8.9.9") && !covers("2606:4701::1"));
     assert_eq!(String::from(rules(&["8.8.8.8/16"]).remove(0)), "8.8.0.0/16", "written as it counts");
     let denying = fetcher(|settings| settings.deny_hosts = listed);
     assert_eq!(code(&denying, "http://8.8.4.4/a.jpg").await, "link_refused");

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 use face_analysis::{FaceAnalyzer, HeadName};
@@ -19,6 +19,7 @@ use face_service::blocking::Pool;
 use face_service::connections::{Connections, serve};
 use face_service::paths::{DETECT, METRICS};
 use face_service::settings::ServerSettings;
+use face_service::shares::share_of;
 use face_service::tls::Tls;
 use image::imageops::FilterType;
 use tokio::net::TcpListener;
@@ -44,6 +45,7 @@ pub struct ServeArgs {
 pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let loaded = args.service.load()?;
     let config = &loaded.config;
+    memory(config)?;
     let log = Log::start(&config.log)?;
     forbid_core_dumps();
     let store = models::store(config.models.dir.as_ref())?;
@@ -64,6 +66,7 @@ async fn listen(
     dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> Result<(), CommandError> {
     let config = &loaded.config;
+    let seen = Seen::now(config);
     let (users, password) = users(&config.auth)?;
     let users = Arc::new(users);
     // Bound before the networks load: a port in use is told at once.
@@ -96,7 +99,8 @@ async fn listen(
         analyzer.warm_up()?;
         Ok(analyzer)
     });
-    let files = Files::new(users, tls.clone(), config.analysis.liveness.head.clone(), Arc::clone(&app));
+    let files =
+        Files { users, tls: tls.clone(), head: config.analysis.liveness.head.clone(), app: Arc::clone(&app), seen };
     tokio::spawn(reload(files, Pool::new("reload", 1)?));
     let connections = Connections::of(&settings);
     if let Some(listener) = metrics {
@@ -130,6 +134,7 @@ async fn listen(
         running.stop();
     };
     serve(listener, app.router(), tls, connections, stop).await?;
+    running.finish().await;
     if let Some(error) = failed {
         return Err(error);
     }
@@ -170,6 +175,26 @@ pub(super) fn tls(config: &ServerSettings) -> Result<Option<Arc<Tls>>, CommandEr
             Err(CommandError::new("server.tls_certificate and server.tls_key belong together: one of them is missing"))
         }
     }
+}
+
+/// Refuses a memory budget in which the largest request would never find room, and be told for ever to come again.
+pub(super) fn memory(config: &Config) -> Result<(), CommandError> {
+    let server = &config.server;
+    // A users file may get a second user at any time.
+    let share = if config.auth.users_file.is_some() { config.shares.memory } else { 1.0 };
+    let most = share_of(server.max_buffered_bytes, share);
+    let (name, largest) = [("body", server.max_body_bytes), ("image", server.max_image_bytes)]
+        .into_iter()
+        .max_by_key(|(_, bytes)| *bytes)
+        .unwrap_or_default();
+    if most >= largest {
+        return Ok(());
+    }
+    let least = (largest as f64 / share).ceil();
+    Err(CommandError::new(format!(
+        "one user may hold {most} bytes (server.max_buffered_bytes, times shares.memory with a users file), fewer than \
+         server.max_{name}_bytes allows: raise server.max_buffered_bytes to {least}, or lower that to {most}"
+    )))
 }
 
 /// The users, and the password that was made up when none are configured.
@@ -230,9 +255,17 @@ fn greet(
         "  curl -sS -u {login} -H 'Content-Type: application/json' --data-binary @- {scheme}://{address}{DETECT}\n"
     )?;
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if password.is_some() => Err(CommandError::new(format!(
+            "the password that was made up cannot be shown: {error}; set FACEGATE_USER and FACEGATE_PASSWORD"
+        ))),
+        // Nothing in it that the service needs.
+        Err(error) => {
+            tracing::warn!(%error, "the greeting cannot be written to standard output");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// A portrait to try the service with: the packaged one twice as large, since its pupils are only 43 pixels apart.
@@ -290,7 +323,7 @@ pub(super) async fn stop_signal() {
 
 /// Reads the users file and the certificate again when they change, and both and the liveness head on SIGHUP.
 async fn reload(mut files: Files, pool: Pool) {
-    /// How often the files' times of change are looked at.
+    /// How often the files are looked at.
     const EVERY: Duration = Duration::from_secs(2);
     #[cfg(unix)]
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
@@ -324,28 +357,28 @@ async fn reload(mut files: Files, pool: Pool) {
 /// What is read again while the service runs.
 struct Files {
     users: Arc<Authenticator>,
-    users_seen: Option<SystemTime>,
     tls: Option<Arc<Tls>>,
-    tls_seen: Option<[Option<SystemTime>; 2]>,
     head: Option<PathBuf>,
     app: Arc<App>,
+    seen: Seen,
+}
+
+/// The files that are read again when they change.
+struct Seen {
+    users: Watched,
+    tls: Watched,
+}
+
+impl Seen {
+    /// Before they are read for the first time: what changes after that is seen.
+    fn now(config: &Config) -> Self {
+        let (users, server) = (config.auth.users_file.iter(), &config.server);
+        let tls = server.tls_certificate.iter().chain(&server.tls_key);
+        Self { users: Watched::new(users.cloned().collect()), tls: Watched::new(tls.cloned().collect()) }
+    }
 }
 
 impl Files {
-    fn new(users: Arc<Authenticator>, tls: Option<Arc<Tls>>, head: Option<PathBuf>, app: Arc<App>) -> Self {
-        let mut files = Self { users, users_seen: None, tls, tls_seen: None, head, app };
-        (files.users_seen, files.tls_seen) = (files.users_changed(), files.tls_changed());
-        files
-    }
-
-    fn users_changed(&self) -> Option<SystemTime> {
-        std::fs::metadata(self.users.file()?).and_then(|metadata| metadata.modified()).ok()
-    }
-
-    fn tls_changed(&self) -> Option<[Option<SystemTime>; 2]> {
-        self.tls.as_ref().map(|tls| tls.changed())
-    }
-
     fn reload_head(&self) -> Result<Option<HeadName>, CommandError> {
         self.head.as_deref().map(trust::check_head).transpose()?;
         Ok(self.app.reload_head()?)
@@ -353,13 +386,10 @@ impl Files {
 
     /// Reads again what has changed, or all when `forced`.
     fn look(&mut self, forced: bool) {
-        let now = self.users_changed();
-        if self.users.file().is_some() && (forced || now != self.users_seen) {
-            self.users_seen = now;
-            match self.users.reload() {
-                Ok(count) => tracing::info!(count, "the users file was read again"),
-                Err(error) => tracing::error!(%error, "the users file cannot be used; the users stay as they were"),
-            }
+        match self.seen.users.look(forced, || self.users.reload()) {
+            Some(Ok(count)) => tracing::info!(count, "the users file was read again"),
+            Some(Err(error)) => tracing::error!(%error, "the users file cannot be used; the users stay as they were"),
+            None => {}
         }
         if forced {
             match self.reload_head() {
@@ -370,13 +400,95 @@ impl Files {
                 Err(error) => tracing::error!(%error, "the liveness head cannot be used; the old one stays"),
             }
         }
-        let now = self.tls_changed();
-        if let Some(tls) = self.tls.as_ref().filter(|_| forced || now != self.tls_seen) {
-            self.tls_seen = now;
-            match tls.reload() {
-                Ok(()) => tracing::info!("the certificate was read again"),
-                Err(error) => tracing::error!(%error, "the certificate cannot be used; the old one stays"),
+        let Some(tls) = &self.tls else { return };
+        match self.seen.tls.look(forced, || tls.reload()) {
+            Some(Ok(())) => tracing::info!("the certificate was read again"),
+            Some(Err(error)) => tracing::error!(%error, "the certificate cannot be used; the old one stays"),
+            None => {}
+        }
+    }
+}
+
+/// Files that belong together, and what was last made of them.
+struct Watched {
+    paths: Vec<PathBuf>,
+    /// As they were when they could be used; `None` while they cannot.
+    good: Option<Vec<Option<Stamp>>>,
+    /// What was said last against them.
+    fault: String,
+}
+
+impl Watched {
+    fn new(paths: Vec<PathBuf>) -> Self {
+        Self { good: Some(paths.iter().map(|path| stamp(path)).collect()), paths, fault: String::new() }
+    }
+
+    /// Reads them again when they have changed or `forced` says so, and until they can be used: what keeps them from it may
+    /// be elsewhere, such as the rights of a folder. A fault is told once.
+    fn look<T, E: ToString>(&mut self, forced: bool, read: impl FnOnce() -> Result<T, E>) -> Option<Result<T, String>> {
+        let now = Some(self.paths.iter().map(|path| stamp(path)).collect());
+        if self.paths.is_empty() || (!forced && self.good == now) {
+            return None;
+        }
+        match read() {
+            Ok(made) => {
+                (self.good, self.fault) = (now, String::new());
+                Some(Ok(made))
+            }
+            Err(error) => {
+                self.good = None;
+                let before = std::mem::replace(&mut self.fault, error.to_string());
+                (forced || before != self.fault).then(|| Err(self.fault.clone()))
             }
         }
+    }
+}
+
+/// What differs when a file or its rights were changed, or when another file was put in its place, also one of the same age.
+#[cfg(unix)]
+type Stamp = [i128; 5];
+#[cfg(not(unix))]
+type Stamp = (u64, std::time::SystemTime);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let meta = std::fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let time = |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+        let (changed, touched) = (time(meta.mtime(), meta.mtime_nsec()), time(meta.ctime(), meta.ctime_nsec()));
+        Some([meta.dev().into(), meta.ino().into(), meta.len().into(), changed, touched])
+    }
+    #[cfg(not(unix))]
+    Some((meta.len(), meta.modified().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_when_they_change_and_after_a_fault_until_they_can_be_used() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("users");
+        std::fs::write(&path, "old").expect("writes");
+        let mut watched = Watched::new(vec![path.clone()]);
+        let fine = || Ok::<_, String>(());
+        let faulty = |fault: &str| Err::<(), _>(fault.to_owned());
+        assert_eq!(watched.look(false, fine), None);
+        assert_eq!(watched.look(true, fine), Some(Ok(())));
+        // Another file of the same length and age.
+        let age = std::fs::metadata(&path).and_then(|meta| meta.modified()).expect("an age");
+        let fresh = folder.path().join("fresh");
+        std::fs::write(&fresh, "new").expect("writes");
+        std::fs::File::options().append(true).open(&fresh).and_then(|file| file.set_modified(age)).expect("sets");
+        std::fs::rename(&fresh, &path).expect("moves");
+        assert_eq!(watched.look(false, || faulty("rights")), Some(faulty("rights")));
+        assert_eq!(watched.look(false, || faulty("rights")), None, "it was told");
+        assert_eq!(watched.look(true, || faulty("rights")), Some(faulty("rights")), "somebody asks");
+        assert_eq!(watched.look(false, || faulty("another")), Some(faulty("another")));
+        assert_eq!(watched.look(false, fine), Some(Ok(())), "nothing has changed but the fault");
+        assert_eq!(watched.look(false, fine), None);
+        assert_eq!(Watched::new(Vec::new()).look(true, fine), None);
     }
 }

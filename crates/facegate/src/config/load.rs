@@ -47,7 +47,7 @@ impl Config {
                 std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
             let read: Table = text
                 .parse()
-                .map_err(|e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
+                .map_err(|e| ConfigError::Syntax { path: path.to_owned(), message: fault_of(&text, &e) })?;
             let mut values = Vec::new();
             leaves("", &read, &mut |name, value| values.push((name, value.clone())));
             for (name, value) in values {
@@ -99,6 +99,14 @@ impl Config {
         config.analysis.rules.resolve()?;
         Ok(Loaded { config, origins })
     }
+}
+
+/// What is wrong with the file, and where. Not the line itself: it may hold a password.
+fn fault_of(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let (number, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
+    format!("line {number}, column {column}: {}", error.message().trim_end())
 }
 
 /// The settings for which 0 means something.
@@ -274,6 +282,17 @@ mod tests {
         }
         let text = flag("server=3");
         assert!(text.contains("it is a group of settings, such as server."), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_place_and_without_what_stands_there() {
+        for line in
+            ["password = \"hunter2", "password = hunter2", "password = \"hunter2\" hunter2", "password: hunter2"]
+        {
+            let (_folder, path) = file(&format!("[auth]\n{line}\n"));
+            let text = Config::load(Some(&path), [], &[]).expect_err(line).to_string();
+            assert!(text.contains("is no TOML: line 2, column ") && !text.contains("hunter2"), "{text}");
+        }
     }
 
     #[test]

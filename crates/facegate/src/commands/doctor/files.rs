@@ -20,6 +20,7 @@ const MEND: &str = "mend the setting or the file; the service runs as the user t
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = vec![users(&config.auth)];
     findings.extend(tls(&config.server));
+    findings.extend(serve::memory(config).err().map(|error| Finding::wrong("memory", error.to_string(), MEND)));
     findings.extend(serve::log::level(&config.log).err().map(|error| Finding::wrong("log", error.to_string(), MEND)));
     findings.extend(Traces::check(&config.traces).err().map(|error| Finding::wrong("traces", error.to_string(), MEND)));
     findings.extend(config.audit.file.as_deref().map(audit));
