@@ -6,7 +6,8 @@ set -eu
 : "${FACEGATE_USER:?is not set}" "${FACEGATE_PASSWORD:?is not set}"
 [ -r "$1" ] || { echo "$1 cannot be read" >&2; exit 2; }
 url=${FACEGATE_URL:-http://127.0.0.1:8080}
-# With --retry curl prints the bodies of the tries before as well; a file has that of the last alone.
+# With --retry curl waits as Retry-After asks after 429 and 503, and also tries again after 408, 500, 502 and 504: in vain,
+# but nothing is stored, so it does no harm. It prints the bodies of the tries before as well; a file has that of the last alone.
 answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 

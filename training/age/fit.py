@@ -19,7 +19,7 @@ import numpy as np
 UK, US, WILD = "age-uk-parliament", "age-us-congress", "fairface-200"
 LABELLED, UNLABELLED = (UK, US, WILD), ("masks", "live-hagrid")
 OLD = 40.0
-SHARE = 0.44  # of dlib's age in the plain mean: in inverse proportion to the squared errors of the families (MODELS.md)
+SHARE = 0.44  # of dlib's age in the plain mean: in inverse proportion to the squared errors of the families
 RIDGE, DECADES = 0.1, 2.0
 YOUNG = 28.0
 DLIB, SECOND = 0, 2

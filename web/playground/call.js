@@ -108,7 +108,7 @@ elif answer["face"]["passiveLivenessScore"] < 0.5:
     print("this may be no live person")
 else:
     print("age", answer["face"]["age"])`;
-  const javascript = `// Node.js 18 or newer; keep the password on your server.
+  const javascript = `// Node.js 20 or newer; keep the password on your server.
 ${link ? '' : 'import { readFile } from "node:fs/promises";\n'}
 const response = await fetch("${ENDPOINT}", {
   method: "POST",
@@ -138,7 +138,7 @@ if (answer.hasError) {
 const ABOUT = {
   curl: 'In a shell. Put in your user name and password.',
   python: 'Standard library only. Put in your user name and password.',
-  javascript: 'For Node.js. Put in your user name and password.',
+  javascript: 'For Node.js 20 or newer. Put in your user name and password.',
   request: 'Long texts are shortened here, copied whole.',
   response: 'Long texts and lists are shortened here, copied whole.',
 };

@@ -64,7 +64,7 @@ export function guide(details, { scale = 1, selfie = true } = {}) {
     });
   }
 
-  if (liveness && liveness.reliability < 0.25) {
+  if (liveness && liveness.reliability < 0.9) {
     return say('distance', 'A little further away', 'The liveness check needs to see what is around you.', {
       zoom: -1,
     });

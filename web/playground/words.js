@@ -34,7 +34,7 @@ export const STATUSES = {
   429: ['Too many requests', 'Please wait a moment and try again.'],
   500: [
     'The service failed on this picture',
-    'Something went wrong on our side. Please try again with another picture.',
+    'Something went wrong on our side.',
   ],
   503: ['The service is busy', 'Please wait a moment and try again.'],
 };
@@ -127,8 +127,9 @@ export function genderWords(gender) {
   return { word: gender < 0 ? 'Male' : 'Female', certainty: `${sure} % certain` };
 }
 
-/** Whether the service warns that the picture has too little colour, by which liveness is judged. */
-export const isColourless = ({ warnings }) => warnings.some(({ code }) => code === 'picture_without_colour');
+/** Whether the picture has too little colour, by which liveness is judged: the service warns, unless the rule is off. */
+export const isColourless = ({ warnings, liveness }) =>
+  liveness?.reliability === 0 || warnings.some(({ code }) => code === 'picture_without_colour');
 
 /** What the liveness score means, and how far it can be trusted. */
 export function livenessWords(details) {
@@ -150,11 +151,11 @@ function scoreWords(score) {
   return `${meaning}. The number orders pictures: it is no probability of fraud, and one camera scores higher than another.`;
 }
 
+// With colour the service says 0.85 for a face that nearly fills its picture, 1 from 1.8 times the face on.
 function reliabilityWords(reliability, size) {
-  if (reliability >= 0.67) return `High reliability (${percent(reliability)})${size}, enough to judge by.`;
-  if (reliability >= 0.34)
-    return `Medium reliability (${percent(reliability)})${size}. More room around the face makes it firmer.`;
-  return `Low reliability (${percent(reliability)})${size}. Step back: the check needs to see what is around the face.`;
+  if (reliability >= 0.95) return `High reliability (${percent(reliability)})${size}, enough to judge by.`;
+  if (reliability >= 0.9) return `Medium reliability${size}. More room around the face makes it firmer.`;
+  return `Low reliability${size}, where fakes pass easily. Step back: the check needs to see what is around the face.`;
 }
 
 /** An angle with its direction. */

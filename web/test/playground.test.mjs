@@ -308,7 +308,7 @@ describe('an accepted picture', () => {
       const response = await route.fetch();
       const json = await response.json();
       json.face.passiveLivenessScore = 0.12;
-      json.details.liveness.reliability = 0.2;
+      json.details.liveness.reliability = 0.89;
       json.details.quality = { sharpness: { raw: 0.4, value: 83 }, inter_eye_distance: { raw: 86, value: 61 } };
       const rule = json.details.rules.find((rule) => rule.rule === 'max_pitch');
       Object.assign(rule, { measured: 41, action: 'warn', verdict: 'fail' });
@@ -318,7 +318,7 @@ describe('an accepted picture', () => {
     assert.equal(await page.getAttribute('#verdict', 'data-state'), 'caution');
     assert.match(await page.textContent('#verdict-more'), /with 1 warning/);
     assert.equal(await page.textContent('#live-verdict'), 'Looks like a print, a screen or a mask');
-    assert.match(await page.textContent('#live-reliability'), /^Low reliability \(20 %\)/);
+    assert.match(await page.textContent('#live-reliability'), /^Low reliability: .*Step back/);
     assert.equal(await page.getAttribute('#gauge', 'data-state'), 'bad');
     assert.equal(await page.textContent('.rule[data-rule="max_pitch"] .badge'), 'Warning');
     assert.match(await page.textContent('#quality-list'), /Sharpness83.*Inter eye distance61/);
@@ -338,6 +338,12 @@ describe('an accepted picture', () => {
     assert.equal(await page.textContent('#live-verdict'), 'Cannot be judged: too little colour');
     assert.match(await page.textContent('#live-reliability'), /^Not reliable: .*black-and-white, or too dark/);
     assert.equal(await page.getAttribute('#gauge', 'data-state'), 'unknown');
+    // With the rule off the service does not warn, and its score says as little.
+    const unwarned = await page.evaluate(async () => {
+      const { livenessWords } = await import('/playground/words.js');
+      return livenessWords({ liveness: { score: 0.9, reliability: 0, surrounding: 3 }, warnings: [] });
+    });
+    assert.match(unwarned, /^Not reliable: /);
     await shot(page, 'grey', {});
     await close();
   });
@@ -834,7 +840,7 @@ describe('the camera', () => {
         flat: main_((_, rule) => Object.assign(rule('min_contrast'), { verdict: 'fail', measured: 5 })),
         soft: main_((_, rule) => (rule('min_contrast').measured = 20)),
         unjudged: main_((d) => (d.liveness.reliability = 0)),
-        unsure: main_((d) => (d.liveness.reliability = 0.1)),
+        unsure: main_((d) => (d.liveness.reliability = 0.89)),
         up: more((d) => (d.faces[0].extent.top = 0)),
         rear: more((d) => (d.faces[0].extent.top = 0), { selfie: false }),
       };

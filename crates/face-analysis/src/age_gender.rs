@@ -84,7 +84,7 @@ const OLD_SHARE: f32 = 0.174;
 const OLD: f32 = 40.0;
 
 /// Share of dlib's network in the logarithm of the odds of the gender; the rest is face-api's. From the accuracies of
-/// the families measured in MODELS.md, 95.0 and 97.7 %.
+/// the families when they were first compared, 95.0 and 97.7 %.
 const FIRST_GENDER_SHARE: f32 = 0.35;
 
 /// The networks.

@@ -160,7 +160,7 @@ enum Loaded {
 }
 
 /// One loaded network. Requests run side by side, each on its own networks, so each network uses one thread:
-/// a second thread inside one inference buys 1.2 to 1.7 times on two cores (MODELS.md), a second request 2 times.
+/// a second thread inside one inference buys 1.2 to 1.7 times on two cores (when it was chosen), a second request 2 times.
 pub(crate) struct Network {
     name: String,
     session: Loaded,

@@ -30,7 +30,7 @@ pub enum Stage {
     Pose,
     /// Whether something covers the face: network, blur and grid.
     Occlusion,
-    /// Both liveness networks on all of their crops.
+    /// The three liveness networks on all of their crops.
     Liveness,
     /// The age and gender networks on all of their crops.
     Attributes,

@@ -7,9 +7,9 @@
 //! converts what is not ONNX ([`convert`]); and stores everything in one folder:
 //!
 //! ```text
-//! detector.onnx  liveness_v2.onnx  liveness_fr.onnx  age.onnx  gender.onnx  age_gender.onnx  landmarks.onnx
-//! face_geometry.json  libonnxruntime.so (.dylib)
-//! pictures/…        only after ensure(Group::TestPictures)
+//! detector.onnx  liveness_v2.onnx  liveness_fr.onnx  liveness_own.onnx  age.onnx  gender.onnx  age_gender.onnx
+//! landmarks.onnx  face_geometry.json  occlusion.onnx  libonnxruntime.so (.dylib)
+//! pictures/…        only after ensure(Group::Portrait) or ensure(Group::TestPictures)
 //! installed.json    length and SHA-256 of each file as it was stored
 //! .lock  .work/     while a fetch runs
 //! ```

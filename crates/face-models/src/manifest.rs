@@ -26,7 +26,9 @@ pub enum Registry {
 pub enum Group {
     /// The networks and ONNX Runtime: what the service needs.
     Models,
-    /// Pictures that the tests look at.
+    /// The one picture that `serve --demo` and `bench` show, and tests too.
+    Portrait,
+    /// Further pictures that the tests look at.
     TestPictures,
     /// A network that facegate no longer runs and other services beside it do (`benches/peers`).
     Peers,
@@ -386,7 +388,10 @@ mod tests {
             ] {
                 assert_eq!(names.iter().filter(|n| **n == name).count(), 1, "{name} on {platform}");
             }
-            assert_eq!(manifest.group_for(Group::TestPictures, platform).unwrap().len(), 9);
+            assert_eq!(manifest.group_for(Group::TestPictures, platform).unwrap().len(), 8);
+            let portrait = manifest.group_for(Group::Portrait, platform).unwrap();
+            // Fetched outside of tests: nothing whose licence is not known.
+            assert!(matches!(portrait[..], [only] if only.licence == "Public domain"), "{portrait:?}");
         }
     }
 
@@ -401,7 +406,7 @@ mod tests {
     fn no_two_artefacts_of_a_platform_share_a_file() {
         let manifest = Manifest::builtin().unwrap();
         let mut outputs = HashSet::new();
-        for group in [Group::Models, Group::TestPictures] {
+        for group in [Group::Models, Group::Portrait, Group::TestPictures] {
             for artefact in manifest.group_for(group, "linux-x86_64").unwrap() {
                 assert!(outputs.insert(&artefact.output), "{}", artefact.output);
             }

@@ -39,7 +39,9 @@ fn every_model_is_fetched_converted_and_verified() {
 
 #[test]
 fn every_test_picture_is_fetched_and_verified() {
-    ensure_and_verify(Group::TestPictures).unwrap_or_else(|error| panic!("{error}"));
+    for group in [Group::Portrait, Group::TestPictures] {
+        ensure_and_verify(group).unwrap_or_else(|error| panic!("{error}"));
+    }
     let store = ModelStore::open(ModelStore::default_dir().unwrap()).unwrap();
     assert!(store.pictures_dir().join("astronaut.png").is_file());
 }

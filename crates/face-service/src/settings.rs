@@ -33,8 +33,8 @@ pub struct ServiceSettings {
     pub traces: TraceSettings,
 }
 
-/// How much of what all have one caller may take, 0 to 1; rounded down, and at least one of each. Users are told apart by their names,
-/// strangers by their addresses, all of an IPv6 /64 network being one.
+/// How much of what all have one caller may take, each share above 0 and up to 1; rounded down, and at least one of each. Users are
+/// told apart by their names, strangers by their addresses, all of an IPv6 /64 network being one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShareSettings {
@@ -73,9 +73,9 @@ pub struct ServerSettings {
     pub playground: bool,
     /// Analyses at work at the same time; 0 is one per core.
     pub workers: usize,
-    /// Requests that may wait for a worker; more are answered 503: at once, or after 0.2 s who has a place already. 0 is half
-    /// as many as workers: then those who are let in get their answer in about 1.5 times the usual time, however many others
-    /// come.
+    /// Requests that may wait for a worker; more are answered 503: at once, or after 0.2 s to a user who has a place already. 0
+    /// is half as many as workers, rounded up: then those who are let in get their answer in about 1.5 times the usual time,
+    /// however many others come.
     pub queue: usize,
     /// Addresses and networks of the proxies in front: what they say in `X-Forwarded-For` is the caller's address, for
     /// which wrong passwords are counted. Nobody else's is read.

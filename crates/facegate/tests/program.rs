@@ -324,7 +324,7 @@ fn hostile_pictures_are_refused_soon_and_within_the_memory_of_a_good_one() {
     }
     eprintln!("slowest: {slowest:?}; peak memory {before:?} to {:?} MB", service.peak_memory());
     if let (Some(before), Some(after)) = (before, service.peak_memory()) {
-        // What docs/operations.md sets aside for each worker.
+        // Less than what docs/sizing.md sets aside for each worker and its cell.
         assert!(after < before + 250, "the peak grew from {before} to {after} MB");
     }
     service.stop();

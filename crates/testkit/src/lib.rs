@@ -54,7 +54,8 @@ pub fn word(analysis: &Analysis) -> &'static str {
 
 /// The bytes of a packaged picture, such as `astronaut.png`.
 pub fn picture(name: &str) -> Vec<u8> {
-    std::fs::read(store(Group::TestPictures).pictures_dir().join(name)).unwrap()
+    let group = if name == "astronaut.png" { Group::Portrait } else { Group::TestPictures };
+    std::fs::read(store(group).pictures_dir().join(name)).unwrap()
 }
 
 /// The packaged portrait (scikit-image's astronaut, 512x512, public domain), enlarged `scale` times. As it is, its

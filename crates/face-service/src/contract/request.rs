@@ -72,7 +72,7 @@ fn face_image_schema() -> Schema {
             "Link",
             "uri",
             r"^https?://[^/\s]",
-            "To a public server, if links are allowed here. At most 8192 bytes.",
+            "To a public server, if links are allowed here. By default at most 8192 bytes.",
         ))
         .build()
         .into()

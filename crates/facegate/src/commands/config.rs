@@ -13,7 +13,7 @@ use crate::config::{self, ConfigError, Effective, Origin, display, reference};
 pub struct ConfigCommandArgs {
     /// Settings or groups of settings, such as `server.queue` or `analysis.rules`; without any, all.
     names: Vec<String>,
-    /// Only what differs from the built-in values.
+    /// Only what file, environment and flags set.
     #[arg(long)]
     changed: bool,
     /// Only the values, without where they come from.

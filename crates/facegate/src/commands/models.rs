@@ -48,7 +48,7 @@ enum Action {
 enum Which {
     /// What the service needs.
     Models,
-    /// What the tests and the demonstration need.
+    /// What the tests look at, the portrait of `serve --demo` and `bench` among it.
     TestPictures,
     /// Both.
     All,
@@ -60,8 +60,8 @@ impl Which {
     fn groups(self) -> &'static [Group] {
         match self {
             Self::Models => &[Group::Models],
-            Self::TestPictures => &[Group::TestPictures],
-            Self::All => &[Group::Models, Group::TestPictures],
+            Self::TestPictures => &[Group::Portrait, Group::TestPictures],
+            Self::All => &[Group::Models, Group::Portrait, Group::TestPictures],
             Self::Peers => &[Group::Peers],
         }
     }

@@ -36,7 +36,7 @@ use crate::{models, trust};
 pub struct ServeArgs {
     #[command(flatten)]
     service: super::ServiceArgs,
-    /// Also fetch a test picture, so that the printed example works as it is.
+    /// Also fetch a portrait, so that the printed example works as it is.
     #[arg(long)]
     demo: bool,
 }
@@ -53,7 +53,7 @@ pub fn run(args: &ServeArgs) -> Result<(), CommandError> {
     trust::check(&store)?;
     config.analysis.liveness.head.as_deref().map(trust::check_head).transpose()?;
     if args.demo {
-        fetch_with_progress(&store, Group::TestPictures)?;
+        fetch_with_progress(&store, Group::Portrait)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(listen(&loaded, &store, args.demo, log.dropped()))

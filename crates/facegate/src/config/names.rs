@@ -16,8 +16,8 @@ pub(super) const SHORT: [(&str, &str); 5] = [
     ("FACEGATE_MODELS_DIR", "models.dir"),
 ];
 
-/// Variables with our prefix that are no settings.
-pub(super) const NOT_SETTINGS: [&str; 1] = ["FACEGATE_CONFIG"];
+/// Variables with our prefix that are no settings. The example clients take the service's address from `FACEGATE_URL`.
+pub(super) const NOT_SETTINGS: [&str; 2] = ["FACEGATE_CONFIG", "FACEGATE_URL"];
 
 /// What the names of the rules' limits and actions begin with.
 pub(super) const RULES: &str = "analysis.rules.";

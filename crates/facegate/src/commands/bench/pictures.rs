@@ -25,7 +25,7 @@ pub(super) fn pictures(
     if !paths.is_empty() {
         return paths.iter().map(|path| named(path, max_bytes)).collect();
     }
-    fetch_with_progress(store, Group::TestPictures)?;
+    fetch_with_progress(store, Group::Portrait)?;
     let portrait = image::open(store.pictures_dir().join("astronaut.png"))?.to_rgb8();
     SIZES
         .map(|(width, height)| Ok((format!("{width}x{height}"), photo(&portrait, width, height)?)))
