@@ -470,14 +470,18 @@ fn accurate_is_the_mean_of_fast_over_the_face_and_its_mirror_image() {
 }
 
 #[test]
-fn without_rotations_a_picture_on_its_side_shows_no_face() {
-    let on_its_side = png(&rotate90(&portrait(2.0)));
-    let settings = Settings {
-        detection: DetectionSettings { try_rotations: false, ..DetectionSettings::default() },
-        ..Settings::default()
+fn faces_that_the_settings_leave_out_are_none() {
+    let found_with = |detection: DetectionSettings, bytes: &[u8]| {
+        let analyzer =
+            FaceAnalyzer::load(&models(), Settings { detection, ..Settings::default() }, 1).expect("networks");
+        word(&analyzer.analyze(bytes, Wanted::default()).expect("a picture"))
     };
-    let analyzer = FaceAnalyzer::load(&models(), settings, 1).expect("networks");
-    let analysis = analyzer.analyze(&on_its_side, Wanted::default()).expect("a picture");
-    assert_eq!(word(&analysis), "FACE_NOT_FOUND");
-    assert_eq!(word(&analyze(&on_its_side)), "OK");
+    let usual = DetectionSettings::default;
+    let on_its_side = png(&rotate90(&portrait(2.0)));
+    assert_eq!(found_with(DetectionSettings { try_rotations: false, ..usual() }, &on_its_side), "FACE_NOT_FOUND");
+    assert_eq!(found_with(usual(), &on_its_side), "OK");
+    // The faces of the group are a sixth of the picture's height.
+    let group = picture("t1.jpg");
+    assert_eq!(found_with(DetectionSettings { min_face_share: 0.2, ..usual() }, &group), "FACE_NOT_FOUND");
+    assert_eq!(found_with(usual(), &group), "TOO_MANY_FACES");
 }
