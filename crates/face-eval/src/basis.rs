@@ -61,8 +61,8 @@ pub fn answered_score(score: f64) -> f64 {
     (score * 1e4).round() / 1e4
 }
 
-/// The lowest answered score that is not below a threshold, to be compared with in its place: rounded down, it would let pass
-/// what the threshold refuses.
+/// The lowest answered score that is not below a threshold, to be compared with in its place: rounded down, it would let
+/// pass what the threshold refuses.
 pub(crate) fn answered_threshold(threshold: f64) -> f64 {
     let near = answered_score(threshold);
     if near < threshold { answered_score(near + 1e-4) } else { near }

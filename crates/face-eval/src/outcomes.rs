@@ -236,8 +236,8 @@ pub enum OutcomesError {
     },
     /// The log is of pictures in another folder.
     #[error(
-        "`{path}` holds outcomes of pictures in `{found}`, and these are in `{wanted}`: give another output folder; if it \
-         is the same folder under another name, write that into the file's first line"
+        "`{path}` holds outcomes of pictures in `{found}`, and these are in `{wanted}`: give another output folder; if \
+         it is the same folder under another name, write that into the file's first line"
     )]
     OtherFolder {
         /// The log.
@@ -299,8 +299,8 @@ impl OutcomeLog {
     /// Opens or begins the log and returns the outcomes that it already holds.
     ///
     /// `settings` is any text that differs when outcomes would (a digest of settings, models and version); a log
-    /// that was begun with another is refused, and so is one of pictures in another `folder`, where the same paths lead to
-    /// other pictures. An unterminated last line, left by a run that was killed while it wrote, is cut off, so that its
+    /// that was begun with another is refused, and so is one of pictures in another `folder`, where the same paths lead
+    /// to other pictures. An unterminated last line, left by a run that was killed while it wrote, is cut off, so that its
     /// picture is analysed anew. The file stays locked until the log is dropped.
     pub fn resume(
         path: impl Into<PathBuf>,

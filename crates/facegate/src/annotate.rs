@@ -163,8 +163,8 @@ impl ContactSheet {
     /// Pixels between tiles.
     const GAP: u32 = 12;
 
-    /// The name of `file` says the format; a second page has `-2` before its ending. A sheet that goes on with those of an
-    /// earlier run has the names that are free.
+    /// The name of `file` says the format; a second page has `-2` before its ending. A sheet that goes on with those of
+    /// an earlier run has the names that are free.
     ///
     /// # Errors
     ///

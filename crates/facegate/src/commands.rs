@@ -149,8 +149,8 @@ fn command_line() -> String {
     std::env::args_os().map(|word| recorded_path(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
-/// What a command tells on standard output beside the files that it writes: that nobody reads it (`facegate … | head`) ends
-/// nothing before the work is done.
+/// What a command tells on standard output beside the files that it writes: that nobody reads it (`facegate … | head`)
+/// ends nothing before the work is done.
 #[derive(Debug, Default)]
 struct Told {
     failure: Option<io::Error>,

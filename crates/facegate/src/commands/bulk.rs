@@ -182,8 +182,8 @@ fn analyse(
     })
 }
 
-/// The answer for one picture; `None` when it is gone. A fault of ours on it is an answer too: the same picture would cause
-/// it again, and nothing after it would ever be reached. That no process can decode any picture is none.
+/// The answer for one picture; `None` when it is gone. A fault of ours on it is an answer too: the same picture would
+/// cause it again, and nothing after it would ever be reached. That no process can decode any picture is none.
 fn answer(
     analyzer: &FaceAnalyzer,
     picture: Picture,
@@ -206,7 +206,7 @@ fn answer(
     let wanted = face_analysis::Wanted { details, face_image: false };
     let analysis = persistently(
         &format!("cannot analyse {name}"),
-        |error| matches!(error, AnalysisError::Cell(_)),
+        |error: &AnalysisError| matches!(error, AnalysisError::Cell(_)),
         || survived(|| analyzer.analyze(&bytes, wanted)).transpose(),
     );
     Ok(Some(match analysis {
