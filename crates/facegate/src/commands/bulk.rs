@@ -154,7 +154,7 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
 /// A source without pictures is probably another than was meant.
 fn nothing_found(source: &str, left_aside: u64) -> CommandError {
     CommandError::new(match left_aside {
-        0 => format!("there is nothing in {source}"),
+        0 => format!("there is nothing in {source}; for another source give another --out, or delete run.json there"),
         names => format!("there is no picture in {source}, but {names} not named like one: --any-name takes them"),
     })
 }
