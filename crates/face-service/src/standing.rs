@@ -137,7 +137,7 @@ mod tests {
         let standing = Standing::default();
         assert!(!standing.closed(), "nobody waits");
         standing.asked();
-        let silent = tokio::time::timeout(std::time::Duration::ZERO, standing.nothing_more()).await;
+        let silent = tokio::time::timeout(Duration::ZERO, standing.nothing_more()).await;
         assert!(silent.is_err(), "it is not closed yet");
         assert!(standing.closed());
         standing.nothing_more().await;

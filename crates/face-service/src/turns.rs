@@ -316,7 +316,8 @@ mod tests {
     #[tokio::test]
     async fn the_last_place_is_for_a_user_who_has_none() {
         let turns = Turns::new(2, 4, 0.75, WINDOW);
-        ["ann", "bob"].map(|name| turns.note(&user(name)));
+        turns.note(&user("ann"));
+        turns.note(&user("bob"));
         let held = ["ann", "ann", "ann", "bob", "bob"].map(|name| turns.enter(&user(name)).expect("a place"));
         for name in ["ann", "bob"] {
             assert_eq!(turns.enter(&user(name)).expect_err("it is not for them"), NoMore::Share);
