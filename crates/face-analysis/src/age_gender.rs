@@ -258,6 +258,8 @@ fn mean(values: impl ExactSizeIterator<Item = f32>) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use picture_cell::{Orientation, Pixels};
+
     use super::*;
     use crate::landmarks::POINTS;
 
@@ -335,5 +337,24 @@ mod tests {
         let mut probabilities = [0.0; AGE_CLASSES];
         (probabilities[0], probabilities[20], probabilities[80]) = (0.5, 0.25, 0.25);
         assert!((expected_age(&probabilities) - 25.125).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_second_view_is_the_mirror_image_of_the_first_and_both_count_the_same() {
+        // 60 x 40 ramp: red is x, green is y.
+        let data = (0..40_u8).flat_map(|y| (0..60_u8).flat_map(move |x| [x * 4, y * 6, 0])).collect();
+        let pixels = Pixels::new(60, 40, data).expect("sizes fit");
+        let face = Extent { left: 20.0, top: 10.0, width: 10.0, height: 14.0 };
+        let view = FaceView::cut(&pixels, Orientation::UPRIGHT, face, 0.0);
+        let from_chip = Similarity::around([0.0, 0.0], [20.0, 10.0], 1.0, 0.0);
+        let mut input = Vec::new();
+        sample(&view, &from_chip, 4, 2, &mut input);
+        assert_eq!(input.len(), 2 * 3 * 16);
+        let (first, second) = input.split_at(48);
+        assert_eq!((&first[..4], &second[..4]), (&[80.0, 84.0, 88.0, 92.0][..], &[92.0, 88.0, 84.0, 80.0][..]));
+        for (row, mirrored) in first.chunks_exact(4).zip(second.chunks_exact(4)) {
+            assert!(row.iter().rev().eq(mirrored), "{row:?}, {mirrored:?}");
+        }
+        assert_eq!(mean([20.0, 30.0].into_iter()), 25.0);
     }
 }

@@ -407,3 +407,29 @@ impl Detection {
         e.left + e.width > 1.0 && e.top + e.height > 1.0 && e.left < width as f32 - 1.0 && e.top < height as f32 - 1.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use picture_cell::Pixels;
+
+    use super::*;
+    use crate::inference::{Blueprint, Clock, Runtime};
+
+    #[test]
+    fn each_scale_is_as_large_as_the_settings_say() {
+        let files = testkit::models();
+        let runtime = Runtime::load(&files.onnx_runtime).expect("ONNX Runtime");
+        let network = |path| {
+            let blueprint = Blueprint::draw(&runtime, path).expect("a network");
+            Network::load(&blueprint, &Clock::default()).expect("a network")
+        };
+        let settings = DetectionSettings { coarse_size: 220, fine_size: 330, ..DetectionSettings::default() };
+        let finder = FaceFinder::new(network(&files.detector), Landmarker::new(network(&files.landmarks)), settings);
+        let pixels = Pixels::black(1_000, 500);
+        let picture = Picture { pixels, orientation: Orientation::UPRIGHT, exif_orientation: 1, format: "none" };
+        // The longer side, with a twentieth of it on both ends.
+        assert_eq!(finder.reduce(&picture).scale(&picture), 0.2);
+        assert_eq!(finder.reduce_fine(&picture, f32::MAX).scale(&picture), 0.3);
+        assert_eq!(finder.reduce_fine(&picture, 110.0).scale(&picture), 0.1);
+    }
+}

@@ -1,7 +1,9 @@
 //! The whole pipeline on real pictures with the real networks.
 
 use face_analysis::report::{Analysis, Details, DetectedFace, Extent, Face, Rectangle, Verdict};
-use face_analysis::{AnalysisError, AttributeSettings, DetectionSettings, Effort, FaceAnalyzer, Settings, Wanted};
+use face_analysis::{
+    AnalysisError, AttributeSettings, DetectionSettings, Effort, FaceAnalyzer, Profile, RuleConfig, Settings, Wanted,
+};
 use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 use image::{ImageFormat, RgbImage};
 use testkit::{
@@ -408,20 +410,23 @@ fn bytes_that_are_no_picture_are_the_senders_fault_and_harm_nobody_else() {
 
 #[test]
 fn the_surroundings_are_those_on_the_tighter_axis() {
+    let settings =
+        Settings { rules: RuleConfig { profile: Profile::Strict, ..Default::default() }, ..Settings::default() };
+    let strict = FaceAnalyzer::load(&models(), settings, 1).expect("networks");
     let whole = portrait(4.0);
     let face = main_face(&analyze(&png(&whole))).extent;
-    // 1.5 % of the face's height on both sides of it, and plenty on the other axis.
-    let margin = (0.015 * face.height).round();
+    // A tenth of its height on both sides, and plenty on the other axis: 1.2 of the 1.3 that strict asks for.
+    let margin = (0.1 * face.height).round();
     let (left, top) = ((face.left - margin) as u32, (face.top - margin) as u32);
     let wide = cropped(&whole, 0, top, 1800, (face.height + 2.0 * margin) as u32);
     let tall = cropped(&whole, left, 0, (face.width + 2.0 * margin) as u32, 1400);
     for (picture, is_wide) in [(wide, true), (tall, false)] {
-        let analysis = analyze(&png(&picture));
+        let analysis = strict.analyze(&png(&picture), Wanted { details: true, face_image: false }).expect("a picture");
         assert_eq!(rejected_with_code(&analysis), ("FACE_TOO_CLOSE", "too_little_surrounding"));
         let face = main_face(&analysis).extent;
         let across = picture.width() as f32 / face.width;
         let down = picture.height() as f32 / face.height;
-        assert!((down < across) == is_wide, "{across}, {down}");
+        assert_eq!(down < across, is_wide, "{across}, {down}");
         let rule = details(&analysis).rules.iter().find(|rule| rule.rule == "min_surrounding").expect("judged");
         let measured = rule.measured.expect("a face");
         assert!((measured - across.min(down)).abs() < 1e-3, "{measured} of {across} and {down}");
@@ -430,7 +435,7 @@ fn the_surroundings_are_those_on_the_tighter_axis() {
     }
 }
 
-/// Enlarged threefold, the man in the middle of the group meets every rule but that of the pose.
+/// Enlarged threefold, the man in the middle of the group meets every rule.
 #[test]
 fn gender_is_negative_for_a_man_and_positive_for_a_woman_as_sure_as_the_networks_are() {
     let group = image::load_from_memory(&picture("t1.jpg")).expect("a picture").to_rgb8();
@@ -447,41 +452,39 @@ fn gender_is_negative_for_a_man_and_positive_for_a_woman_as_sure_as_the_networks
     }
 }
 
+/// Its mean is tested in `age_gender.rs`; here, that it is one: near to `fast`, and not the same.
 #[test]
-fn accurate_is_the_mean_of_fast_over_the_face_and_its_mirror_image() {
-    let pictures = [portrait(2.0), flip_horizontal(&portrait(2.0))].map(|picture| png(&picture));
-    let estimates = |effort| {
+fn accurate_looks_once_more_and_sees_much_the_same() {
+    let mirrored = png(&flip_horizontal(&portrait(2.0)));
+    let estimate = |effort| {
         let settings = Settings { attributes: AttributeSettings { effort }, ..Settings::default() };
         let analyzer = FaceAnalyzer::load(&models(), settings, 1).expect("networks");
-        pictures.each_ref().map(|picture| {
-            let wanted = Wanted { details: true, face_image: false };
-            let details = analyzer.analyze(picture, wanted).expect("a picture").details.expect("asked for");
-            let p = details.female_probability.expect("estimated");
-            (details.age.expect("estimated"), (p / (1.0 - p)).ln())
-        })
+        let wanted = Wanted { details: true, face_image: false };
+        let details = analyzer.analyze(&mirrored, wanted).expect("a picture").details.expect("asked for");
+        (details.age.expect("estimated"), details.female_probability.expect("estimated"))
     };
-    let (fast, accurate) = (estimates(Effort::Fast), estimates(Effort::Accurate));
-    eprintln!("{fast:?} {accurate:?}");
-    let mean = ((fast[0].0 + fast[1].0) / 2.0, (fast[0].1 + fast[1].1) / 2.0);
-    for (age, odds) in accurate {
-        assert!((age - mean.0).abs() < 0.5, "{age} instead of {}", mean.0);
-        assert!((odds - mean.1).abs() < 0.1, "{odds} instead of {}", mean.1);
-    }
+    let (fast, accurate) = (estimate(Effort::Fast), estimate(Effort::Accurate));
+    let years = (fast.0 - accurate.0).abs();
+    assert!((0.01..3.0).contains(&years), "{fast:?}, {accurate:?}");
+    let probability = (fast.1 - accurate.1).abs();
+    assert!((1e-4..0.1).contains(&probability), "{fast:?}, {accurate:?}");
 }
 
 #[test]
-fn faces_that_the_settings_leave_out_are_none() {
-    let found_with = |detection: DetectionSettings, bytes: &[u8]| {
-        let analyzer =
-            FaceAnalyzer::load(&models(), Settings { detection, ..Settings::default() }, 1).expect("networks");
-        word(&analyzer.analyze(bytes, Wanted::default()).expect("a picture"))
+fn the_settings_say_which_faces_are_looked_for() {
+    let seen = |detection: DetectionSettings, bytes: &[u8]| {
+        let settings = Settings { detection, ..Settings::default() };
+        let analyzer = FaceAnalyzer::load(&models(), settings, 1).expect("networks");
+        let analysis = analyzer.analyze(bytes, Wanted { details: true, face_image: false }).expect("a picture");
+        (word(&analysis), details(&analysis).image.upright_rotation)
     };
     let usual = DetectionSettings::default;
     let on_its_side = png(&rotate90(&portrait(2.0)));
-    assert_eq!(found_with(DetectionSettings { try_rotations: false, ..usual() }, &on_its_side), "FACE_NOT_FOUND");
-    assert_eq!(found_with(usual(), &on_its_side), "OK");
+    assert_eq!(seen(usual(), &on_its_side), ("OK", 270));
+    let upright_only = seen(DetectionSettings { try_rotations: false, ..usual() }, &on_its_side);
+    assert!(upright_only.0 != "OK" && upright_only.1 == 0, "{upright_only:?}");
     // The faces of the group are a sixth of the picture's height.
     let group = picture("t1.jpg");
-    assert_eq!(found_with(DetectionSettings { min_face_share: 0.2, ..usual() }, &group), "FACE_NOT_FOUND");
-    assert_eq!(found_with(usual(), &group), "TOO_MANY_FACES");
+    assert_eq!(seen(usual(), &group), ("TOO_MANY_FACES", 0));
+    assert_eq!(seen(DetectionSettings { min_face_share: 0.2, ..usual() }, &group).0, "FACE_NOT_FOUND");
 }
