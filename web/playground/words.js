@@ -32,10 +32,7 @@ export const STATUSES = {
   415: ['The service did not accept this type of request', ''],
   422: ['The picture cannot be read', 'This file does not open as a picture. Please choose a JPEG or PNG.'],
   429: ['Too many requests', 'Please wait a moment and try again.'],
-  500: [
-    'The service failed on this picture',
-    'Something went wrong on our side.',
-  ],
+  500: ['The service failed on this picture', 'Something went wrong on our side.'],
   503: ['The service is busy', 'Please wait a moment and try again.'],
 };
 

@@ -33,8 +33,8 @@ pub struct ServiceSettings {
     pub traces: TraceSettings,
 }
 
-/// How much of what all have one caller may take, each share above 0 and up to 1; rounded down, and at least one of each. Users are
-/// told apart by their names, strangers by their addresses, all of an IPv6 /64 network being one.
+/// How much of what all have one caller may take, each share above 0 and up to 1; rounded down, and at least one of each.
+/// Users are told apart by their names, strangers by their addresses, all of an IPv6 /64 network being one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShareSettings {
