@@ -254,7 +254,7 @@ pub struct Pose {
     pub yaw: f32,
     /// Positive when the person looks up.
     pub pitch: f32,
-    /// Positive when the head leans clockwise in the picture.
+    /// Positive when the head leans clockwise in the picture, turned by `upright_rotation`.
     pub roll: f32,
 }
 

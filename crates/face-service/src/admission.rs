@@ -247,13 +247,14 @@ mod tests {
     #[test]
     fn shares_of_memory_and_links_are_those_of_the_settings() {
         let mut settings = ServiceSettings::default();
-        (settings.server.max_buffered_bytes, settings.links.max_in_flight) = (1_000_000, 4);
+        (settings.server.max_buffered_bytes, settings.links.max_in_flight) = (4 << 20, 4);
         (settings.shares.memory, settings.shares.links) = (0.25, 0.75);
         let admission = Admission::new(&settings, 1);
         let ann = admission.guest("ann", false);
-        let mut buffer = admission.buffer(&ann, 1_000_000);
-        let Err(Overflow::NoMemory(_)) = buffer.push(&[1; 300_000]) else { panic!("more than a quarter") };
-        buffer.push(&[1; 250_000]).expect("a quarter");
+        let mut buffer = admission.buffer(&ann, 4 << 20);
+        let Err(Overflow::NoMemory(_)) = buffer.push(&vec![1; 1_200_000]) else { panic!("more than a quarter") };
+        drop(buffer);
+        admission.buffer(&ann, 4 << 20).push(&vec![1; 900_000]).expect("less than a quarter");
         let held: Vec<_> = (0..3).map(|_| admission.link(&ann).expect("three of four")).collect();
         assert_eq!(admission.link(&ann).expect_err("her share").code, "links_busy");
         drop(held);

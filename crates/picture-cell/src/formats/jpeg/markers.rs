@@ -18,6 +18,8 @@ pub(super) struct Layout<'b> {
     pub(super) scans: Vec<Scan<'b>>,
     /// The first EXIF block, from its TIFF header on. Later ones do not count, as in browsers.
     pub(super) exif: Option<&'b [u8]>,
+    /// Whether an end marker follows.
+    pub(super) has_end: bool,
 }
 
 /// The frame header.
@@ -84,10 +86,13 @@ const EXIF: &[u8] = b"Exif\0\0";
 pub(super) fn layout(bytes: &[u8], max_scans: usize) -> Result<Layout<'_>, Fault> {
     let mut reader = Reader { bytes, at: 2, ..Reader::default() };
     let mut frame = None;
-    let (mut scans, mut exif) = (Vec::new(), None);
+    let (mut scans, mut exif, mut has_end) = (Vec::new(), None, false);
     while let Some(marker) = reader.next_marker() {
         match marker {
-            marker::EOI => break,
+            marker::EOI => {
+                has_end = true;
+                break;
+            }
             marker::TEM | marker::RST0..=marker::SOI => continue,
             _ => {}
         }
@@ -112,7 +117,7 @@ pub(super) fn layout(bytes: &[u8], max_scans: usize) -> Result<Layout<'_>, Fault
         }
     }
     let frame = frame.ok_or_else(|| Fault::Malformed("it ends before its frame header".into()))?;
-    Ok(Layout { frame, scans, exif })
+    Ok(Layout { frame, scans, exif, has_end })
 }
 
 /// A place in the bytes, and what earlier segments set.

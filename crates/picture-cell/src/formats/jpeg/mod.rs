@@ -7,6 +7,7 @@ mod markers;
 mod planes;
 
 use std::alloc::{Layout, handle_alloc_error};
+use std::borrow::Cow;
 
 use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat};
 
@@ -36,7 +37,9 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
     }
     let exif_orientation = layout.exif.map_or(1, metadata::orientation_in_exif);
     let found = Found { width, height, exif_orientation };
-    let mut decoder = Decoder::new(bytes)?;
+    // The decoder looks for further scans until it meets an end marker.
+    let ended = if layout.has_end { Cow::Borrowed(bytes) } else { Cow::Owned([bytes, b"\xff\xd9"].concat()) };
+    let mut decoder = Decoder::new(&ended)?;
     let pixels = width as usize * height as usize;
     match decoder.jpeg_color_space() {
         ColorSpace::Cmyk | ColorSpace::Ycck => {
