@@ -1,6 +1,7 @@
 //! JPEG: baseline and progressive, colour, grey and ink, as libjpeg-turbo and browsers read it, once all blocks are known
 //! to have come.
 
+mod bits;
 mod blocks;
 mod codes;
 mod markers;
