@@ -146,7 +146,8 @@ struct Search<'s> {
     meshes_left: usize,
     /// How long it has taken so far.
     mesh_time: Duration,
-    /// The picture at the scales that follow when the first shows no face; upside down or not, they are the same.
+    /// The picture at the first scale, and at those that follow when it shows no face; upside down or not, they are the same.
+    first: Reduced,
     wide: OnceCell<Reduced>,
     finest: OnceCell<Reduced>,
 }
@@ -175,6 +176,7 @@ impl FaceFinder {
             occlusion,
             meshes_left: MOST_MESHES,
             mesh_time: Duration::ZERO,
+            first: self.reduce(picture),
             wide: OnceCell::new(),
             finest: OnceCell::new(),
         };
@@ -198,24 +200,17 @@ impl FaceFinder {
 
     /// The faces of the picture as it is: those of the first scale, and where that shows none those of further ones.
     fn upright(&mut self, search: &mut Search<'_>) -> Result<Facing, InferenceError> {
-        let picture = search.picture;
-        let upright = picture.orientation;
-        let first = self.reduce(picture);
-        let proposals = self.propose(picture, &first, upright)?;
+        let upright = search.picture.orientation;
+        let proposals = self.propose(search.picture, &search.first, upright)?;
         let mut weighed = self.confirm(search, upright, &proposals)?;
-        if !weighed.faces.is_empty() {
-            self.look_beside(search, upright, &mut weighed, &first, proposals)?;
-            return Ok(Facing { rotation: 0, upright, faces: weighed.faces });
-        }
         for scale in FurtherScale::ALL {
-            let further = self.propose_further(search, scale, upright)?;
-            let mut weighed = self.confirm(search, upright, &further)?;
-            if !weighed.faces.is_empty() {
-                self.look_beside(search, upright, &mut weighed, &first, proposals)?;
-                return Ok(Facing { rotation: 0, upright, faces: weighed.faces });
+            if weighed.faces.is_empty() {
+                let further = self.propose_further(search, scale, upright)?;
+                weighed = self.confirm(search, upright, &further)?;
             }
         }
-        Ok(Facing { rotation: 0, upright, faces: Vec::new() })
+        self.look_beside(search, upright, &mut weighed, proposals)?;
+        Ok(Facing { rotation: 0, upright, faces: weighed.faces })
     }
 
     /// Looks for further faces beside the main one among the proposals of the first scale, or where the main one is small there
@@ -225,13 +220,12 @@ impl FaceFinder {
         search: &mut Search<'_>,
         upright: Orientation,
         weighed: &mut Weighed,
-        first: &Reduced,
         mut proposals: Vec<Detection>,
     ) -> Result<(), InferenceError> {
         let Some(main) = main_of(&weighed.faces) else { return Ok(()) };
         let picture = search.picture;
         let height = weighed.faces[main].face.detection.extent.height;
-        let mut scale = first.scale(picture);
+        let mut scale = search.first.scale(picture);
         if height * scale < SMALL_FACE {
             let long = picture.pixels.width().max(picture.pixels.height()) as f32 * (1.0 + 2.0 * NARROW_BORDER);
             let fine = self.reduce_fine(picture, long * FINE_FACE / height);

@@ -283,6 +283,7 @@ mod tests {
     use std::time::Duration;
 
     use axum::http::{HeaderValue, StatusCode, header};
+    use tokio::task::JoinHandle;
 
     use super::*;
 
@@ -436,22 +437,32 @@ mod tests {
         assert!(users.known.running().len() <= 1 && users.known.waiting.used() <= 1);
     }
 
-    #[tokio::test]
-    async fn one_address_leaves_room_among_the_logins_that_wait() {
-        let users = Arc::new(Authenticator::single("ann", "right").expect("hashes"));
-        users.share_logins(0.5);
-        let attempts: Vec<_> = (0..WAITING_CHECKS)
-            .map(|number| {
-                let users = Arc::clone(&users);
-                tokio::spawn(async move { users.authenticate(&basic(&format!("n{number}"), "x"), from(1)).await })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        assert!(users.authenticate(&basic("ann", "right"), from(2)).await.is_ok());
+    /// As many logins of one address at once as may wait in all, each under another name.
+    fn flood(users: &Arc<Authenticator>) -> Vec<JoinHandle<Result<String, Problem>>> {
+        let attempt = |number| {
+            let users = Arc::clone(users);
+            tokio::spawn(async move { users.authenticate(&basic(&format!("n{number}"), "x"), from(1)).await })
+        };
+        (0..WAITING_CHECKS).map(attempt).collect()
+    }
+
+    /// How many of them were told to come back.
+    async fn turned_away(attempts: Vec<JoinHandle<Result<String, Problem>>>) -> usize {
         let mut busy = 0;
         for attempt in attempts {
             busy += usize::from(attempt.await.expect("no panic").expect_err("wrong").code == "login_busy");
         }
+        busy
+    }
+
+    #[tokio::test]
+    async fn one_address_leaves_room_among_the_logins_that_wait() {
+        let users = Arc::new(Authenticator::single("ann", "right").expect("hashes"));
+        users.share_logins(0.5);
+        let attempts = flood(&users);
+        tokio::task::yield_now().await;
+        assert!(users.authenticate(&basic("ann", "right"), from(2)).await.is_ok());
+        let busy = turned_away(attempts).await;
         assert!(busy >= WAITING_CHECKS / 4, "{busy} of {WAITING_CHECKS} were told to come back");
     }
 
@@ -489,16 +500,8 @@ mod tests {
     async fn the_share_of_the_logins_that_wait_is_the_settings() {
         let users = Arc::new(Authenticator::single("ann", "right").expect("hashes"));
         users.share_logins(0.25);
-        let attempts: Vec<_> = (0..WAITING_CHECKS)
-            .map(|number| {
-                let users = Arc::clone(&users);
-                tokio::spawn(async move { users.authenticate(&basic(&format!("n{number}"), "x"), from(1)).await })
-            })
-            .collect();
-        let mut busy = 0;
-        for attempt in attempts {
-            busy += usize::from(attempt.await.expect("no panic").expect_err("wrong").code == "login_busy");
-        }
+        let attempts = flood(&users);
+        let busy = turned_away(attempts).await;
         // All of them ask before more than a few are checked: 8 wait.
         assert!((WAITING_CHECKS - 12..=WAITING_CHECKS - 8).contains(&busy), "{busy} of {WAITING_CHECKS}");
     }

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use face_analysis::{AnalysisError, CellError, DecodeLimits, Decoder, FaceAnalyzer, LoadError, ModelFiles, Settings};
+use face_analysis::{AnalysisError, CellError, DecodeLimits, Decoder, FaceAnalyzer, LoadError, ModelFiles};
 use face_models::{ModelStore, StoreError};
+
+use crate::config::Config;
 
 /// Opens the configured model folder, or the default one.
 pub fn store(folder: Option<&PathBuf>) -> Result<ModelStore, StoreError> {
@@ -53,16 +55,11 @@ pub enum AnalyzerError {
     Run(#[from] AnalysisError),
 }
 
-/// The analyzer of every command, for `parallelism` analyses side by side of strangers' pictures of at most `max_bytes`
-/// bytes. Their decoders start while the networks are loaded.
-pub fn analyzer(
-    files: &ModelFiles,
-    settings: Settings,
-    parallelism: usize,
-    max_bytes: usize,
-) -> Result<FaceAnalyzer, AnalyzerError> {
-    let decoder = decoder(settings.limits.clone(), parallelism, max_bytes)?;
-    Ok(FaceAnalyzer::load_with(files, settings, parallelism, decoder)?)
+/// The analyzer of every command, for `parallelism` analyses side by side of strangers' pictures. Their decoders start while
+/// the networks are loaded.
+pub fn analyzer(files: &ModelFiles, config: &Config, parallelism: usize) -> Result<FaceAnalyzer, AnalyzerError> {
+    let decoder = decoder(config.analysis.limits.clone(), parallelism, config.server.max_image_bytes)?;
+    Ok(FaceAnalyzer::load_with(files, config.analysis.clone(), parallelism, decoder)?)
 }
 
 /// Cells of this very program, whatever has become of its file.

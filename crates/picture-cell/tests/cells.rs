@@ -151,12 +151,18 @@ fn photographs_are_the_same_from_a_cell() {
     assert!(seen >= 50 || !data.exists(), "{seen} files are the same");
 }
 
+/// The only cell, when it is ready.
+fn only_cell(cells: &Cells) -> u32 {
+    cells.warm_up().expect("a cell");
+    let [id] = children()[..] else { panic!("one cell") };
+    id
+}
+
 #[test]
 fn a_cell_holds_nothing_and_may_do_nothing() {
     let _alone = alone();
     let cells = cells(DecodeLimits::default(), 1);
-    cells.warm_up().expect("a cell");
-    let [id] = children()[..] else { panic!("one cell") };
+    let id = only_cell(&cells);
     let read = |file: &str| fs::read_to_string(format!("/proc/{id}/{file}")).expect("readable");
     let status = read("status");
     let field =
@@ -361,8 +367,7 @@ fn a_cell_that_waits_does_nothing() {
     let rogue = Rogue::new();
     // Before it is asked, while its pixels are read, and afterwards.
     let cells = rogue.cells("say picture; while :; do :; done", DecodeLimits::default());
-    cells.warm_up().expect("a cell");
-    let [id] = children()[..] else { panic!("one cell") };
+    let id = only_cell(&cells);
     assert!(is_in_state(id, 'T'));
     let picture = cells.decode(b"picture").expect("decoded");
     assert!(is_in_state(id, 'T'));
@@ -609,8 +614,7 @@ fn another_cell_than(old: u32) -> u32 {
 fn a_cell_lives_for_a_thousand_pictures() {
     let _alone = alone();
     let cells = cells(DecodeLimits::default(), 1);
-    cells.warm_up().expect("a cell");
-    let [first] = children()[..] else { panic!("one cell") };
+    let first = only_cell(&cells);
     let bytes = encoded(&noise(2, 2), ImageFormat::Bmp);
     for _ in 0..999 {
         assert_eq!(code(cells.decode(&bytes)), "decoded");
@@ -635,8 +639,7 @@ fn a_cell_whose_decoder_panicked_or_was_slow_decodes_no_other_picture() {
         [("say panicked", "image_malformed", panic), ("sleep 0.6; say picture", "decoded", Endings::default())]
     {
         let cells = rogue.cells(then, DecodeLimits::default());
-        cells.warm_up().expect("a cell");
-        let [first] = children()[..] else { panic!("one cell") };
+        let first = only_cell(&cells);
         assert_eq!(code(cells.decode(&bytes)), result, "{then}");
         assert_eq!(cells.endings(), endings, "{then}");
         another_cell_than(first);
@@ -647,8 +650,7 @@ fn a_cell_whose_decoder_panicked_or_was_slow_decodes_no_other_picture() {
 fn a_cell_has_a_bound_of_processor_time_when_nobody_watches_it() {
     let _alone = alone();
     let cells = cells(DecodeLimits::default(), 1);
-    cells.warm_up().expect("a cell");
-    let [id] = children()[..] else { panic!("one cell") };
+    let id = only_cell(&cells);
     let limits = fs::read_to_string(format!("/proc/{id}/limits")).expect("readable");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max cpu time")).expect("a limit");
     let seconds = line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());

@@ -44,9 +44,8 @@ impl FaceFinder {
             }
         }
         let Some((rotation, upright, mut weighed)) = best else { return Ok(None) };
-        let first = self.reduce(search.picture);
-        let proposals = self.propose(search.picture, &first, upright)?;
-        self.look_beside(search, upright, &mut weighed, &first, proposals)?;
+        let proposals = self.propose(search.picture, &search.first, upright)?;
+        self.look_beside(search, upright, &mut weighed, proposals)?;
         Ok(Some(Facing { rotation, upright, faces: weighed.faces }))
     }
 }

@@ -73,9 +73,8 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     let threads = threads(args.parallel);
-    let max_bytes = config.server.max_image_bytes;
-    let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads, max_bytes)?;
-    let looking = Looking { analyzer: &analyzer, labels: &labels, max_bytes };
+    let analyzer = models::analyzer(&models::files(&store)?, &config, threads)?;
+    let looking = Looking { analyzer: &analyzer, labels: &labels, max_bytes: config.server.max_image_bytes };
     let pictures = labelled.len();
     let Looks { observations, left_out, unread } = observe(&looking, labelled, threads)?;
     let mut told = Told::default();

@@ -93,8 +93,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), CommandError> {
         let store = models::store(config.models.dir.as_ref())?;
         fetch_with_progress(&store, Group::Models)?;
         let threads = threads(args.parallel).min(open.len());
-        let max_bytes = config.server.max_image_bytes;
-        let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads, max_bytes)?;
+        let analyzer = models::analyzer(&models::files(&store)?, &config, threads)?;
         bar.reset();
         let work = |picture: &PathBuf| {
             session.answer(&analyzer, picture).map_err(|error| format!("{}: {error}", picture.display()))

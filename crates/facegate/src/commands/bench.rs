@@ -72,8 +72,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let config = args.config.load()?.config;
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
-    let max_bytes = config.server.max_image_bytes;
-    let pictures = pictures(&args.pictures, max_bytes, &store)?;
+    let pictures = pictures(&args.pictures, config.server.max_image_bytes, &store)?;
     if let Some(folder) = &args.write_pictures {
         for (name, bytes) in pictures {
             std::fs::write(folder.join(format!("{name}.jpg")), bytes)?;
@@ -85,7 +84,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     } else if args.http {
         over_http(args, Service::start(&args.config, &config)?, &pictures)?
     } else {
-        let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), args.in_flight, max_bytes)?;
+        let analyzer = models::analyzer(&models::files(&store)?, &config, args.in_flight)?;
         analyzer.warm_up()?;
         pictures.iter().map(|(name, bytes)| in_process(args, &analyzer, name, bytes)).collect::<Result<_, _>>()?
     };

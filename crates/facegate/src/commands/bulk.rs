@@ -125,8 +125,7 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     let threads = threads(args.parallel);
-    let max_bytes = config.server.max_image_bytes;
-    let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads, max_bytes)?;
+    let analyzer = models::analyzer(&models::files(&store)?, &config, threads)?;
     analyzer.warm_up()?;
     let progress = Progress::new(args.shard, earlier)?;
     let result = analyse(args, &config, &analyzer, threads, pictures, &runtime, &mut parts, &progress);

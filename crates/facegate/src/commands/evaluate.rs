@@ -78,7 +78,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
         progress::say(&format!("{earlier} of {all} pictures were analysed by an earlier run"));
     }
     if !open.is_empty() {
-        let analyzer = models::analyzer(&models::files(&store)?, config.analysis.clone(), threads, max_bytes)?;
+        let analyzer = models::analyzer(&models::files(&store)?, &config, threads)?;
         let bar = progress::bar(open.len() as u64)?;
         let analyse = |picture: &LabelledPicture| judge(&analyzer, &labels, picture, max_bytes);
         in_order(open.into_iter(), threads, analyse, |outcome| -> Result<(), CommandError> {

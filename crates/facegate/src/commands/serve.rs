@@ -95,9 +95,9 @@ async fn listen(
              put a proxy that encrypts in front"
         );
     }
-    let (analysis, max_bytes) = (config.analysis.clone(), config.server.max_image_bytes);
+    let configured = config.clone();
     let loading = app.prepare(move || -> Result<FaceAnalyzer, CommandError> {
-        let analyzer = models::analyzer(&files, analysis, workers, max_bytes)?;
+        let analyzer = models::analyzer(&files, &configured, workers)?;
         analyzer.warm_up()?;
         Ok(analyzer)
     });
