@@ -273,10 +273,11 @@ fn collector() -> (String, Receiver<Vec<u8>>) {
                 head.split_once("content-length: ").and_then(|(_, rest)| rest.split("\r\n").next()?.parse().ok());
             let mut body = vec![0; length.expect("a length")];
             stream.read_exact(&mut body).expect("a body");
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("a reader");
+            // Before the answer: whoever has seen the service end reads what has come, and waits for no more.
             if sender.send(body).is_err() {
                 break;
             }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("a reader");
         }
     });
     (address, receiver)
