@@ -111,6 +111,9 @@ const FINE_FACE: f32 = 96.0;
 /// all that speaks for a face, the surest had 0.896 (42 of 450 turned pictures); 96 % of upright ones score more.
 const UPRIGHT: f32 = 0.9;
 
+/// A face that is lower than this share of the main one does not say how that one's head is held.
+const UPRIGHT_SHARE: f32 = 0.5;
+
 /// Beside a main face, a proposal that scores at least the first is refined, and one that is higher than `SMALL_FACE`, so that it is
 /// seen well, from the second on. Of 1,500 composed pairs, a third of whose second people wore masks while many were blurred or dark,
 /// 167 second faces that the first look is not sure of are found so; with the first alone 169, for a fifth more runs (docs/performance.md).
@@ -181,11 +184,12 @@ impl FaceFinder {
             finest: OnceCell::new(),
         };
         let mut found = self.upright(&mut search)?;
-        let evidence = || found.faces.iter().map(|candidate| candidate.face.evidence);
-        let is_upright = evidence().any(|evidence| evidence.is_plain(self.settings.min_score.max(UPRIGHT)));
-        if self.settings.try_rotations && !is_upright {
-            let odds = evidence().map(|evidence| evidence.log_odds()).fold(f32::NEG_INFINITY, f32::max);
-            found = self.turned(&mut search, odds)?.unwrap_or(found);
+        if self.settings.try_rotations && !found.is_upright(self.settings.min_score.max(UPRIGHT)) {
+            let odds = found.faces.iter().map(|face| face.face.evidence.log_odds()).fold(f32::NEG_INFINITY, f32::max);
+            if let Some(turned) = self.turned(&mut search, odds)? {
+                let stored = (picture.pixels.width() as f32, picture.pixels.height() as f32);
+                found = turned.beside(&found, stored, self.settings.min_score);
+            }
         }
         if let Some(main) = main_of(&found.faces) {
             self.follow_lean(&mut search, found.upright, &mut found.faces[main])?;
@@ -210,7 +214,7 @@ impl FaceFinder {
             }
         }
         self.look_beside(search, upright, &mut weighed, proposals)?;
-        Ok(Facing { rotation: 0, upright, faces: weighed.faces })
+        Ok(Facing { rotation: 0, upright, faces: weighed.faces, elsewhere: Vec::new() })
     }
 
     /// Looks for further faces beside the main one among the proposals of the first scale, or where the main one is small there
@@ -365,16 +369,41 @@ struct Facing {
     rotation: u16,
     upright: Orientation,
     faces: Vec<Candidate>,
+    /// Faces of a position that was given up, in coordinates of this one.
+    elsewhere: Vec<Face>,
 }
 
 impl Facing {
+    /// Whether a face that tells how the main one's head is held is surely upright.
+    fn is_upright(&self, score: f32) -> bool {
+        let height = |candidate: &Candidate| candidate.face.detection.extent.height;
+        let least = main_of(&self.faces).map_or(0.0, |main| UPRIGHT_SHARE * height(&self.faces[main]));
+        self.faces.iter().any(|candidate| height(candidate) >= least && candidate.face.evidence.is_plain(score))
+    }
+
+    /// With those who were found upright in `given_up`: beside somebody who lies somebody may sit.
+    fn beside(mut self, given_up: &Self, stored: (f32, f32), min_score: f32) -> Self {
+        let turn = given_up.upright.inverse().then(self.upright);
+        let size = given_up.upright.size(stored);
+        let plain = given_up.faces.iter().filter(|candidate| candidate.face.evidence.is_plain(min_score));
+        self.elsewhere = plain
+            .map(|candidate| Face { detection: candidate.face.detection.turned(turn, size), ..candidate.face })
+            .filter(|other| {
+                let known = |face: &Candidate| !is_apart(&face.face.detection.extent, &other.detection.extent);
+                !self.faces.iter().any(known)
+            })
+            .collect();
+        self
+    }
+
     /// The answer: the main face first, the others by size.
     fn ordered(self, min_score: f32, mesh_time: Duration) -> Found {
-        let Self { rotation, upright, mut faces } = self;
+        let Self { rotation, upright, mut faces, elsewhere } = self;
         let main = main_of(&faces).map(|main| faces.swap_remove(main));
         faces.retain(|candidate| candidate.face.evidence.counts_beside(min_score));
-        faces.sort_by(|a, b| area(&b.face.detection.extent).total_cmp(&area(&a.face.detection.extent)));
-        let all = main.iter().chain(&faces).map(|candidate| candidate.face).collect();
+        let mut others: Vec<_> = faces.iter().map(|candidate| candidate.face).chain(elsewhere).collect();
+        others.sort_by(|a, b| area(&b.detection.extent).total_cmp(&area(&a.detection.extent)));
+        let all = main.iter().map(|candidate| candidate.face).chain(others).collect();
         Found { upright, rotation, faces: all, main: main.map(|main| (main.view, main.landmarks)), mesh_time }
     }
 }

@@ -109,7 +109,7 @@ impl<'r> Examination<'r> {
             let size = found.upright.size((picture.pixels.width(), picture.pixels.height()));
             let (width, height) = (size.0 as f32, size.1 as f32);
             let e = main.detection.extent;
-            let heights = found.faces[1..].iter().map(|other| other.detection.extent.height / e.height);
+            let heights = found.faces[1..].iter().map(|other| other.detection.head_height() / e.height);
             self.measured.second_face = heights.max_by(f32::total_cmp);
             self.measured.face_side = Some(e.width.min(e.height));
             self.measured.face_area = Some(e.width * e.height / (width * height) * self.frame.share(picture));

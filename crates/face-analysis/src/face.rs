@@ -1,5 +1,9 @@
 //! A face as the networks are shown it.
 
+use std::f32::consts::FRAC_PI_4;
+
+use picture_cell::Orientation;
+
 use crate::report::Extent;
 
 /// What the detector takes for a face, in upright picture coordinates.
@@ -18,5 +22,17 @@ impl Detection {
     pub(crate) fn roll(&self) -> f32 {
         let [right, left, ..] = self.keypoints;
         (left[1] - right[1]).atan2(left[0] - right[0])
+    }
+
+    /// How high the face is in the direction of the head, whichever way that lies.
+    pub(crate) fn head_height(&self) -> f32 {
+        let lies = (FRAC_PI_4..3.0 * FRAC_PI_4).contains(&self.roll().abs());
+        if lies { self.extent.width } else { self.extent.height }
+    }
+
+    /// Where `turn` moves it in a picture of `size` (width, height, before the turn).
+    pub(crate) fn turned(self, turn: Orientation, size: (f32, f32)) -> Self {
+        let keypoints = self.keypoints.map(|point| turn.point(point, size));
+        Self { extent: self.extent.turned(turn, size), keypoints, ..self }
     }
 }

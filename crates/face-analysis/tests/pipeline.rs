@@ -7,8 +7,8 @@ use face_analysis::{
 use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 use image::{ImageFormat, RgbImage};
 use testkit::{
-    analyze, analyzer, cropped, encoded, jpeg, jpeg_with_orientation, marked, models, on_canvas, overlap, picture, png,
-    portrait, resized, shared_sample, word,
+    analyze, analyzer, cropped, encoded, jpeg, jpeg_with_orientation, leaning, marked, models, on_canvas, overlap,
+    picture, png, portrait, resized, shared_sample, word,
 };
 
 /// The portrait's pupils, marked by hand: 202, 102 and 246, 103.
@@ -358,17 +358,6 @@ fn what_a_liveness_head_learns_from_tells_a_mirrored_copy() {
 fn the_frontal_portrait_looks_straight_ahead() {
     let pose = details(&analyze(&png(&portrait(2.0)))).pose.expect("measured");
     assert!(pose.yaw.abs() < 5.0 && pose.pitch.abs() < 5.0 && pose.roll.abs() < 5.0, "{pose:?}");
-}
-
-/// The picture turned clockwise about its middle on a larger grey canvas.
-fn leaning(picture: &RgbImage, degrees: f32) -> RgbImage {
-    let (width, height) = (picture.width() as f32, picture.height() as f32);
-    let (side, (sin, cos)) = (width.hypot(height).ceil(), degrees.to_radians().sin_cos());
-    RgbImage::from_fn(side as u32, side as u32, |x, y| {
-        let (x, y) = (x as f32 + 0.5 - side / 2.0, y as f32 + 0.5 - side / 2.0);
-        let (u, v) = (cos * x + sin * y + width / 2.0 - 0.5, cos * y - sin * x + height / 2.0 - 0.5);
-        image::imageops::interpolate_bilinear(picture, u, v).unwrap_or(image::Rgb([128; 3]))
-    })
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! One face too many: seen beside the main one however the picture lies and whatever else is in it.
 
 use face_analysis::report::Details;
-use image::imageops::{FilterType, replace, resize, rotate90};
+use image::imageops::{FilterType, replace, resize, rotate90, rotate180, rotate270};
 use image::{Rgb, RgbImage};
-use testkit::{analyze, cropped, drawn_face, picture, png, portrait, word};
+use testkit::{analyze, cropped, drawn_face, leaning, on_canvas, picture, png, portrait, word};
 
 fn details(scene: &RgbImage) -> Details {
     *analyze(&png(scene)).details.expect("details were asked for")
@@ -59,7 +59,54 @@ fn drawings_do_not_hide_a_second_person() {
             let drawn = resize(&drawn_face(600), 150, 150, FilterType::Triangle);
             replace(&mut scene, &drawn, 750 + 160 * (number % 3), 20 + 170 * (number / 3));
         }
-        assert_eq!(word(&analyze(&png(&scene))), "TOO_MANY_FACES", "{drawings} drawings");
+        let analysis = analyze(&png(&scene));
+        assert_eq!(word(&analysis), "TOO_MANY_FACES", "{drawings} drawings");
+        let faces = analysis.details.expect("details were asked for").faces;
+        let [_, other] = &faces[..] else { panic!("{drawings} drawings: {faces:?}") };
+        let (x, y) = (other.extent.left + other.extent.width / 2.0, other.extent.top + other.extent.height / 2.0);
+        assert!((960.0..1070.0).contains(&x) && (500.0..640.0).contains(&y), "{other:?}");
+    }
+}
+
+/// The head of the first leans so far that it is judged lying; a small one beside it holds nothing against that.
+#[test]
+fn somebody_small_beside_does_not_say_how_the_main_head_is_held() {
+    let alone = on_canvas(&leaning(&portrait(2.0), 50.0), 1900, 1449, 0, 0);
+    let mut both = alone.clone();
+    replace(&mut both, &man(88, 111), 1600, 600);
+    let (alone, both) = (details(&alone), details(&both));
+    assert_eq!((alone.faces.len(), both.faces.len()), (1, 2), "{:?}", both.faces);
+    assert_ne!(alone.image.upright_rotation, 0);
+    assert_eq!(both.image.upright_rotation, alone.image.upright_rotation);
+    let score = |details: &Details| details.liveness.as_ref().expect("judged").score;
+    assert!((score(&both) - score(&alone)).abs() < 0.01, "{} and {}", score(&both), score(&alone));
+}
+
+#[test]
+fn somebody_who_sits_beside_somebody_who_lies_counts() {
+    let scene_with = |main: &RgbImage| {
+        let mut scene = scene();
+        replace(&mut scene, main, 0, 0);
+        replace(&mut scene, &man(150, 190), 960, 300);
+        scene
+    };
+    let main = resize(&portrait(1.0), 720, 720, FilterType::CatmullRom);
+    let share = |details: &Details| {
+        let rule = details.rules.iter().find(|rule| rule.rule == "max_second_face").expect("a rule");
+        rule.measured.expect("a second face")
+    };
+    let upright = details(&scene_with(&main));
+    for lying in [rotate90(&main), rotate180(&main), rotate270(&main)] {
+        let found = details(&scene_with(&lying));
+        let turned = found.image.upright_rotation;
+        assert_ne!(turned, 0);
+        assert_eq!(found.faces.len(), 2, "{turned}: {:?}", found.faces);
+        assert!((share(&found) / share(&upright) - 1.0).abs() < 0.1, "{turned}: {}", share(&found));
+        let (seen, expected) = (found.faces[1].extent, upright.faces[1].extent);
+        assert!(
+            (seen.left - expected.left).abs() < 10.0 && (seen.top - expected.top).abs() < 10.0,
+            "{turned}: {seen:?}"
+        );
     }
 }
 

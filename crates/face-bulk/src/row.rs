@@ -88,7 +88,9 @@ pub static COLUMNS: [Column; 11] = [
     Column {
         name: "passive_liveness_score",
         // As many digits as the service sends.
-        cell: |row| Cell::Number(row.passive_liveness_score.map(|score| (score * 1e4).round() / 1e4)),
+        cell: |row| {
+            Cell::Number(row.passive_liveness_score.map(|score| ((f64::from(score) * 1e4).round() / 1e4) as f32))
+        },
     },
     Column { name: "top", cell: |row| pixels(row.rectangle.map(|[top, ..]| top)) },
     Column { name: "left", cell: |row| pixels(row.rectangle.map(|[_, left, ..]| left)) },
@@ -173,6 +175,13 @@ pub fn record<'r>(row: &'r Row, with_details: bool) -> impl Iterator<Item = Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As the service answers it: rounded in double precision. Half a digit decides between 0.9869 and 0.9870 here.
+    #[test]
+    fn a_score_has_the_very_digits_that_are_answered() {
+        let row = Row { passive_liveness_score: Some(0.98695), ..Row::unreadable("a".into(), "none", "none") };
+        assert_eq!(record(&row, false).nth(6).as_deref(), Some("0.9869"));
+    }
 
     #[test]
     fn no_cell_of_text_is_a_formula_and_every_name_can_be_read_back() {

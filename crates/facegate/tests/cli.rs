@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use image::GenericImageView as _;
+use image::imageops::{rotate90, rotate180, rotate270};
 use serde_json::Value;
 use support::{facegate, output, output_unread};
 use tempfile::TempDir;
@@ -191,6 +192,37 @@ fn an_evaluation_goes_on_with_the_very_pictures_that_it_began_with() {
         let figures = std::fs::read_to_string(evaluation.join("figures.json")).expect("reads");
         assert!(figures.contains("FACE_NOT_FOUND") && figures.contains("\"pictures_unreadable\": 0"), "{figures}");
     }
+    // What is gone was judged all the same, and people are told to delete such pictures.
+    let sample = || {
+        let figures = std::fs::read(evaluation.join("figures.json")).expect("reads");
+        serde_json::from_slice::<Value>(&figures).expect("JSON")["sample"].clone()
+    };
+    let before = sample();
+    std::fs::remove_file(folder.path().join("a/text.jpg")).expect("removes");
+    let out = run(&first);
+    assert!(out.status.success(), "{}", said(&out));
+    assert_eq!((sample(), &before["pictures_analysed"]), (before.clone(), &Value::from(1)));
+}
+
+/// A label says how the head leans in the picture, which the program turns upright before it measures.
+#[test]
+fn the_roll_of_a_picture_on_its_side_is_compared_in_the_picture() {
+    let folder = folder();
+    let upright = portrait(2.0);
+    for (name, picture) in
+        [("0", upright.clone()), ("90", rotate90(&upright)), ("180", rotate180(&upright)), ("270", rotate270(&upright))]
+    {
+        write(folder.path(), &format!("{name}.jpg"), &jpeg(&picture, 92));
+    }
+    let list = b"path,yaw,pitch,roll\n0.jpg,0,0,0\n90.jpg,0,0,90\n180.jpg,0,0,180\n270.jpg,0,0,-90\n";
+    let labels = write(folder.path(), "labels.csv", list);
+    let evaluation = folder.path().join("evaluation");
+    let out = output(&["evaluate", text(&labels), "--out", text(&evaluation)]);
+    assert!(out.status.success(), "{}", said(&out));
+    let figures = std::fs::read(evaluation.join("figures.json")).expect("reads");
+    let figures: Value = serde_json::from_slice(&figures).expect("JSON");
+    let error = figures["pose"]["roll"]["mean_absolute_error_degrees"]["value"].as_f64();
+    assert!(error.is_some_and(|degrees| degrees < 6.0), "{}", figures["pose"]);
 }
 
 #[test]
@@ -200,6 +232,7 @@ fn an_evaluation_has_the_very_scores_that_are_answered() {
     write(folder.path(), "same.jpg", &std::fs::read(&face).expect("reads"));
     let labels = write(folder.path(), "labels.csv", b"path,liveness\nface.jpg,live\nsame.jpg,print\n");
     let answered = answers(&output(&["analyze", text(&face)]).stdout)[0]["face"]["passiveLivenessScore"].clone();
+    assert!(answered.is_number(), "{answered}");
     let out = output(&["evaluate", text(&labels), "--out", text(&folder.path().join("evaluation"))]);
     assert!(out.status.success(), "{}", said(&out));
     let figures = std::fs::read(folder.path().join("evaluation/figures.json")).expect("reads");

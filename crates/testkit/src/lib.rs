@@ -133,3 +133,14 @@ pub fn on_canvas(picture: &RgbImage, width: u32, height: u32, left: i64, top: i6
     image::imageops::replace(&mut canvas, picture, left, top);
     canvas
 }
+
+/// The picture turned clockwise about its middle on a larger grey canvas.
+pub fn leaning(picture: &RgbImage, degrees: f32) -> RgbImage {
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let (side, (sin, cos)) = (width.hypot(height).ceil(), degrees.to_radians().sin_cos());
+    RgbImage::from_fn(side as u32, side as u32, |x, y| {
+        let (x, y) = (x as f32 + 0.5 - side / 2.0, y as f32 + 0.5 - side / 2.0);
+        let (u, v) = (cos * x + sin * y + width / 2.0 - 0.5, cos * y - sin * x + height / 2.0 - 0.5);
+        image::imageops::interpolate_bilinear(picture, u, v).unwrap_or(Rgb([128; 3]))
+    })
+}

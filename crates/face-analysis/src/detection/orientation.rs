@@ -46,6 +46,6 @@ impl FaceFinder {
         let Some((rotation, upright, mut weighed)) = best else { return Ok(None) };
         let proposals = self.propose(search.picture, &search.first, upright)?;
         self.look_beside(search, upright, &mut weighed, proposals)?;
-        Ok(Some(Facing { rotation, upright, faces: weighed.faces }))
+        Ok(Some(Facing { rotation, upright, faces: weighed.faces, elsewhere: Vec::new() }))
     }
 }

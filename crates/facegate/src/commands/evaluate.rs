@@ -58,14 +58,14 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     fetch_with_progress(&store, Group::Models)?;
     let head = config.analysis.liveness.head.as_deref().map(HeadName::of_file).transpose()?;
     let settings = settings_digest(&config, head.as_ref())?;
-    let (mut log, earlier) = OutcomeLog::resume(log, &settings, &folder(&args.labels)?)?;
+    let (mut log, earlier) = OutcomeLog::resume(log, &settings, &folder(&labels, &args.labels)?)?;
     let (threads, max_bytes) = (threads(args.parallel), config.server.max_image_bytes);
     let listed: HashMap<&str, &LabelledPicture> = labels.pictures().iter().map(|p| (p.path.as_str(), p)).collect();
     let mut outcomes = Vec::new();
-    // Another picture may have taken the place of the one that was analysed.
-    let unchanged = |outcome: Outcome| {
-        let bytes = read(&labels.file(listed.get(outcome.path.as_str())?), max_bytes).ok()?;
-        (bytes.as_deref().map(digest) == outcome.digest).then_some(outcome)
+    // Another picture may have taken the place of the one that was analysed. One that is gone was not replaced.
+    let unchanged = |outcome: Outcome| match read(&labels.file(listed.get(outcome.path.as_str())?), max_bytes) {
+        Ok(bytes) => (bytes.as_deref().map(digest) == outcome.digest).then_some(outcome),
+        Err(_) => Some(outcome),
     };
     in_order(earlier.into_iter(), threads, unchanged, |outcome| -> Result<(), CommandError> {
         outcomes.extend(outcome);
@@ -153,7 +153,10 @@ fn measured(path: &str, analysis: &Analysis) -> Result<Outcome, CommandError> {
         reliability: l.reliability.into(),
     });
     outcome.age = details.age.map(f64::from);
-    outcome.pose = details.pose.map(|p| Pose { yaw: p.yaw.into(), pitch: p.pitch.into(), roll: p.roll.into() });
+    // Labels tell how the head leans in the picture as it is, which was turned upright first.
+    let in_picture = |roll: f64| (roll - f64::from(details.image.upright_rotation) + 180.0).rem_euclid(360.0) - 180.0;
+    outcome.pose =
+        details.pose.map(|p| Pose { yaw: p.yaw.into(), pitch: p.pitch.into(), roll: in_picture(p.roll.into()) });
     Ok(outcome)
 }
 
@@ -179,10 +182,13 @@ fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The folder that the list's paths are relative to, by its one name.
-fn folder(labels: &Path) -> Result<String, CommandError> {
-    let labels = std::path::absolute(labels)?;
-    Ok(recorded_path(&labels.parent().unwrap_or(&labels).canonicalize()?))
+/// The folder that the list's paths are relative to, by its one name; empty where none of them is.
+fn folder(labels: &Labels, list: &Path) -> Result<String, CommandError> {
+    if labels.pictures().iter().all(|picture| Path::new(&picture.path).is_absolute()) {
+        return Ok(String::new());
+    }
+    let list = std::path::absolute(list)?;
+    Ok(recorded_path(&list.parent().unwrap_or(&list).canonicalize()?))
 }
 
 fn meta(args: &EvaluateArgs, config: &Config, head: Option<&HeadName>) -> Result<Meta, CommandError> {

@@ -41,9 +41,14 @@ impl Annotations {
         let inside = picture.strip_prefix(common).unwrap_or(picture);
         // What leads out of the folder does not, and is told from what does not lead there.
         let inside = inside.components().filter_map(|part| match part {
-            Component::Normal(name) => Some(name),
-            Component::ParentDir => Some("__".as_ref()),
-            Component::RootDir => Some("_".as_ref()),
+            Component::Normal(name) if name.as_encoded_bytes().iter().all(|&byte| byte == b'_') => {
+                let mut longer = name.to_owned();
+                longer.push("__");
+                Some(longer)
+            }
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("__".into()),
+            Component::RootDir => Some("_".into()),
             Component::CurDir | Component::Prefix(_) => None,
         });
         let mut path = folder.join(inside.collect::<PathBuf>()).into_os_string();
@@ -63,10 +68,11 @@ mod tests {
     #[test]
     fn what_lies_elsewhere_under_the_same_name_is_drawn_into_another_file() {
         let out = tempfile::tempdir().expect("a folder");
-        let pictures = ["a/x.jpg", "../a/x.jpg", "/a/x.jpg", "./b/x.jpg"].map(PathBuf::from);
+        let pictures = ["a/x.jpg", "../a/x.jpg", "/a/x.jpg", "./b/x.jpg", "__/a/x.jpg", "_/a/x.jpg"].map(PathBuf::from);
         let annotations = Annotations::new(out.path(), &pictures).expect("a folder");
         let paths = pictures.map(|picture| annotations.path_for(&picture).expect("a path"));
-        let expected = ["a/x.jpg.png", "__/a/x.jpg.png", "_/a/x.jpg.png", "b/x.jpg.png"];
+        let expected =
+            ["a/x.jpg.png", "__/a/x.jpg.png", "_/a/x.jpg.png", "b/x.jpg.png", "____/a/x.jpg.png", "___/a/x.jpg.png"];
         assert_eq!(paths, expected.map(|name| out.path().join(name)));
     }
 }
