@@ -111,7 +111,7 @@ const FINE_FACE: f32 = 96.0;
 /// all that speaks for a face, the surest had 0.896 (42 of 450 turned pictures); 96 % of upright ones score more.
 const UPRIGHT: f32 = 0.9;
 
-/// A face that is lower than this share of the main one does not say how that one's head is held.
+/// A face that is lower than this share of the highest one does not say how that one's head is held.
 const UPRIGHT_SHARE: f32 = 0.5;
 
 /// Beside a main face, a proposal that scores at least the first is refined, and one that is higher than `SMALL_FACE`, so that it is
@@ -184,8 +184,9 @@ impl FaceFinder {
             finest: OnceCell::new(),
         };
         let mut found = self.upright(&mut search)?;
-        if self.settings.try_rotations && !found.is_upright(self.settings.min_score.max(UPRIGHT)) {
-            let odds = found.faces.iter().map(|face| face.face.evidence.log_odds()).fold(f32::NEG_INFINITY, f32::max);
+        let sure = self.settings.min_score.max(UPRIGHT);
+        if self.settings.try_rotations && !found.telling().any(|evidence| evidence.is_plain(sure)) {
+            let odds = found.telling().map(|evidence| evidence.log_odds()).fold(f32::NEG_INFINITY, f32::max);
             if let Some(turned) = self.turned(&mut search, odds)? {
                 let stored = (picture.pixels.width() as f32, picture.pixels.height() as f32);
                 found = turned.beside(&found, stored, self.settings.min_score);
@@ -374,11 +375,11 @@ struct Facing {
 }
 
 impl Facing {
-    /// Whether a face that tells how the main one's head is held is surely upright.
-    fn is_upright(&self, score: f32) -> bool {
+    /// The evidence of the faces that tell how heads are held here.
+    fn telling(&self) -> impl Iterator<Item = &Evidence> {
         let height = |candidate: &Candidate| candidate.face.detection.extent.height;
-        let least = main_of(&self.faces).map_or(0.0, |main| UPRIGHT_SHARE * height(&self.faces[main]));
-        self.faces.iter().any(|candidate| height(candidate) >= least && candidate.face.evidence.is_plain(score))
+        let least = UPRIGHT_SHARE * self.faces.iter().map(height).fold(0.0, f32::max);
+        self.faces.iter().filter(move |candidate| height(candidate) >= least).map(|candidate| &candidate.face.evidence)
     }
 
     /// With those who were found upright in `given_up`: beside somebody who lies somebody may sit.
@@ -386,13 +387,13 @@ impl Facing {
         let turn = given_up.upright.inverse().then(self.upright);
         let size = given_up.upright.size(stored);
         let plain = given_up.faces.iter().filter(|candidate| candidate.face.evidence.is_plain(min_score));
-        self.elsewhere = plain
-            .map(|candidate| Face { detection: candidate.face.detection.turned(turn, size), ..candidate.face })
-            .filter(|other| {
-                let known = |face: &Candidate| !is_apart(&face.face.detection.extent, &other.detection.extent);
-                !self.faces.iter().any(known)
-            })
-            .collect();
+        let turned = |face: Face| Face { detection: face.detection.turned(turn, size), ..face };
+        let apart = |face: &Face, other: &Face| is_apart(&face.detection.extent, &other.detection.extent);
+        let Some(main) = main_of(&self.faces).map(|main| self.faces.swap_remove(main)) else { return self };
+        self.elsewhere = plain.map(|candidate| turned(candidate.face)).filter(|it| apart(&main.face, it)).collect();
+        // Who was found upright there is seen worse from here.
+        self.faces.retain(|candidate| self.elsewhere.iter().all(|other| apart(&candidate.face, other)));
+        self.faces.push(main);
         self
     }
 

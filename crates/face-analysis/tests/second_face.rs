@@ -77,7 +77,7 @@ fn somebody_small_beside_does_not_say_how_the_main_head_is_held() {
     let (alone, both) = (details(&alone), details(&both));
     assert_eq!((alone.faces.len(), both.faces.len()), (1, 2), "{:?}", both.faces);
     assert_ne!(alone.image.upright_rotation, 0);
-    assert_eq!(both.image.upright_rotation, alone.image.upright_rotation);
+    assert_eq!(both.image.upright_rotation, alone.image.upright_rotation, "{:?}", both.faces);
     let score = |details: &Details| details.liveness.as_ref().expect("judged").score;
     assert!((score(&both) - score(&alone)).abs() < 0.01, "{} and {}", score(&both), score(&alone));
 }
