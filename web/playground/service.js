@@ -143,12 +143,20 @@ $('account').addEventListener('click', () => (isSignedIn() ? signOut() : signIn(
 
 // ---------------------------------------------------------------------------------------------------- Ready or not
 
-/** Ends the wait for the next look: a request just failed, and the service may be gone. */
-let lookNow = () => {};
+/** Whether a request has failed since the last look began, and what ends the wait for the next one. */
+let overdue = false;
+let endWait = () => {};
+
+/** A request just failed, and the service may be gone. A look that is under way may have found it still there. */
+function lookNow() {
+  overdue = true;
+  endWait();
+}
 
 /** Shows for as long as the page is open whether the service answers. */
 export async function watchService() {
   for (;;) {
+    overdue = false;
     let [state, text] = ['down', 'Service not reachable'];
     try {
       const response = await fetch(READY, { credentials: 'omit', cache: 'no-store' });
@@ -161,7 +169,8 @@ export async function watchService() {
       $('service').dataset.state = state;
       $('service-text').textContent = text;
     }
-    await Promise.race([pause(state === 'ready' ? 30_000 : 2_000), new Promise((resolve) => (lookNow = resolve))]);
+    const asked = new Promise((resolve) => (endWait = resolve));
+    if (!overdue) await Promise.race([pause(state === 'ready' ? 30_000 : 2_000), asked]);
     while (document.hidden) await pause(1_000);
   }
 }

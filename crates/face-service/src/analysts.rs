@@ -144,8 +144,8 @@ pub fn fault(code: &'static str) -> Problem {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, Barrier};
     use std::thread;
     use std::time::Duration;
 
@@ -179,18 +179,21 @@ mod tests {
     #[tokio::test]
     async fn all_work_is_done_by_the_same_few_threads() {
         let analysts = Arc::new(Analysts::new(2).expect("two threads"));
+        // Two by two: one thread alone would wait for ever.
+        let both = Arc::new(Barrier::new(2));
         let mut callers = JoinSet::new();
         for _ in 0..20 {
-            let analysts = Arc::clone(&analysts);
+            let (analysts, both) = (Arc::clone(&analysts), Arc::clone(&both));
             callers.spawn(async move {
-                let work = |_: &mut Leftovers| {
-                    thread::sleep(Duration::from_millis(2));
+                let work = move |_: &mut Leftovers| {
+                    both.wait();
                     thread::current().id()
                 };
                 analysts.run((), work).await.expect("no panic")
             });
         }
-        let threads: HashSet<_> = callers.join_all().await.into_iter().collect();
+        let all = tokio::time::timeout(Duration::from_secs(60), callers.join_all()).await;
+        let threads: HashSet<_> = all.expect("two work side by side").into_iter().collect();
         assert_eq!(threads.len(), 2);
         assert!(!threads.contains(&thread::current().id()));
     }
@@ -230,8 +233,12 @@ mod tests {
         assert_eq!(large, Ok(None), "given back after the work, without waiting for more");
         let almost = Instant::now().checked_sub(REST - Duration::from_millis(50));
         assert_eq!(analysts.run((), move |leftovers| leftovers.large = almost).await, Ok(()));
-        thread::sleep(Duration::from_millis(120));
-        assert_eq!(analysts.run((), |leftovers| leftovers.large).await, Ok(None), "given back while it waited");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while GIVEN_BACK.load(Ordering::Relaxed) < 2 {
+            assert!(Instant::now() < deadline, "not given back while it waited");
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(analysts.run((), |leftovers| leftovers.large).await, Ok(None));
         assert_eq!(GIVEN_BACK.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,5 +1,6 @@
 //! The routes and what happens to a detect request, in order: who, how large, what, which picture, analysis.
 
+mod answer;
 mod body;
 
 use std::io;
@@ -16,20 +17,20 @@ use axum::http::{Method, Response, StatusCode, Uri};
 use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use face_analysis::{Analysis, AnalysisError, FaceAnalyzer, HeadError, HeadName, Wanted};
+use face_analysis::{AnalysisError, FaceAnalyzer, HeadError, HeadName, Wanted};
 use tokio::sync::oneshot;
 
 use super::admission::Admission;
 use super::analysts::{Analysts, fault};
 use super::audit::{Audit, Entry};
 use super::auth::Authenticator;
-use super::contract::{DetectRequest, FaceImagePlace, Problem, analysis_response, outcome, overloaded};
+use super::contract::{DetectRequest, FaceImagePlace, Problem, outcome, overloaded};
 use super::envelope::{finish, not_allowed, read_only};
 use super::link::LinkFetcher;
 use super::metrics::Metrics;
 use super::paths::{DETECT, METRICS};
 use super::proxies::{Network, caller};
-use super::rate_limit::RateLimit;
+use super::rate_limit::{RATE_LIMITED, RateLimit};
 use super::settings::ServiceSettings;
 use super::source::Source;
 use super::standing::Standing;
@@ -159,8 +160,9 @@ impl App {
 
     /// From now on `/readyz` answers 503, so that no new requests are sent here.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        // The gauge first: whoever has seen a probe fail reads that the service is not ready.
         self.metrics.set_ready(false);
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// Waits for what is still to be written down about the requests that were answered.
@@ -263,8 +265,11 @@ async fn detect(
         total_ms = (time.as_secs_f64() * 1e4).round() / 1e1,
         "detect"
     );
-    // A stranger's requests would push those of users out of the files: they stand in the log.
-    if let (Some(audit), Some(user)) = (&app.audit, trail.user.as_deref()) {
+    // A stranger's requests would push those of users out of the files, and so would one user's beyond his rate: they stand
+    // in the log.
+    if let (Some(audit), Some(user)) = (&app.audit, trail.user.as_deref())
+        && code != RATE_LIMITED
+    {
         let entry = Entry { user, session_id: trail.session_id.as_deref(), status: ending.status, outcome, code };
         // Told in the log.
         let _ = audit.write(entry).await;
@@ -280,6 +285,7 @@ impl App {
         trail: &mut Trail,
     ) -> Result<(Response<Body>, &'static str), Problem> {
         let (parts, body) = request.into_parts();
+        let standing = parts.extensions.get::<Arc<Standing>>();
         let entry = async {
             let address = caller(peer.ip(), &parts.headers, &self.proxies);
             let authenticated = self.users.authenticate(&parts.headers, address);
@@ -291,6 +297,9 @@ impl App {
                 }
             };
             self.rate.admit(user)?;
+            if let Some(standing) = standing {
+                standing.let_in();
+            }
             let guest = self.admission.guest(user, self.users.count() == 1);
             let length = self.check_headers(&parts.headers)?;
             let analyzer = self.analyzer()?;
@@ -298,7 +307,6 @@ impl App {
             Ok((analyzer, guest, length))
         };
         let (analyzer, guest, length) = entry.await?;
-        let standing = parts.extensions.get::<Arc<Standing>>();
         let mut body = trail.time("read", self.read(body, self.admission.buffer(&guest, length), standing)).await?;
         let request = DetectRequest::parse(&body).map_err(|error| {
             trail.session_id = error.session_id;
@@ -324,20 +332,21 @@ impl App {
         };
         let place = self.admission.enter(&guest).await?;
         let turn = trail.time("queue", self.admission.turn(place)).await?;
-        let analyzer = Arc::clone(analyzer);
-        // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it.
+        let (analyzer, admission) = (Arc::clone(analyzer), self.admission.clone());
+        let (session_id, place) = (trail.session_id.clone().unwrap_or_default(), self.face_image);
+        // The analysis keeps its worker, its place and its memory until it is done, whoever still waits for it. The answer is
+        // made there too, so that no more of them are made at a time.
         let working = self.analysts.run(turn, move |leftovers| {
-            let analysis = analyzer.analyze(&picture[part], wanted)?;
+            let analysis = analyzer.analyze(&picture[part], wanted).map_err(|error| refused(&error))?;
             leftovers.of(analysis.pixels);
-            Ok(analysis)
+            // The answer may need its memory.
+            drop(picture);
+            let response = answer::answer(&session_id, &analysis, place, &admission, &guest)?;
+            Ok::<_, Problem>((analysis, response))
         });
-        let analysis = trail.time(ANALYSIS, working).await?.map_err(|error| refused(&error))?;
+        let (analysis, response) = trail.time(ANALYSIS, working).await??;
         trail.analysed(&analysis);
-        Ok(self.respond(trail.session_id.as_deref().unwrap_or_default(), &analysis))
-    }
-
-    fn respond(&self, session_id: &str, analysis: &Analysis) -> (Response<Body>, &'static str) {
-        (analysis_response(session_id, analysis, self.face_image), outcome(analysis))
+        Ok((response, outcome(&analysis)))
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Audit {
     pool: Pool,
     /// For the lines that wait.
     room: Arc<Semaphore>,
+    /// For so long an answer waits.
+    patience: Duration,
 }
 
 /// The file, which is moved aside when it is full.
@@ -84,7 +86,7 @@ impl Audit {
     pub fn open(path: &Path, max_bytes: u64, keep: usize) -> io::Result<Self> {
         let log = Arc::new(Log::open(path, max_bytes, keep)?);
         let room = Arc::new(Semaphore::new(MOST_WAITING as usize));
-        let audit = Self { models: RwLock::default(), log, pool: Pool::new("audit", 1)?, room };
+        let audit = Self { models: RwLock::default(), log, pool: Pool::new("audit", 1)?, room, patience: PATIENCE };
         audit.set_head(None);
         Ok(audit)
     }
@@ -104,10 +106,10 @@ impl Audit {
         let lost = |_| io::Error::other(format!("{MOST_WAITING} entries wait for the disk: this one is lost"));
         let room = room.map_err(lost).inspect_err(tell)?;
         let writing = self.pool.begin(room, move || log.write(&line).inspect_err(tell));
-        match tokio::time::timeout(PATIENCE, writing).await {
+        match tokio::time::timeout(self.patience, writing).await {
             Ok(written) => written.map_err(io::Error::other)?,
             Err(_) => {
-                let late = format!("the disk takes more than {PATIENCE:?}: the entry is written when it can be");
+                let late = format!("the disk takes more than {:?}: the entry is written when it can be", self.patience);
                 Err(io::Error::new(io::ErrorKind::TimedOut, late)).inspect_err(tell)
             }
         }
@@ -223,12 +225,19 @@ impl Open {
 mod tests {
     use super::*;
 
+    /// Whose answers wait also for a disk that others keep busy.
+    fn patient(path: &Path, max_bytes: u64, keep: usize) -> Audit {
+        let mut audit = Audit::open(path, max_bytes, keep).expect("opens");
+        audit.patience = Duration::from_secs(30);
+        audit
+    }
+
     #[tokio::test]
     async fn full_files_move_aside_and_the_oldest_go() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("audit.jsonl");
         let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
-        let audit = Audit::open(&path, 900, 2).expect("opens");
+        let audit = patient(&path, 900, 2);
         for _ in 0..12 {
             audit.write(entry).await.expect("writes");
         }
@@ -259,7 +268,7 @@ mod tests {
             std::fs::write(folder.path().join(format!("audit.jsonl.{number}")), format!("{number}\n")).expect("writes");
         }
         // Every entry fills the file.
-        let audit = Audit::open(&path, 1, 3).expect("opens");
+        let audit = patient(&path, 1, 3);
         audit.write(entry).await.expect("writes");
         std::fs::rename(&path, folder.path().join("taken")).expect("an operator");
         audit.write(entry).await.expect("writes");
@@ -281,7 +290,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, elsewhere) = (folder.path().join("audit.jsonl"), folder.path().join("elsewhere"));
         let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
-        let audit = Audit::open(&path, 1, 3).expect("opens");
+        let audit = patient(&path, 1, 3);
         for _ in 0..3 {
             audit.write(entry).await.expect("writes");
         }
@@ -318,7 +327,7 @@ mod tests {
         hung.await.expect("no panic");
         let begin = std::time::Instant::now();
         assert_eq!(audit.write(entry).await.expect_err("late").kind(), io::ErrorKind::TimedOut);
-        assert!((PATIENCE..2 * PATIENCE).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+        assert!((PATIENCE..5 * PATIENCE).contains(&begin.elapsed()), "{:?}", begin.elapsed());
         let others = audit.room.try_acquire_many(MOST_WAITING - 1).expect("one line waits");
         assert!(audit.write(entry).await.expect_err("no room").to_string().contains("lost"));
         drop(others);
@@ -333,7 +342,7 @@ mod tests {
         let path = folder.path().join("audit.jsonl");
         let entry = Entry { user: "ann", session_id: None, status: 400, outcome: "INTERNAL_ERROR", code: "x" };
         for _ in 0..2 {
-            Audit::open(&path, 1 << 20, 1).expect("opens").write(entry).await.expect("writes");
+            patient(&path, 1 << 20, 1).write(entry).await.expect("writes");
         }
         assert_eq!(std::fs::read_to_string(&path).expect("text").lines().count(), 2);
     }
@@ -344,7 +353,7 @@ mod tests {
         let path = folder.path().join("audit.jsonl");
         std::fs::write(&path, "{\"time\":\"2026").expect("writes");
         let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
-        let audit = Audit::open(&path, 1 << 20, 1).expect("opens");
+        let audit = patient(&path, 1 << 20, 1);
         audit.write(entry).await.expect("writes");
         audit.write(entry).await.expect("writes");
         let text = std::fs::read_to_string(&path).expect("text");
@@ -372,7 +381,7 @@ mod tests {
     async fn each_file_that_moves_aside_keeps_its_lines_and_its_owner_alone_may_read_it() {
         let folder = tempfile::tempdir().expect("a folder");
         // Every entry fills the file.
-        let audit = Audit::open(&folder.path().join("audit.jsonl"), 1, 3).expect("opens");
+        let audit = patient(&folder.path().join("audit.jsonl"), 1, 3);
         for session in 0..12 {
             let session = session.to_string();
             let entry = Entry { user: "ann", session_id: Some(&session), status: 200, outcome: "OK", code: "" };

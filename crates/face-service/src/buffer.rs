@@ -1,4 +1,4 @@
-//! Bytes from strangers in one buffer, whose memory is set aside as they arrive.
+//! Bytes from strangers, or for them, in one buffer, whose memory is set aside as they arrive.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -43,11 +43,13 @@ enum Memory {
 }
 
 /// Why bytes were not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Overflow {
     /// They are more than may be.
+    #[error("more bytes than may be")]
     TooLarge,
     /// There is no memory for them.
+    #[error("no memory for more bytes")]
     NoMemory(NoMore),
 }
 
@@ -113,6 +115,25 @@ impl Buffer {
     }
 }
 
+/// Fails with an [`Overflow`].
+impl io::Write for Buffer {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.push(piece).map_err(io::Error::other)?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// For [`bytes::Bytes::from_owner`]: an answer is sent out of it.
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl Deref for Buffer {
     type Target = [u8];
 
@@ -146,6 +167,8 @@ pub(crate) fn no_memory(no_more: NoMore) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -159,6 +182,21 @@ mod tests {
         }
         assert!(buffer.iter().zip(0_u32..).all(|(&byte, number)| byte == number as u8));
         drop(buffer);
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn what_is_written_fails_with_why_it_is_not_taken() {
+        let memory = Shares::new(100_000);
+        let mut buffer = Buffer::new(memory.part("ann".into()), 50_000, 80_000);
+        assert!(buffer.write_all(&[7; 50_000]).is_ok());
+        for (more, why) in [(1, Overflow::NoMemory(NoMore::Share)), (30_001, Overflow::TooLarge)] {
+            let error = buffer.write_all(&vec![7; more]).expect_err("too much");
+            assert_eq!(error.downcast::<Overflow>().ok(), Some(why));
+        }
+        let bytes = bytes::Bytes::from_owner(buffer);
+        assert_eq!((bytes.len(), memory.used()), (50_000, 50_000));
+        drop(bytes);
         assert_eq!(memory.used(), 0);
     }
 

@@ -157,7 +157,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Caller<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let poll = match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            // Over TLS: the connection was closed without a farewell, as one without TLS always is. A request that was cut
+            // off thereby is told by its length.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            poll => poll,
+        };
         let ended = matches!(poll, Poll::Ready(Ok(()))) && buffer.filled().len() == before && buffer.remaining() > 0;
         // hyper would take the end of what the caller sends for the end of the caller. A reset is passed on as it is.
         if ended && self.standing.closed() {
@@ -168,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Caller<S> {
     }
 }
 
-/// Not vectored, so that hyper hands over whole answers.
+/// Not vectored, so that hyper hands over a whole head at once, and the body with it or a large part of that.
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Caller<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = match hypers_own(bytes) {
@@ -182,10 +187,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Caller<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_flush(context);
-        if poll.is_ready() {
-            // hyper flushes when it has handed over everything.
+        // hyper flushes when it has handed over everything that it has: of a long answer, a part. The time runs on then.
+        if poll.is_ready() && self.standing.sent() {
             self.waiting = None;
-            self.standing.sent();
             if self.standing.idle().is_some()
                 && let Some(reader) = self.reader.take()
             {
@@ -211,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Caller<S> {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::time::{Interval, interval};
+    use tokio::time::{Interval, MissedTickBehavior, interval};
 
     use super::*;
 
@@ -272,12 +276,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_who_takes_an_answer_byte_by_byte_loses_the_connection() {
-        let slow = Slow(interval(Duration::from_millis(10)));
-        let mut taken = 0;
+        let mut ticks = interval(Duration::from_millis(10));
+        // Else he would take at once what he has missed while the machine was busy.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (slow, mut taken) = (Slow(ticks), 0);
         let error =
             send(&mut Caller::new(slow, Duration::from_millis(200), Arc::default()), &[0; 4096], &mut taken).await;
         assert_eq!(error.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
         assert!((2..=40).contains(&taken), "{taken} bytes in the time of 20 ticks");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_sent_part_by_part_has_one_time() {
+        let standing = Arc::new(Standing::default());
+        standing.asked();
+        standing.begun();
+        let mut ticks = interval(Duration::from_millis(5));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut caller = Caller::new(Slow(ticks), Duration::from_millis(200), standing);
+        let begin = tokio::time::Instant::now();
+        let error = loop {
+            if let Err(error) = send(&mut caller, &[0; 10], &mut 0).await {
+                break error;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(10), "each part has its own time");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

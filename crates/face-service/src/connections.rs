@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 
 use super::caller::Caller;
+use super::delivery::Delivery;
 use super::doors::{Closed, Door, Doors};
 use super::proxies::Network;
 use super::settings::{ServerSettings, ServiceSettings};
@@ -30,7 +31,14 @@ use super::tls::Tls;
 const MAX_HEADERS: usize = 32 << 10;
 
 /// How long requests on open connections may still arrive when the service stops.
-const LAST_REQUESTS: Duration = Duration::from_millis(100);
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
+
+/// How long the listener still accepts when the service stops: the system may have connected callers whom the runtime
+/// has not noticed.
+const LAST_CALLERS: Duration = Duration::from_millis(10);
+
+/// How many it still accepts, however fast others come: as many as may wait in the listener's backlog.
+const MOST_CALLERS: usize = 1_024;
 
 /// The least time between two warnings of one kind.
 const QUIET: Duration = Duration::from_secs(1);
@@ -87,7 +95,7 @@ pub async fn serve(
     let doors = Doors::new(connections.max, connections.share, connections.proxies);
     let times = Times { header: connections.header_timeout, answer: connections.answer_timeout };
     let begin = |door: Door, stream: TcpStream, peer: SocketAddr| {
-        // Answers are one write each; waiting to fill a packet would only delay them.
+        // A write is a whole answer or a large part of one; waiting to fill a packet would only delay it.
         let _ = stream.set_nodelay(true);
         let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
         tokio::spawn(async move {
@@ -101,9 +109,11 @@ pub async fn serve(
                     },
                 }
             };
+            // The end first: what comes after it is not begun.
             tokio::select! {
-                () = served => {}
+                biased;
                 () = standing.ended() => tracing::debug!("an idle connection was ended"),
+                () = served => {}
             }
             drop(door);
         });
@@ -150,10 +160,16 @@ pub async fn serve(
         }
     }
     // Who has connected and waits in the listener's backlog is a caller too, and a request on its way is begun.
-    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await
-        && let Ok(door) = doors.open(peer.ip())
-    {
-        begin(door, stream, peer);
+    let until = tokio::time::Instant::now() + LAST_CALLERS;
+    for _ in 0..MOST_CALLERS {
+        // Who waits already is accepted also after that moment.
+        let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await else { break };
+        // Who is gone, or has no room, keeps those behind him from nothing.
+        if let Ok((stream, peer)) = accepted
+            && let Ok(door) = doors.open(peer.ip())
+        {
+            begin(door, stream, peer);
+        }
     }
     drop(listener);
     tokio::time::sleep(LAST_REQUESTS).await;
@@ -219,8 +235,7 @@ async fn answer<S>(
             let (standing, answered) = (Arc::clone(&standing), router.clone().call(request.map(Body::new)));
             async move {
                 let answer = if fits { answered.await } else { Ok(too_long()) };
-                standing.answered();
-                answer
+                answer.map(|answer| answer.map(|body| Delivery::new(body, standing)))
             }
         })
     };

@@ -2,7 +2,7 @@
 
 mod request;
 
-use std::fmt;
+use std::{fmt, io};
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -48,7 +48,7 @@ impl Problem {
 
     /// The answer in the contract's envelope.
     pub fn into_response(self, session_id: Option<&str>) -> Response<Body> {
-        let mut response = json_bytes(self.status, self.to_json(session_id));
+        let mut response = json_response(self.status, self.to_json(session_id));
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }
@@ -209,19 +209,33 @@ pub fn outcome(analysis: &Analysis) -> &'static str {
 
 /// The JSON of a finished analysis.
 pub fn analysis_json(session_id: &str, analysis: &Analysis, place: FaceImagePlace) -> Vec<u8> {
+    let mut json = Vec::with_capacity(1 << 10);
+    // As `to_json`, and memory takes all bytes.
+    let _ = write_analysis(&mut json, session_id, analysis, place);
+    json
+}
+
+/// The same, written where it is to be.
+///
+/// # Errors
+///
+/// That of `to`.
+pub fn write_analysis(
+    to: impl io::Write,
+    session_id: &str,
+    analysis: &Analysis,
+    place: FaceImagePlace,
+) -> serde_json::Result<()> {
     let details = analysis.details.as_deref();
     match &analysis.verdict {
         Verdict::Accepted(face) => {
             let image = face.image.as_deref().map(|jpeg| base64_simd::STANDARD.encode_to_string(jpeg));
-            to_json(&Success { details, ..Success::new(session_id, face, image.as_deref(), place) })
+            serde_json::to_writer(to, &Success { details, ..Success::new(session_id, face, image.as_deref(), place) })
         }
-        Verdict::Rejected(rejection) => to_json(&Failure { details, ..Failure::rejected(session_id, rejection) }),
+        Verdict::Rejected(rejection) => {
+            serde_json::to_writer(to, &Failure { details, ..Failure::rejected(session_id, rejection) })
+        }
     }
-}
-
-/// The answer to a finished analysis: the call worked, whatever the picture shows.
-pub fn analysis_response(session_id: &str, analysis: &Analysis, place: FaceImagePlace) -> Response<Body> {
-    json_bytes(StatusCode::OK, analysis_json(session_id, analysis, place))
 }
 
 /// The JSON for bytes that are no usable picture.
@@ -234,8 +248,9 @@ fn to_json(answer: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(answer).unwrap_or_default()
 }
 
-fn json_bytes(status: StatusCode, bytes: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Body::from(bytes));
+/// An answer of JSON.
+pub(crate) fn json_response(status: StatusCode, json: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(json.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

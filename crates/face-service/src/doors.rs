@@ -1,5 +1,5 @@
 //! Who may keep a connection open: a number of all, a share of one address. The one that is idle longest goes first; where
-//! none is, the one whose answer waits longest to be taken, if that is more than a moment.
+//! none is, the one whose answer waits longest to be taken, if that is more than a moment or a stranger's.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -190,10 +190,23 @@ mod tests {
         let doors = Doors::new(1, 1, Vec::new());
         let door = doors.open(from(1)).expect("room");
         door.standing.asked();
+        door.standing.let_in();
         door.standing.answered();
         door.standing.stalled();
         assert_eq!(doors.open(from(2)).expect_err("it is not idle"), Closed::Full);
         assert!(!ended(&door).await);
+    }
+
+    #[tokio::test]
+    async fn a_strangers_answer_keeps_no_place_while_it_waits() {
+        let doors = Doors::new(1, 1, Vec::new());
+        let door = doors.open(from(1)).expect("room");
+        door.standing.asked();
+        door.standing.answered();
+        assert_eq!(doors.open(from(2)).expect_err("it is being sent"), Closed::Full);
+        door.standing.stalled();
+        assert!(doors.open(from(2)).is_ok());
+        assert!(ended(&door).await);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod buffer;
 pub mod caller;
 pub mod connections;
 pub mod contract;
+mod delivery;
 mod doors;
 pub mod envelope;
 pub mod link;

@@ -279,7 +279,7 @@ impl Collector for Load {
             ("facegate_queue_length", "Requests that wait for a worker now", load.waiting),
             (
                 "facegate_buffered_bytes",
-                "Bytes set aside for bodies and fetched pictures that arrive or are there",
+                "Bytes set aside for bodies, fetched pictures and answers with a picture that arrive or are there",
                 load.memory,
             ),
             ("facegate_links_in_flight", "Links that are followed now", load.links),

@@ -8,6 +8,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 
 use super::contract::Problem;
 
+/// The code of what is refused here.
+pub const RATE_LIMITED: &str = "rate_limited";
+
 /// The buckets. There are as many as users, and users come from the operator.
 #[derive(Debug)]
 pub struct RateLimit {
@@ -49,7 +52,7 @@ impl RateLimit {
         let seconds = ((1.0 - bucket.tokens) * 60.0 / full).ceil().max(1.0) as u64;
         let message =
             format!("this user may send {} requests a minute and has: try again in {seconds} s", self.per_minute);
-        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMITED, message)
             .with_header(header::RETRY_AFTER, HeaderValue::from(seconds)))
     }
 }

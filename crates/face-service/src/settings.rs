@@ -39,7 +39,7 @@ pub struct ServiceSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct ShareSettings {
     /// Of the workers, and of workers and queue together, that one user may have while another user has asked within
-    /// `shares.window_ms`; the last place is then for a user who has none. Alone a user may have all.
+    /// `shares.window_ms`; a user who has none finds one place more. Alone a user may have all.
     pub workers: f64,
     /// Milliseconds for which a user counts as being about after a request.
     pub window_ms: u64,
@@ -88,8 +88,9 @@ pub struct ServerSettings {
     pub max_body_bytes: usize,
     /// Largest picture in bytes, after Base64 or from a link.
     pub max_image_bytes: usize,
-    /// Bytes of bodies and fetched pictures held at the same time, counted as they arrive; a request that would exceed
-    /// them is answered 503. The largest body and picture must fit, with a users file in the `shares.memory` of them.
+    /// Bytes of bodies, fetched pictures and answers with the face's picture held at the same time, counted as they
+    /// arrive; a request that would exceed them is answered 503. The largest body and picture must fit, with a users file
+    /// in the `shares.memory` of them.
     pub max_buffered_bytes: usize,
     /// Milliseconds in which the header of a request must arrive, and that a connection may be idle.
     pub header_timeout_ms: u64,
@@ -141,7 +142,7 @@ impl Default for ServerSettings {
     }
 }
 
-/// The audit log: time, user, session and outcome of each request of a user, nothing about the face.
+/// The audit log: time, user, session and outcome of each request of a user within his rate, nothing about the face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditSettings {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-/// For so long an answer counts as on its way: what does not fit the send buffer waits for the caller a little, however
-/// willing he is.
+/// For so long an answer to a user counts as on its way: what does not fit the send buffer waits for the caller a little,
+/// however willing he is. A stranger who takes one answer after the other just in time would hold his connection for ever.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 /// What the listener, the wire and the request know of one connection.
@@ -22,10 +22,23 @@ pub struct Standing {
 struct State {
     /// Since when nothing is done for the caller; `None` while something is.
     idle: Option<Idle>,
-    /// An answer is made and not yet sent.
-    answered: bool,
+    /// How far the answer is.
+    answer: Progress,
+    /// Whoever asked was let in.
+    known: bool,
     /// Bytes of a request that was answered before it was read.
     unread: usize,
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It is not made.
+    Awaited,
+    /// A part of it is still to be handed over to be sent.
+    Begun,
+    /// All of it is handed over, and not yet sent.
+    Whole,
 }
 
 /// A connection on which the caller is to do something. Those that are least are ended first.
@@ -40,7 +53,8 @@ pub enum Idle {
 impl Default for Standing {
     /// A connection that has just been opened: idle, since nothing has been asked.
     fn default() -> Self {
-        let state = State { idle: Some(Idle::Nothing(Instant::now())), answered: false, unread: 0 };
+        let idle = Some(Idle::Nothing(Instant::now()));
+        let state = State { idle, answer: Progress::Awaited, known: false, unread: 0 };
         Self { state: Mutex::new(state), ended: Notify::new(), closed: watch::Sender::new(false) }
     }
 }
@@ -48,8 +62,7 @@ impl Default for Standing {
 impl Standing {
     /// The header of a request has arrived.
     pub fn asked(&self) {
-        let mut state = self.state();
-        (state.idle, state.answered, state.unread) = (None, false, 0);
+        *self.state() = State { idle: None, answer: Progress::Awaited, known: false, unread: 0 };
         self.closed.send_replace(false);
     }
 
@@ -69,31 +82,45 @@ impl Standing {
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// Its answer is made.
-    pub fn answered(&self) {
-        self.state().answered = true;
+    /// Whoever asked is a user, and within his rate.
+    pub fn let_in(&self) {
+        self.state().known = true;
     }
 
-    /// All that was to be sent is sent.
-    pub fn sent(&self) {
+    /// Its answer is made, and is handed over from now on.
+    pub fn begun(&self) {
+        self.state().answer = Progress::Begun;
+    }
+
+    /// All of its answer is handed over.
+    pub fn answered(&self) {
+        self.state().answer = Progress::Whole;
+    }
+
+    /// All that was handed over is sent. Whether no more belongs to it: a long answer is sent part by part.
+    pub fn sent(&self) -> bool {
         let mut state = self.state();
-        if state.answered {
-            (state.idle, state.answered) = (Some(Idle::Nothing(Instant::now())), false);
+        if state.answer == Progress::Whole {
+            (state.idle, state.answer) = (Some(Idle::Nothing(Instant::now())), Progress::Awaited);
         }
+        state.answer == Progress::Awaited
     }
 
     /// An answer, or the rest of one, waits to be taken.
     pub fn stalled(&self) {
         let mut state = self.state();
-        if state.answered && state.idle.is_none() {
+        if state.answer != Progress::Awaited && state.idle.is_none() {
             state.idle = Some(Idle::Answer(Instant::now()));
         }
     }
 
-    /// Whether the connection is idle, and since when. One whose answer is on its way is not.
+    /// Whether the connection is idle, and since when. One whose answer to a user is on its way is not.
     pub fn idle(&self) -> Option<Idle> {
-        let idle = self.state().idle;
-        idle.filter(|idle| !matches!(idle, Idle::Answer(since) if since.elapsed() < ON_ITS_WAY))
+        let (idle, known) = {
+            let state = self.state();
+            (state.idle, state.known)
+        };
+        idle.filter(|idle| !matches!(idle, Idle::Answer(since) if known && since.elapsed() < ON_ITS_WAY))
     }
 
     /// Nobody waits for anything here: no request has begun, or the last is read and its answer sent.
@@ -153,8 +180,12 @@ mod tests {
         let standing = Standing::default();
         assert!(standing.idle().is_some());
         standing.asked();
-        standing.sent();
+        standing.let_in();
+        assert!(standing.sent());
         assert!(standing.idle().is_none(), "what was sent was no answer");
+        standing.begun();
+        assert!(!standing.sent(), "a part of an answer");
+        assert!(standing.idle().is_none());
         standing.answered();
         assert!(standing.idle().is_none(), "it is still to be sent");
         standing.stalled();
@@ -162,7 +193,23 @@ mod tests {
         standing.state().idle = Instant::now().checked_sub(ON_ITS_WAY).map(Idle::Answer);
         assert!(matches!(standing.idle(), Some(Idle::Answer(_))));
         assert!(Standing::default().idle() < standing.idle(), "what waits for nothing goes first");
-        standing.sent();
+        assert!(standing.sent());
         assert!(matches!(standing.idle(), Some(Idle::Nothing(_))));
+    }
+
+    #[test]
+    fn only_an_answer_to_a_user_is_on_its_way() {
+        let standing = Standing::default();
+        for known in [true, false] {
+            standing.asked();
+            if known {
+                standing.let_in();
+            }
+            standing.begun();
+            standing.stalled();
+            assert_eq!(standing.idle().is_none(), known, "with each request he is to be let in anew");
+            standing.answered();
+            assert_eq!(standing.idle().is_none(), known);
+        }
     }
 }

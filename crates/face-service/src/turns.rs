@@ -1,9 +1,9 @@
 //! Places and turns: a bounded number at work, a bounded number waiting, and nobody in the way of the others.
 //!
 //! While only one user asks, all of it is his. As soon as others are about, he has no more than a share of the workers and
-//! of the places, and the last place is for a user who has none: whoever comes finds a place, and a worker that is free or
-//! becomes free next. Of those who wait, the user with the fewest at work is next, and of several of his the one who came
-//! first.
+//! of the places, and on top of these there is one for a user who has none: whoever comes finds a place, and a worker that
+//! is free or becomes free next. Of those who wait, the user with the fewest at work is next, and of several of his the one
+//! who came first.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,8 +104,8 @@ pub struct InUse {
 }
 
 impl Turns {
-    /// `workers` at work and `queue` who wait. Of either, one user has no more than `share` (0 to 1, at least one) while
-    /// others have asked within `window`.
+    /// `workers` at work and `queue` who wait, and one more when he has no other. Of either, one user has no more than
+    /// `share` (0 to 1, at least one) while others have asked within `window`.
     pub fn new(workers: usize, queue: usize, share: f64, window: Duration) -> Self {
         let places = workers.saturating_add(queue);
         Self(Arc::new(Inner {
@@ -174,14 +174,14 @@ impl Turns {
     }
 
     fn room(&self, state: &State, user: &User) -> Result<(), NoMore> {
-        if state.present >= self.0.places {
+        let has = state.users.get(user).map_or(0, |(places, _)| *places);
+        // One more for who has none: else several who ask without pause would take each place that becomes free from him.
+        // On top of the places, since two users alone are to have all of these.
+        if state.present >= self.0.places.saturating_add(usize::from(has == 0)) {
             return Err(NoMore::Whole);
         }
-        let has = state.users.get(user).map_or(0, |(places, _)| *places);
         let others = state.company.others(user, self.0.window, Instant::now());
-        // Else several who ask without pause would take each place that becomes free from whoever has none.
-        let last = has > 0 && self.0.places - state.present == 1;
-        if others && (last || has >= self.0.share_of_places) { Err(NoMore::Share) } else { Ok(()) }
+        if others && has >= self.0.share_of_places { Err(NoMore::Share) } else { Ok(()) }
     }
 
     /// Gives free workers to those who wait.
@@ -313,31 +313,51 @@ mod tests {
         drop(others);
     }
 
-    #[tokio::test]
-    async fn the_last_place_is_for_a_user_who_has_none() {
-        let turns = Turns::new(2, 4, 0.75, WINDOW);
+    #[test]
+    fn two_users_have_all_places_and_a_third_who_has_none_finds_one_more() {
+        let turns = Turns::new(2, 1, 0.75, WINDOW);
         turns.note(&user("ann"));
         turns.note(&user("bob"));
-        let held = ["ann", "ann", "ann", "bob", "bob"].map(|name| turns.enter(&user(name)).expect("a place"));
+        let held = ["ann", "bob", "ann"].map(|name| turns.enter(&user(name)).expect("a worker each, and the queue"));
         for name in ["ann", "bob"] {
-            assert_eq!(turns.enter(&user(name)).expect_err("it is not for them"), NoMore::Share);
+            assert_eq!(turns.enter(&user(name)).expect_err("all"), NoMore::Whole);
         }
-        let third = turns.enter(&user("cem")).expect("the last place");
-        assert_eq!(turns.enter(&user("dan")).expect_err("all"), NoMore::Whole);
-        drop(third);
+        let third = turns.enter(&user("cem")).expect("one more");
+        assert_eq!(turns.enter(&user("dan")).expect_err("no further one"), NoMore::Whole);
         let [first, ..] = held;
         drop(first);
-        assert!(turns.enter(&user("bob")).is_ok(), "of two free places one is anybody's");
+        for name in ["ann", "bob", "cem"] {
+            assert_eq!(turns.enter(&user(name)).expect_err("not for who has one"), NoMore::Whole);
+        }
+        assert!(turns.enter(&user("dan")).is_ok());
+        drop(third);
+        assert!(turns.enter(&user("bob")).is_ok(), "a place is free");
+    }
+
+    #[test]
+    fn two_users_who_ask_without_pause_do_not_shut_a_third_out_of_a_single_worker() {
+        let turns = Turns::new(1, 1, 0.75, WINDOW);
+        turns.note(&user("ann"));
+        turns.note(&user("bob"));
+        let mut held = ["ann", "bob"].map(|name| turns.enter(&user(name)).ok());
+        for round in 0..6 {
+            let third = turns.enter(&user("cem")).expect("a place in every round");
+            // Whoever is done comes again at once.
+            held[round % 2] = None;
+            held[round % 2] = turns.enter(&user(["ann", "bob"][round % 2])).ok();
+            assert!(held.iter().all(Option::is_some));
+            drop(third);
+        }
     }
 
     #[tokio::test]
     async fn others_are_about_for_a_while_only() {
-        let turns = Turns::new(2, 0, 0.75, Duration::from_millis(50));
+        let turns = Turns::new(2, 0, 0.75, Duration::from_secs(1));
         turns.note(&user("bob"));
         turns.note(&user("ann"));
         let first = at_once(&turns, "ann").await.expect("a worker");
         assert!(at_once(&turns, "ann").await.is_none());
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        tokio::time::sleep(Duration::from_millis(1_050)).await;
         assert!(at_once(&turns, "ann").await.is_some());
         drop(first);
     }

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 use face_analysis::{FaceAnalyzer, Settings};
 use face_service::contract::FaceImagePlace;
 use face_service::paths::{DETECT, OPENAPI};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::{Value, json};
 use socket2::SockRef;
 use support::{Answer, PASSWORD, Service, USER, base64, basic, request_bytes};
@@ -108,9 +112,15 @@ fn nobody_is_let_in_without_the_right_password() {
         assert!(answer.header("www-authenticate").is_some_and(|v| v.starts_with("Basic ")), "{answer:?}");
         assert_eq!(answer.envelope()["error"], "INTERNAL_ERROR");
     }
-    // The same name from the same address has to wait after failures, each time longer, and is told how long.
-    let sent = [("Content-Type", "application/json"), ("Authorization", wrong.as_str())];
-    let answers: Vec<_> = (0..6).map(|_| service.request("POST", DETECT, &sent, body.as_bytes())).collect();
+    // What was refused before is refused again; another guess at the same name from the same address has to wait after
+    // failures, each time longer, and is told how long.
+    let guess = |password: &str| {
+        let authorization = basic(USER, password);
+        let sent = [("Content-Type", "application/json"), ("Authorization", authorization.as_str())];
+        service.request("POST", DETECT, &sent, body.as_bytes())
+    };
+    assert!((0..3).all(|_| guess("wrong").code() == "credentials_wrong"));
+    let answers: Vec<_> = (0..6).map(|number| guess(&format!("wrong {number}"))).collect();
     let told = answers.iter().find(|answer| answer.status == 429).expect("a pause after six wrong passwords");
     assert_eq!(told.code(), "too_many_failed_logins");
     assert!(told.header("retry-after").and_then(|v| v.parse::<u64>().ok()).is_some_and(|s| s >= 1), "{told:?}");
@@ -118,24 +128,33 @@ fn nobody_is_let_in_without_the_right_password() {
 
 #[test]
 fn behind_a_named_proxy_wrong_passwords_count_for_the_caller_it_names() {
-    let body = with(json!({})).to_string();
-    let wrong = basic(USER, "wrong");
+    // Each guess is another one: what was refused before is not counted again.
+    let guesses = Cell::new(0);
+    // Who is not let in is told so whatever the body is.
     let status = |service: &Service, caller: &str| {
+        guesses.set(guesses.get() + 1);
+        let wrong = basic(USER, &format!("wrong {}", guesses.get()));
         let sent =
             [("Content-Type", "application/json"), ("Authorization", wrong.as_str()), ("X-Forwarded-For", caller)];
-        service.request("POST", DETECT, &sent, body.as_bytes()).status
+        service.request("POST", DETECT, &sent, b"{}").status
     };
     let proxied = Service::with(|settings| {
         settings.server.trusted_proxies = vec!["127.0.0.1".to_owned().try_into().expect("an address")];
     });
-    assert!((0..6).any(|_| status(&proxied, "198.51.100.1") == 429));
-    // What a caller wrote before the proxy added his address does not make him another one.
-    assert_eq!(status(&proxied, "192.0.2.7, 198.51.100.1"), 429);
-    assert_eq!(status(&proxied, "198.51.100.2"), 401);
+    // What a caller wrote before the proxy added his address does not make him another one. A short wait may be over
+    // before that is asked: then it is the next caller's turn, with another lie.
+    let slowed = (1..=5).any(|number| {
+        let caller = format!("198.51.100.{number}");
+        (0..6).any(|_| status(&proxied, &caller) == 429)
+            && status(&proxied, &format!("192.0.2.{number}, {caller}")) == 429
+    });
+    assert!(slowed, "the caller whom the proxy names is never slowed");
+    for number in 11..=14 {
+        assert_eq!(status(&proxied, &format!("198.51.100.{number}")), 401, "the others are not");
+    }
     // Without the setting the header is not read: all of them are one address.
     let direct = Service::start();
-    assert!((0..6).any(|_| status(&direct, "198.51.100.1") == 429));
-    assert_eq!(status(&direct, "198.51.100.2"), 429);
+    assert!((21..=26).any(|number| status(&direct, &format!("198.51.100.{number}")) == 429));
 }
 
 #[test]
@@ -266,11 +285,15 @@ fn what_is_no_usable_picture_is_a_422_that_says_why() {
         ("http://example.com:22/a.jpg", "link_refused"),
         ("http://localhost/a.jpg", "link_refused"),
         ("http://", "link_malformed"),
-        ("http://no-such-host.invalid/a.jpg", "link_unreachable"),
     ] {
         let answer = service.detect(&json!({ "sessionId": "s", "faceImageBase": link }));
         assert_eq!((answer.status, &*answer.code()), (422, code), "{link}: {:?}", answer.envelope());
     }
+    // How long a resolver looks for a name that nobody has is the system's affair.
+    let nowhere = json!({ "sessionId": "s", "faceImageBase": "http://no-such-host.invalid/a.jpg" });
+    let answer = service.detect(&nowhere);
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(["link_unreachable", "link_timeout"].contains(&&*answer.code()), "{answer:?}");
 }
 
 /// The first two chunks of a PNG of that size, and nothing after them.
@@ -469,11 +492,34 @@ fn a_user_beyond_the_agreed_rate_is_told_when_to_come_back() {
 }
 
 #[test]
+fn requests_beyond_the_agreed_rate_push_no_entry_out_of_the_audit_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("audit.jsonl");
+    let service = Service::with(|settings| {
+        settings.requests_per_minute = 1;
+        settings.audit.file = Some(path.clone());
+    });
+    assert_eq!(service.detect_bytes(b"{").status, 400);
+    for _ in 0..5 {
+        assert_eq!(service.detect_bytes(b"{").code(), "rate_limited");
+    }
+    // A slow disk has the first line later than its answer.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let audited = || std::fs::read_to_string(&path).expect("an audit log");
+    while audited().is_empty() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let text = audited();
+    assert!(text.lines().count() == 1 && text.contains("json_malformed"), "{text}");
+}
+
+#[test]
 fn a_request_that_takes_too_long_is_answered_all_the_same() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = server.local_addr().expect("bound").port();
     let service = Service::with(|settings| {
-        settings.server.deadline_ms = 1_000;
+        settings.server.deadline_ms = 2_500;
+        settings.links.timeout_ms = 30_000;
         settings.links.allow_private = true;
         settings.links.ports = vec![port];
     });
@@ -484,7 +530,7 @@ fn a_request_that_takes_too_long_is_answered_all_the_same() {
     let answer = service.detect(&json!({ "sessionId": "slow", "faceImageBase": link }));
     assert_eq!((answer.status, &*answer.code(), answer.header("retry-after")), (503, "deadline_exceeded", Some("1")));
     assert_eq!(answer.envelope()["sessionId"], "slow");
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(12));
 }
 
 #[test]
@@ -495,7 +541,15 @@ fn the_audit_log_has_who_when_and_what_and_nothing_about_the_face() {
     service.detect(&with(json!({ "returnDetails": true })));
     service.detect_bytes(b"{");
     service.request("POST", DETECT, &[], b"{}");
-    let text = std::fs::read_to_string(&path).expect("an audit log");
+    // A slow disk keeps an answer waiting for a moment only: then its line comes later.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let text = loop {
+        let text = std::fs::read_to_string(&path).expect("an audit log");
+        if text.matches('\n').count() >= 2 || Instant::now() >= deadline {
+            break text;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     // A stranger has no line: he could push those of users out of the files. He stands in the log.
     let [good, bad] = lines.try_into().expect("two lines");
@@ -512,19 +566,51 @@ fn the_audit_log_has_who_when_and_what_and_nothing_about_the_face() {
     }
 }
 
-#[test]
-fn with_a_certificate_only_encrypted_requests_are_answered() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+/// A service with a certificate, which lies in `folder` as `certificate.pem`.
+fn encrypted(folder: &Path) -> (Service, CertificateDer<'static>) {
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name));
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     std::fs::write(&certificate, made.cert.pem()).expect("writes");
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
     let service = Service::with(|settings| {
-        settings.server.tls_certificate = Some(certificate.clone());
+        settings.server.tls_certificate = Some(certificate);
         settings.server.tls_key = Some(key);
     });
-    let port = service.address.port();
-    let curl = |scheme: &str, trusted: &std::path::Path| {
+    (service, made.cert.der().clone())
+}
+
+#[test]
+fn over_tls_too_a_caller_who_has_nothing_more_to_say_gets_the_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (service, certificate) = encrypted(folder.path());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).expect("a certificate");
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut session = ClientConnection::new(Arc::new(config), name).expect("a session");
+    let authorization = basic(USER, PASSWORD);
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let request = request_bytes("POST", DETECT, &headers, with(json!({})).to_string().as_bytes());
+    let mut stream = service.connect();
+    let mut tls = rustls::Stream::new(&mut session, &mut stream);
+    tls.write_all(&request).and_then(|()| tls.flush()).expect("open");
+    // As many clients do: the connection's end, without TLS's own.
+    tls.sock.shutdown(Shutdown::Write).expect("open");
+    let mut answer = String::new();
+    tls.read_to_string(&mut answer).expect("an answer, not a dropped connection");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("bbbf9002-c3a2"), "{answer}");
+}
+
+#[test]
+fn with_a_certificate_only_encrypted_requests_are_answered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (service, _) = encrypted(folder.path());
+    let (certificate, port) = (folder.path().join("certificate.pem"), service.address.port());
+    let curl = |scheme: &str, trusted: &Path| {
         let mut command = std::process::Command::new("curl");
         command.args(["-sS", "--max-time", "10", "--cacert"]).arg(trusted);
         command.arg(format!("{scheme}://localhost:{port}/readyz")).output().expect("curl runs")
@@ -554,6 +640,8 @@ fn beyond_the_queue_requests_are_shed_at_once_and_the_others_answered() {
     let service = Service::with(|settings| {
         settings.server.workers = 1;
         settings.server.queue = 1;
+        settings.server.queue_timeout_ms = 60_000;
+        settings.server.deadline_ms = 60_000;
     });
     // Lets the first login pay for Argon2 before the rush.
     assert_eq!(service.picture(&picture("coffee.png")).status, 200);
@@ -576,9 +664,9 @@ fn beyond_the_queue_requests_are_shed_at_once_and_the_others_answered() {
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:?}");
         answer.envelope();
     }
-    // Who waits for a worker does so for up to 10 s, who is shed after a body of megabytes was not waited for.
+    // Who waits for a worker does so for up to a minute, who is shed after a body of megabytes was not waited for.
     let slowest_shed = shed.iter().map(|(_, time)| *time).max().expect("some");
-    assert!(slowest_shed < Duration::from_secs(5), "{slowest_shed:?}");
+    assert!(slowest_shed < Duration::from_secs(20), "{slowest_shed:?}");
     assert_eq!(service.picture(&usable()).status, 200);
 }
 
@@ -587,8 +675,8 @@ fn callers_that_vanish_or_dawdle_leave_the_service_to_others() {
     let service = Service::with(|settings| {
         settings.server.workers = 1;
         settings.server.queue = 1;
-        settings.server.body_timeout_ms = 500;
-        settings.server.header_timeout_ms = 500;
+        settings.server.body_timeout_ms = 1_500;
+        settings.server.header_timeout_ms = 1_500;
     });
     let authorization = basic(USER, PASSWORD);
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
@@ -687,7 +775,7 @@ fn two_readings_of_one_request_are_refused() {
 
 #[test]
 fn silent_slow_and_idle_callers_lose_their_connections() {
-    let service = Service::with(|settings| settings.server.header_timeout_ms = 300);
+    let service = Service::with(|settings| settings.server.header_timeout_ms = 1_500);
     let asked = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     // One says nothing at all, one stops in the middle of a header, one keeps the connection after an answer.
     for said in ["", &asked[..20], asked] {
@@ -696,14 +784,14 @@ fn silent_slow_and_idle_callers_lose_their_connections() {
         let begin = Instant::now();
         let mut heard = Vec::new();
         let _ = stream.read_to_end(&mut heard);
-        assert!(begin.elapsed() < Duration::from_secs(5), "{said:?} held it for {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(10), "{said:?} held it for {:?}", begin.elapsed());
         assert_eq!(heard.starts_with(b"HTTP/1.1 200 "), said == asked, "{said:?}");
     }
     // One sends a byte of a header now and then.
     let mut slow = service.connect();
     let begin = Instant::now();
     while slow.write_all(b"a").is_ok() {
-        assert!(begin.elapsed() < Duration::from_secs(5), "a header may take for ever");
+        assert!(begin.elapsed() < Duration::from_secs(10), "a header may take for ever");
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -755,7 +843,8 @@ fn what_has_begun_is_finished_before_the_service_stops() {
     stream.write_all(&request[..request.len() - 1]).expect("a listener");
     thread::sleep(Duration::from_millis(200));
     service.begin_to_stop();
-    thread::sleep(Duration::from_millis(200));
+    // By then what had not begun is ended: twice half a second after the stop.
+    thread::sleep(Duration::from_millis(1_500));
     stream.write_all(&request[request.len() - 1..]).expect("still open");
     let answer = Answer::read(&mut stream);
     assert_eq!((answer.status, &answer.envelope()["sessionId"]), (200, &json!("last")));
@@ -806,7 +895,7 @@ fn a_caller_who_has_nothing_more_to_say_gets_the_answer() {
 
 #[test]
 fn a_caller_who_closes_his_half_and_reads_late_gets_the_whole_answer() {
-    let service = Service::start();
+    let service = Service::with(|settings| settings.server.answer_timeout_ms = 300_000);
     let authorization = basic(USER, PASSWORD);
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
     let large = with(json!({ "faceImageBase": base64(&jpeg(&portrait(6.0), 95)), "returnFaceImage": true }));
@@ -819,6 +908,7 @@ fn a_caller_who_closes_his_half_and_reads_late_gets_the_whole_answer() {
     let answer = Answer::read(&mut stream);
     assert_eq!(answer.header("content-length"), Some(&*answer.body.len().to_string()), "it was cut off");
     assert_eq!(answer.status, 200);
+    assert!(answer.body.len() > 64 << 10, "it is sent at once");
 }
 
 #[test]
@@ -876,7 +966,7 @@ fn who_is_refused_is_told_before_the_body() {
         stream.write_all(head.as_bytes()).expect("open");
         let mut start = [0; 12];
         stream.read_exact(&mut start).expect("an answer");
-        assert!(begin.elapsed() < Duration::from_secs(2), "{fields:?} took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(4), "{fields:?} took {:?}", begin.elapsed());
         assert!(matches!(&start, b"HTTP/1.1 401" | b"HTTP/1.1 429"), "{:?}", String::from_utf8_lossy(&start));
         // Who goes on sending is listened to, so that the answer is not lost.
         stream.write_all(&vec![b'x'; 3_000_000]).expect("still read");
@@ -928,7 +1018,7 @@ fn what_has_not_begun_keeps_no_service_from_stopping() {
     let begin = Instant::now();
     service.begin_to_stop();
     service.wait_until_stopped();
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     drop((silent, half, between));
 }
 
@@ -946,7 +1036,9 @@ fn while_it_stops_others_are_sent_elsewhere_and_what_hangs_has_its_time_and_no_m
     let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = server.local_addr().expect("bound").port();
     let mut service = Service::with(|settings| {
-        settings.server.shutdown_timeout_s = 1;
+        // More than the second that all have.
+        settings.server.shutdown_timeout_s = 3;
+        settings.links.timeout_ms = 30_000;
         settings.links.allow_private = true;
         settings.links.ports = vec![port];
     });
@@ -969,15 +1061,15 @@ fn while_it_stops_others_are_sent_elsewhere_and_what_hangs_has_its_time_and_no_m
     until(&|| says(&service, "facegate_links_in_flight 1"), "the link is never followed");
     assert_eq!(probe(&service).status, 200);
     assert!(says(&service, "facegate_ready 1"));
-    service.begin_to_stop();
     let begin = Instant::now();
+    service.begin_to_stop();
     until(&|| probe(&service).status != 200, "it stays ready");
     let answer = probe(&service);
     assert_eq!((answer.status, &*answer.code(), answer.header("retry-after")), (503, "stopping", Some("1")));
     assert!(says(&service, "facegate_ready 0"));
     service.wait_until_stopped();
-    assert!(begin.elapsed() >= Duration::from_secs(1), "it had a second: {:?}", begin.elapsed());
-    assert!(begin.elapsed() < Duration::from_secs(5), "a link takes 10 s: {:?}", begin.elapsed());
+    assert!(begin.elapsed() >= Duration::from_secs(3), "it had three seconds: {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "a link takes 30 s: {:?}", begin.elapsed());
 }
 
 #[test]
@@ -985,6 +1077,8 @@ fn of_one_address_a_further_connection_ends_the_one_that_is_idle_longest() {
     let service = Service::with(|settings| {
         settings.server.max_connections = 8;
         settings.shares.connections = 0.5;
+        // So that none ends only because it is idle.
+        settings.server.header_timeout_ms = 120_000;
     });
     let answered = |stream: &mut TcpStream| {
         let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -1001,9 +1095,17 @@ fn of_one_address_a_further_connection_ends_the_one_that_is_idle_longest() {
     let mut streams = [(); 5].map(|()| {
         let mut stream = service.connect();
         assert!(answered(&mut stream));
+        // It is idle when the service has noted that all is sent, which may be after that is read here.
+        thread::sleep(Duration::from_millis(50));
         stream
     });
-    assert_eq!(streams.each_mut().map(answered), [false, true, true, true, true]);
+    let [first, others @ ..] = &mut streams;
+    let end = first.read(&mut [0]).or_else(|error| match error.kind() {
+        ErrorKind::ConnectionReset => Ok(0),
+        _ => Err(error),
+    });
+    assert!(matches!(end, Ok(0)), "{end:?}");
+    assert_eq!(others.each_mut().map(answered), [true; 4]);
 }
 
 #[test]

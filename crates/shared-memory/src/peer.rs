@@ -4,10 +4,14 @@ use std::io;
 use std::ops::Range;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::mapping::Mapping;
 use crate::signals::keep_endings;
+
+/// So often a child is told to stop before it is killed.
+const MOST_STOPS: usize = 100;
 
 /// A child that may run and write the shared memory at any time. Dropping it ends the child and waits until it is gone.
 #[derive(Debug)]
@@ -29,8 +33,13 @@ impl Peer {
     /// Stops the child. When it cannot be stopped it is killed; either way it stands still.
     pub fn freeze(mut self) -> io::Result<Frozen> {
         let pid = pid(&self.child);
-        let stopped = kill_process(pid, Signal::STOP).and_then(|()| waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED));
-        let alive = stopped.is_ok_and(|status| status.is_some_and(|status| status.stopped()));
+        // Somebody else's SIGCONT takes back a stop that has not taken effect; it is reported, as that of the last thaw may be.
+        let changes = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED;
+        let alive = (0..MOST_STOPS).any(|_| {
+            let status =
+                kill_process(pid, Signal::STOP).and_then(|()| retry_on_intr(|| waitid(WaitId::Pid(pid), changes)));
+            status.is_ok_and(|status| status.is_some_and(|status| status.stopped()))
+        });
         if !alive {
             self.child.kill()?;
             self.child.wait()?;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderValue, StatusCode, header};
+use subtle::ConstantTimeEq as _;
 
 use crate::contract::Problem;
 
@@ -27,6 +28,8 @@ const MAX_REMEMBERED: usize = 10_000;
 pub(super) struct Failures {
     of_name: HashMap<(IpAddr, String), Count>,
     of_place: HashMap<IpAddr, Count>,
+    /// By place and name the keyed digest of the credentials that were found wrong last.
+    refused: HashMap<(IpAddr, String), [u8; 32]>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +93,24 @@ impl Failures {
         if let Some(count) = self.of_place.get_mut(&place) {
             count.last = now;
         }
+    }
+
+    /// These credentials were checked and are wrong for as long as the users stay the same.
+    pub(super) fn refuse(&mut self, place: IpAddr, name: &str, digest: [u8; 32]) {
+        if self.refused.len() >= MAX_REMEMBERED {
+            self.refused.clear();
+        }
+        self.refused.insert((place, name.to_owned()), digest);
+    }
+
+    /// Whether a place sends the same as when it was refused last.
+    pub(super) fn is_refused(&self, place: IpAddr, name: &str, digest: &[u8; 32]) -> bool {
+        self.refused.get(&(place, name.to_owned())).is_some_and(|last| last.ct_eq(digest).into())
+    }
+
+    /// Users may have changed: what was wrong may be right.
+    pub(super) fn forget_refused(&mut self) {
+        self.refused.clear();
     }
 
     /// After a right password: this login was no failure, and those before it count no more for that name. What the place
@@ -157,6 +178,24 @@ mod tests {
             failures.count(Ipv6Addr::from_bits((number as u128) << 64).into(), "ann".into(), now);
         }
         assert!(failures.of_name.len() <= MAX_REMEMBERED && failures.of_place.len() <= MAX_REMEMBERED);
+    }
+
+    #[test]
+    fn what_was_refused_last_is_known_again_and_another_guess_waits() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        failures.count(from(1), "ann".into(), now);
+        failures.refuse(from(1), "ann", [1; 32]);
+        assert!(failures.is_refused(from(1), "ann", &[1; 32]));
+        for (place, name, digest) in [(1, "ann", 2), (2, "ann", 1), (1, "bob", 1)] {
+            assert!(!failures.is_refused(from(place), name, &[digest; 32]), "{place} {name} {digest}");
+        }
+        assert!(failures.admit(from(1), "ann", now).is_err());
+        failures.forget_refused();
+        assert!(!failures.is_refused(from(1), "ann", &[1; 32]));
+        for number in 0..3 * MAX_REMEMBERED {
+            failures.refuse(Ipv6Addr::from_bits((number as u128) << 64).into(), "ann", [1; 32]);
+        }
+        assert!(failures.refused.len() <= MAX_REMEMBERED);
     }
 
     #[test]

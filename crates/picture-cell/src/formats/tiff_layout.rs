@@ -162,13 +162,14 @@ impl Layout {
             tags.map(|tag| directory.numbers(tag).take(most).map(|number| number as u64).collect());
         let bits = directory.numbers(tag::BITS).max().map_or(1, |bits| bits as u64);
         let compression = number(tag::COMPRESSION, 1);
-        // Where there is a chunk, none of its measures is 0.
+        // What is stated does not count where nothing is compressed: so much is read. Where there is a chunk, none of its measures
+        // is 0.
         if compression == 1 && !offsets.is_empty() {
             let row = chunk.0.saturating_mul(samples / planes).saturating_mul(bits).div_ceil(8);
-            lengths.resize(offsets.len(), u64::MAX);
+            lengths.resize(offsets.len(), 0);
             for (index, length) in (0..).zip(&mut lengths) {
                 let rows = chunk.1.min(height - index / columns % lines * chunk.1);
-                *length = row.saturating_mul(rows).min(*length);
+                *length = row.saturating_mul(rows);
             }
         }
         Self {
@@ -298,7 +299,14 @@ mod tests {
                     planes,
                 ],
             ),
-            ("its chunks begin in its header", vec![with(strips(), tag::STRIPS, &[0, DATA])]),
+            (
+                "its chunks begin in its header",
+                vec![
+                    with(strips(), tag::STRIPS, &[0, DATA]),
+                    // A strip that was never written.
+                    with(with(strips(), tag::STRIPS, &[DATA, 0]), tag::STRIP_LENGTHS, &[1_536, 0]),
+                ],
+            ),
             (
                 "its chunks leave the file",
                 vec![

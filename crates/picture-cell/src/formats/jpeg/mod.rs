@@ -32,9 +32,11 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
     if let Some(kind) = layout.frame.unread_sampling() {
         return Err(PictureError::UnsupportedFormat(kind.into()));
     }
-    // Arithmetic codes cannot be walked over without decoding them: there the decoder's own checks must do.
+    // Arithmetic codes cannot be walked over without decoding them: there an end marker must do.
     if !layout.frame.arithmetic {
         blocks::all_came(&layout).map_err(|reason| PictureError::malformed(FORMAT.name, reason))?;
+    } else if !layout.has_end {
+        return Err(PictureError::malformed(FORMAT.name, "it has no end marker"));
     }
     let exif_orientation = layout.exif.map_or(1, metadata::orientation_in_exif);
     let found = Found { width, height, exif_orientation };
