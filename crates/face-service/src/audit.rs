@@ -23,6 +23,9 @@ const MOST_WAITING: u32 = 10_000;
 /// In which the last lines must be written when the service stops.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
+/// How often is looked whether they are.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// The log, and the thread that writes it: a slow disk keeps the answers of users waiting a little, and nobody else.
 #[derive(Debug)]
 pub struct Audit {
@@ -117,7 +120,13 @@ impl Audit {
 
     /// Waits for the lines that the disk has not taken yet, but not for ever.
     pub async fn finish(&self) {
-        if tokio::time::timeout(LAST_LINES, self.room.acquire_many(MOST_WAITING)).await.is_err() {
+        let written = async {
+            // Looked at and not acquired: whoever queues for the whole room takes it from the requests that still end.
+            while self.room.available_permits() < MOST_WAITING as usize {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(LAST_LINES, written).await.is_err() {
             tracing::error!("the last entries of the audit log are lost: the disk does not take them");
         }
     }
@@ -139,6 +148,7 @@ impl Log {
     fn write(&self, line: &[u8]) -> io::Result<()> {
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut moved = Ok(());
+        open.measure();
         let full = open.length > 0 && open.length + line.len() as u64 > self.max_bytes;
         // What cannot be moved aside is gone on with: rather too long a file than a lost entry.
         if !self.is_at_path(&open) {
@@ -206,6 +216,15 @@ fn ends_with_line_feed(path: &Path, length: u64) -> io::Result<bool> {
 }
 
 impl Open {
+    /// How long the file is now: somebody may have emptied it where it lies, as logrotate's `copytruncate` does.
+    fn measure(&mut self) {
+        // What is no ordinary file has no length of its own.
+        if let Some(meta) = self.file.metadata().ok().filter(std::fs::Metadata::is_file) {
+            self.length = meta.len();
+            self.torn &= self.length > 0;
+        }
+    }
+
     /// One line in one write. A line that is not written whole is taken away again; where that cannot be, the next one
     /// begins on a line of its own.
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
@@ -334,6 +353,58 @@ mod tests {
         go.send(()).expect("it waits");
         audit.finish().await;
         assert_eq!(std::fs::read_to_string(&path).expect("text").lines().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_ends_while_the_last_lines_are_waited_for_has_its_line_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.jsonl");
+        let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
+        let audit = Arc::new(patient(&path, 1 << 20, 1));
+        let (hangs, hung) = tokio::sync::oneshot::channel();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let log = Arc::clone(&audit.log);
+        std::thread::spawn(move || {
+            let _file = log.file.lock();
+            let _ = hangs.send(());
+            gone.recv()
+        });
+        hung.await.expect("no panic");
+        let write = || {
+            let audit = Arc::clone(&audit);
+            tokio::spawn(async move { audit.write(entry).await })
+        };
+        let first = write();
+        tokio::task::yield_now().await;
+        let finish = tokio::spawn({
+            let audit = Arc::clone(&audit);
+            async move { audit.finish().await }
+        });
+        tokio::task::yield_now().await;
+        let last = write();
+        tokio::task::yield_now().await;
+        go.send(()).expect("it waits");
+        for each in [first, last] {
+            each.await.expect("no panic").expect("written");
+        }
+        finish.await.expect("no panic");
+        assert_eq!(std::fs::read_to_string(&path).expect("text").lines().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_emptied_where_it_lies_is_measured_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit.jsonl");
+        let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
+        std::fs::write(&path, [b'x'; 1_000]).expect("writes");
+        let audit = patient(&path, 1_200, 1);
+        // As logrotate's `copytruncate` does.
+        OpenOptions::new().write(true).open(&path).expect("opens").set_len(0).expect("empties");
+        audit.write(entry).await.expect("writes");
+        assert!(!folder.path().join("audit.jsonl.1").exists(), "it was not full");
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert!(text.starts_with('{') && text.lines().count() == 1, "{text}");
+        assert_eq!(audit.log.file.lock().expect("no panic").length, text.len() as u64);
     }
 
     #[tokio::test]

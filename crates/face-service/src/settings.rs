@@ -89,8 +89,8 @@ pub struct ServerSettings {
     /// Largest picture in bytes, after Base64 or from a link.
     pub max_image_bytes: usize,
     /// Bytes of bodies, fetched pictures and answers with the face's picture held at the same time, counted as they
-    /// arrive; a request that would exceed them is answered 503. The largest body and picture must fit, with a users file
-    /// in the `shares.memory` of them.
+    /// arrive; a request that would exceed them is answered 503. The largest body must fit, and the largest picture beside
+    /// a body with its link, with a users file in the `shares.memory` of them.
     pub max_buffered_bytes: usize,
     /// Milliseconds in which the header of a request must arrive, and that a connection may be idle.
     pub header_timeout_ms: u64,

@@ -185,17 +185,23 @@ pub(super) fn memory(config: &Config) -> Result<(), CommandError> {
     // A users file may get a second user at any time.
     let share = if config.auth.users_file.is_some() { config.shares.memory } else { 1.0 };
     let most = share_of(server.max_buffered_bytes, share);
-    let (name, largest) = [("body", server.max_body_bytes), ("image", server.max_image_bytes)]
+    // While a link is followed the body that names it stays; as a buffer it has up to 64 KiB more than its bytes.
+    let link = config.links.max_length.saturating_add(64 << 10).min(server.max_body_bytes);
+    let beside = if config.links.enabled { link } else { 0 };
+    let (name, bytes, beside) = [("body", server.max_body_bytes, 0), ("image", server.max_image_bytes, beside)]
         .into_iter()
-        .max_by_key(|(_, bytes)| *bytes)
+        .max_by_key(|(_, bytes, beside)| bytes.saturating_add(*beside))
         .unwrap_or_default();
+    let largest = bytes.saturating_add(beside);
     if most >= largest {
         return Ok(());
     }
     let least = (largest as f64 / share).ceil();
+    let with_link = if beside > 0 { " beside the body with its link" } else { "" };
     Err(CommandError::new(format!(
         "one user may hold {most} bytes (server.max_buffered_bytes, times shares.memory with a users file), fewer than \
-         server.max_{name}_bytes allows: raise server.max_buffered_bytes to {least}, or lower that to {most}"
+         server.max_{name}_bytes allows{with_link}: raise server.max_buffered_bytes to {least}, or lower that to {}",
+        most.saturating_sub(beside)
     )))
 }
 
@@ -408,5 +414,24 @@ impl Files {
             Some(Err(error)) => tracing::error!(%error, "the certificate cannot be used; the old one stays"),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_picture_must_fit_beside_the_body_that_names_its_link() {
+        let mut config = Config::default();
+        (config.server.max_body_bytes, config.server.max_image_bytes) = (1 << 20, 4 << 20);
+        config.server.max_buffered_bytes = 4 << 20;
+        let told = memory(&config).expect_err("no room for the body").to_string();
+        let least = (4 << 20) + (64 << 10) + config.links.max_length;
+        assert!(told.contains(&format!("raise server.max_buffered_bytes to {least}, ")), "{told}");
+        config.server.max_buffered_bytes = least;
+        assert!(memory(&config).is_ok());
+        (config.links.enabled, config.server.max_buffered_bytes) = (false, 4 << 20);
+        assert!(memory(&config).is_ok(), "without links nothing else is held");
     }
 }

@@ -64,9 +64,9 @@ pub enum ConfigError {
         /// What was probably meant, after a semicolon, or nothing.
         hint: String,
     },
-    /// A flag without `=`.
-    #[error("--set takes NAME=VALUE, not {0}")]
-    Flag(String),
+    /// A flag without `=`, which is not shown: it may hold a password.
+    #[error("--set takes NAME=VALUE, such as server.queue=4; what one of them was given has no =")]
+    Flag,
     /// Two environment variables for the same setting.
     #[error("environment {first} and {second} both set {name}: keep one of them")]
     Twice {
@@ -103,7 +103,15 @@ impl ConfigError {
         let groups = names().iter().filter_map(|name| name.rsplit_once('.')).map(|(group, _)| group);
         let hint = hint_of_group(name)
             .unwrap_or_else(|| hint(nearest(name, names().iter().map(String::as_str).chain(groups)).as_deref()));
-        Self::Unknown { origin, name: name.to_owned(), hint }
+        Self::Unknown { origin, name: shown(name), hint }
+    }
+}
+
+/// A name that is none, as far as it could be one: behind another character may stand a value, and that be a password.
+fn shown(name: &str) -> String {
+    match name.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-')) {
+        Some(end) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
 }
 

@@ -88,7 +88,7 @@ impl Config {
             put(&mut table, &name, value, origin)?;
         }
         for flag in flags {
-            let (name, text) = flag.split_once('=').ok_or_else(|| ConfigError::Flag(flag.clone()))?;
+            let (name, text) = flag.split_once('=').ok_or(ConfigError::Flag)?;
             let value = parse(&table, name, text);
             put(&mut table, name, value, Origin::Flag)?;
         }
@@ -298,6 +298,19 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_with_another_sign_than_the_equals_sign_does_not_show_the_password_behind_it() {
+        for (flag, told) in [
+            ("auth.password:hunter2", "--set takes NAME=VALUE"),
+            ("auth.password hunter2", "--set takes NAME=VALUE"),
+            ("auth.password:hunter2=", "no setting auth.password…; did you mean auth.password?"),
+            ("auth.password hunter=2", "no setting auth.password…; did you mean auth.password?"),
+        ] {
+            let text = Config::load(None, [], &[flag.to_owned()]).expect_err(flag).to_string();
+            assert!(text.contains(told) && !text.contains("hunter"), "{text}");
+        }
+    }
+
+    #[test]
     fn a_port_that_is_none_is_told_the_range_of_ports() {
         for flag in ["links.ports=70000", "links.ports=80,-1"] {
             let text = Config::load(None, [], &[flag.to_owned()]).expect_err("no port").to_string();
@@ -319,7 +332,7 @@ mod tests {
                 Config::load(None, environment(&[("FACEGATE_LISTEN", address)]), &[]).expect_err(address).to_string();
             assert!(text.contains("such as 127.0.0.1:8080"), "{text}");
         }
-        assert!(matches!(Config::load(None, [], &["server".into()]), Err(ConfigError::Flag(_))));
+        assert!(matches!(Config::load(None, [], &["server".into()]), Err(ConfigError::Flag)));
     }
 
     #[test]
