@@ -52,7 +52,7 @@ through() {
     local proxy=$1 port=$2 base=https://$name:$2
     local call=(curl --silent --show-error --max-time 60 --cacert "$folder/certificate" --resolve "$name:$port:127.0.0.1")
     local status=("${call[@]}" --output /dev/null --write-out '%{http_code}')
-    for _ in $(seq 50); do
+    for _ in $(seq 300); do
         [ "$("${status[@]}" "$base/readyz" 2>/dev/null)" != 200 ] || break
         sleep 0.1
     done

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """An attacker beside a user: one sends the most costly pictures without pause, the other a portrait now and then.
 
-    scripts/costly-pictures.py [--seconds 60] [--attackers 2] [--also FILE...] [--svg docs/costly-pictures.svg]
+    scripts/costly-pictures.py [--seconds 60] [--attackers 2] [--attempts 1] [--also FILE...]
+        [--svg docs/costly-pictures.svg]
 
 Starts the program itself (--facegate, target/release/facegate) with two users, and asks for a third of the time without the
 attacker, for a third beside him, and for a third after him; then each of the attacker's pictures is sent alone. What must
@@ -11,6 +12,9 @@ hold, or the exit code is 1:
   within `analysis.limits.max_decode_ms` and half a second;
 - the user's median beside the attacker is at most --factor (1.3) times that without him;
 - afterwards the service's memory is within 20 MB of where it was before, and so is that of its cells.
+
+Other work on the machine breaks such a bound of time or memory too: one that --attempts measurements break is no accident. A
+wrong answer is never tried again.
 
 Needs Python 3 only and Linux. The pictures are written here, byte by byte; --also adds files.
 """
@@ -76,7 +80,11 @@ def memory(service):
 
     cells = 0
     for task in pathlib.Path(f"/proc/{service.process.pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
+        try:
+            children = (task / "children").read_text().split()
+        except OSError:
+            continue  # A thread that has just ended.
+        for child in children:
             try:
                 cells += resident(child)
             except (OSError, IndexError):
@@ -118,6 +126,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--attackers", type=int, default=2, help="connections of the attacker")
     parser.add_argument("--factor", type=float, default=1.3)
+    parser.add_argument("--attempts", type=int, default=1, help="measurements of which one must keep the bounds")
     parser.add_argument("--back", type=int, default=20, help="MB that the memory may stay higher afterwards")
     parser.add_argument("--also", nargs="*", type=pathlib.Path, default=[])
     parser.add_argument("--svg", type=pathlib.Path)
@@ -135,14 +144,20 @@ def main():
             users.write(output("hash-password", name, input=PASSWORD) + "\n")
         users.flush()
         os.environ["FACEGATE_USERS_FILE"] = users.name
-        service = Service(options.facegate, random.randrange(20_000, 30_000), "--demo", login=False)
-        good = body(portrait.read_bytes())
-        passed = run(options, service, limit, good, attacks)
-        service.stop()
-    sys.exit(0 if passed else 1)
+        for attempt in range(1, options.attempts + 1):
+            service = Service(options.facegate, random.randrange(20_000, 30_000), "--demo", login=False)
+            good = body(portrait.read_bytes())
+            faults, broken = run(options, service, limit, good, attacks)
+            service.stop()
+            if broken:
+                print(f"attempt {attempt} of {options.attempts}: {'; '.join(broken)}", file=sys.stderr, flush=True)
+            if faults or not broken:
+                break
+    sys.exit(1 if faults or broken else 0)
 
 
 def run(options, service, limit, good, attacks):
+    """One measurement: answers that were wrong, and bounds of time or memory that were broken."""
     third, begin = options.seconds / 3, None
     login = "Basic " + base64.b64encode(f"{ATTACKER}:{PASSWORD}".encode()).decode()
     times, samples, faults, statuses = [], [], [], {}
@@ -206,7 +221,7 @@ def run(options, service, limit, good, attacks):
     for name, answers in statuses.items():
         seen = sorted({status for status, _ in answers})
         print(f"{name:34} {len(answers):4} times {seen}, slowest {max(took for _, took in answers):.2f} s")
-    slow = []
+    slow, broken = [], []
     for name, attack in attacks:
         at = now()
         status, took = envelope(*service.detect(attack, login)), now() - at
@@ -222,8 +237,15 @@ def run(options, service, limit, good, attacks):
     if options.svg:
         title = f"Median {calm * 1000:.0f} ms, beside the attacker {strained * 1000:.0f} ms"
         options.svg.write_text(svg(times, samples, third, title))
-    back = own_after <= own_before + options.back and cells_after <= cells_before + 20
-    return strained <= options.factor * calm and back and not slow and not faults
+    if strained > options.factor * calm:
+        broken.append(f"the user waits {strained / calm:.2f} times as long beside the attacker")
+    if own_after > own_before + options.back:
+        broken.append(f"the service keeps {own_after - own_before} MB")
+    if cells_after > cells_before + 20:
+        broken.append(f"its cells keep {cells_after - cells_before} MB")
+    if slow:
+        broken.append("pictures are answered late")
+    return faults, broken
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ Each attack runs for a few seconds beside a user who asks about a picture again 
 Prints the median of the user's answers before and during, the worst of them, those that were no answer, and the program's
 memory and threads. Ends with 1 when a bound of the documentation is broken: a refused user, memory that does not come back
 to within 20 MB (--back) of what it was before the attack, threads that stay; and when an attack was none, since nothing of it
-was sent or a part of it failed.
+was sent or a part of it failed. Where it is memory alone, the attack is measured once more: what an allocator keeps it keeps
+once, and a leak grows.
 """
 
 import argparse
@@ -185,12 +186,15 @@ def attacks(service, link_port, picture, stop):
     def chunks(_):
         stream = service.connect(HOSTILE)
         stream.sendall(head(*mallory, "Transfer-Encoding: chunked\r\n"))
-        for _ in range(400):
-            stream.sendall(b"1\r\nx\r\n" * 10_000)
+        portion = b"1\r\nx\r\n" * 10_000
+        stream.sendall(portion)
+        # A slow machine may not be through with all of it when the time is over.
+        count["sent"] += 1
+        for _ in range(399):
+            stream.sendall(portion)
         stream.sendall(b"0\r\n\r\n")
         stream.recv(100)
         stream.close()
-        count["sent"] += 1
 
     def connections(number):
         stream = service.connect(HOSTILE)
@@ -203,9 +207,9 @@ def attacks(service, link_port, picture, stop):
     def queue(_):
         stream = service.connect(HOSTILE)
         stream.sendall(whole(*mallory, picture))
+        count["sent"] += 1
         stream.recv(100)
         stream.close()
-        count["sent"] += 1
 
     return count, {"logins": (8, logins), "links": (8, links), "drips": (60, drips), "chunks": (2, chunks),
                    "connections": (700, connections), "queue": (8, queue)}
@@ -215,6 +219,52 @@ def large_picture(service, program, folder):
     subprocess.run([program, "bench", "--write-pictures", folder], check=True, stdout=subprocess.DEVNULL)
     largest = max(pathlib.Path(folder).glob("*.jpg"), key=lambda path: path.stat().st_size)
     return json.dumps({"sessionId": "l", "faceImageBase": base64.b64encode(largest.read_bytes()).decode()}).encode()
+
+
+def measure(service, name, link_port, body, large, options):
+    """One attack beside an honest user; what was wrong, and of that apart what is said of the memory."""
+    stop, quiet = threading.Event(), threading.Event()
+    before, during, refused, faults = [], [], [], []
+    thread = threading.Thread(target=honest, args=(service, body, quiet, before, refused))
+    thread.start()
+    time.sleep(4)
+    quiet.set()
+    thread.join()
+    memory, threads = service.memory(), service.status("Threads")
+    count, kinds = attacks(service, link_port, large, stop)
+    number, work = kinds[name]
+    running = at_work(stop, number, work, faults)
+    over = threading.Event()
+    thread = threading.Thread(target=honest, args=(service, body, over, during, refused))
+    thread.start()
+    most, begin = memory, time.monotonic()
+    while time.monotonic() < begin + options.seconds:
+        most = max(most, service.memory())
+        time.sleep(0.05)
+    stop.set()
+    over.set()
+    thread.join()
+    for each in running:
+        each.join(30)
+    # What was cut off is given back when its time is over: the longest is that of a link.
+    deadline = time.monotonic() + 15
+    while service.memory() > memory + options.back and time.monotonic() < deadline:
+        time.sleep(0.2)
+    after, left = service.memory(), service.status("Threads") - threads
+    print(f"{name:<12} {count['sent']:>7} {statistics.median(before) * 1e3:>11.0f} ms "
+          f"{statistics.median(during) * 1e3:>6.0f} ms {max(during) * 1e3:>6.0f} ms {len(refused):>8} "
+          f"{memory:>11.0f} MB {most:>4.0f} MB {after:>4.0f} MB {left:>+8}", flush=True)
+    wrong = []
+    if not count["sent"]:
+        wrong.append(f"{name}: nothing was sent")
+    if faults:
+        wrong.append(f"{name}: the attack failed: {sorted(set(faults))}")
+    if refused:
+        wrong.append(f"{name}: the honest user got {sorted(set(refused))}")
+    # A pool's threads start when they are first needed: one for logins, 16 for lookups.
+    if left > 20:
+        wrong.append(f"{name}: {left} threads stayed")
+    return wrong, [f"{name}: {after - memory:.0f} MB stayed"] if after > memory + options.back else []
 
 
 def main():
@@ -242,48 +292,10 @@ def main():
             print(f"{'attack':<12} {'sent':>7} {'median before':>14} {'during':>9} {'worst':>9} {'refused':>8} "
                   f"{'memory before':>14} {'most':>7} {'after':>7} {'threads':>8}")
             for name in names or ["logins", "links", "drips", "chunks", "connections", "queue"]:
-                stop, quiet = threading.Event(), threading.Event()
-                before, during, refused, faults = [], [], [], []
-                thread = threading.Thread(target=honest, args=(service, body, quiet, before, refused))
-                thread.start()
-                time.sleep(4)
-                quiet.set()
-                thread.join()
-                memory, threads = service.memory(), service.status("Threads")
-                count, kinds = attacks(service, link_port, large, stop)
-                number, work = kinds[name]
-                running = at_work(stop, number, work, faults)
-                over = threading.Event()
-                thread = threading.Thread(target=honest, args=(service, body, over, during, refused))
-                thread.start()
-                most, begin = memory, time.monotonic()
-                while time.monotonic() < begin + options.seconds:
-                    most = max(most, service.memory())
-                    time.sleep(0.05)
-                stop.set()
-                over.set()
-                thread.join()
-                for each in running:
-                    each.join(30)
-                # What was cut off is given back when its time is over: the longest is that of a link.
-                deadline = time.monotonic() + 15
-                while service.memory() > memory + options.back and time.monotonic() < deadline:
-                    time.sleep(0.2)
-                after, left = service.memory(), service.status("Threads") - threads
-                print(f"{name:<12} {count['sent']:>7} {statistics.median(before) * 1e3:>11.0f} ms "
-                      f"{statistics.median(during) * 1e3:>6.0f} ms {max(during) * 1e3:>6.0f} ms {len(refused):>8} "
-                      f"{memory:>11.0f} MB {most:>4.0f} MB {after:>4.0f} MB {left:>+8}", flush=True)
-                if not count["sent"]:
-                    failures.append(f"{name}: nothing was sent")
-                if faults:
-                    failures.append(f"{name}: the attack failed: {sorted(set(faults))}")
-                if refused:
-                    failures.append(f"{name}: the honest user got {sorted(set(refused))}")
-                if after > memory + options.back:
-                    failures.append(f"{name}: {after - memory:.0f} MB stayed")
-                # A pool's threads start when they are first needed: one for logins, 16 for lookups.
-                if left > 20:
-                    failures.append(f"{name}: {left} threads stayed")
+                wrong, stayed = measure(service, name, link_port, body, large, options)
+                if stayed and not wrong:
+                    wrong, stayed = measure(service, name, link_port, body, large, options)
+                failures += wrong + stayed
         finally:
             service.stop()
     for failure in failures:

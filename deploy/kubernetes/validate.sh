@@ -3,17 +3,20 @@
 #
 #   deploy/kubernetes/validate.sh PROGRAM      the built facegate, which must know every setting that a pod is given
 #
-# Uses kubernetes-validate from the PATH, or installs it into a temporary virtual environment with pip.
+# Uses kubernetes-validate from the PATH, or installs it with pip into an environment in target/ on the first run.
 set -euo pipefail
 program=$(realpath "$1")
 cd "$(dirname "$0")"
 
 tool=$(command -v kubernetes-validate || true)
 if [ -z "$tool" ]; then
-    folder=$(mktemp -d)
-    trap 'rm -rf "$folder"' EXIT
-    python3 -m venv "$folder"
-    "$folder/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
+    wanted=kubernetes-validate==1.37.0 folder=../../target/kubernetes-validate
+    # Written last: an environment that was not finished is made anew.
+    if [ "$(cat "$folder/installed.txt" 2>/dev/null)" != "$wanted" ]; then
+        python3 -m venv --clear "$folder"
+        ../../scripts/retry "$folder/bin/pip" install --quiet --disable-pip-version-check "$wanted"
+        echo "$wanted" >"$folder/installed.txt"
+    fi
     tool=$folder/bin/kubernetes-validate
 fi
 

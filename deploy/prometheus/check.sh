@@ -4,13 +4,15 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
+retry=$(realpath ../../scripts/retry)
 tool=$(command -v promtool || true)
 if [ -z "$tool" ]; then
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     # Debian's downloader drops its rights and must be able to write here.
     chmod 755 "$folder"
-    (cd "$folder" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; }) >/dev/null 2>&1
+    (cd "$folder" && "$retry" sh -c \
+        '{ apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } >/dev/null 2>&1')
     dpkg-deb --extract "$folder"/prometheus_*.deb "$folder"
     tool=$folder/usr/bin/promtool
 fi

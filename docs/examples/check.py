@@ -68,7 +68,7 @@ class BusyOnce(BaseHTTPRequestHandler):
 
 def run(client: str, picture: str, **environment: str) -> tuple[int, str]:
     command = [*CLIENTS[client], str(EXAMPLES / client), picture]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -28,7 +28,7 @@ def schemathesis():
     if not installed.exists() or installed.read_text() != wanted.read_text():
         venv.create(PLACE, with_pip=True, clear=True)
         pip = [PLACE / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", wanted]
-        subprocess.run(pip, check=True)
+        subprocess.run([HERE.parent / "retry", *pip], check=True)
         installed.write_text(wanted.read_text())
     return PLACE / "bin/schemathesis"
 
