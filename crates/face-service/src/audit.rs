@@ -251,6 +251,20 @@ mod tests {
         audit
     }
 
+    /// Whoever writes to the file waits from now on, until something is sent.
+    async fn disk_that_hangs(audit: &Audit) -> std::sync::mpsc::Sender<()> {
+        let (hangs, hung) = tokio::sync::oneshot::channel();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let log = Arc::clone(&audit.log);
+        std::thread::spawn(move || {
+            let _file = log.file.lock();
+            let _ = hangs.send(());
+            gone.recv()
+        });
+        hung.await.expect("no panic");
+        go
+    }
+
     #[tokio::test]
     async fn full_files_move_aside_and_the_oldest_go() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -335,15 +349,7 @@ mod tests {
         let path = folder.path().join("audit.jsonl");
         let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
         let audit = Audit::open(&path, 1 << 20, 1).expect("opens");
-        let (hangs, hung) = tokio::sync::oneshot::channel();
-        let (go, gone) = std::sync::mpsc::channel::<()>();
-        let log = Arc::clone(&audit.log);
-        std::thread::spawn(move || {
-            let _file = log.file.lock();
-            let _ = hangs.send(());
-            gone.recv()
-        });
-        hung.await.expect("no panic");
+        let go = disk_that_hangs(&audit).await;
         let begin = std::time::Instant::now();
         assert_eq!(audit.write(entry).await.expect_err("late").kind(), io::ErrorKind::TimedOut);
         assert!((PATIENCE..5 * PATIENCE).contains(&begin.elapsed()), "{:?}", begin.elapsed());
@@ -361,15 +367,7 @@ mod tests {
         let path = folder.path().join("audit.jsonl");
         let entry = Entry { user: "ann", session_id: Some("s"), status: 200, outcome: "OK", code: "" };
         let audit = Arc::new(patient(&path, 1 << 20, 1));
-        let (hangs, hung) = tokio::sync::oneshot::channel();
-        let (go, gone) = std::sync::mpsc::channel::<()>();
-        let log = Arc::clone(&audit.log);
-        std::thread::spawn(move || {
-            let _file = log.file.lock();
-            let _ = hangs.send(());
-            gone.recv()
-        });
-        hung.await.expect("no panic");
+        let go = disk_that_hangs(&audit).await;
         let write = || {
             let audit = Arc::clone(&audit);
             tokio::spawn(async move { audit.write(entry).await })
