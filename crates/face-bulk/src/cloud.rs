@@ -25,7 +25,7 @@ use object_store::{ClientConfigKey, ClientOptions, ObjectStore, ObjectStoreSchem
 use tokio::time::{Instant, Sleep};
 use url::Url;
 
-use super::error::StoreError;
+use super::error::{StoreError, chain};
 
 /// Time to connect.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -121,6 +121,12 @@ enum Refusal {
 pub(super) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     matches!(refusal, Some(Refusal::Metadata(_) | Refusal::PlainHttp)) || error.source().is_some_and(is_refused)
+}
+
+/// Whether the store has answered that it does not know what it was asked to do: status 501. Only the text of the library's
+/// error has the status.
+pub(super) fn is_not_implemented(error: &object_store::Error) -> bool {
+    chain(error).contains("status code: 501 ")
 }
 
 #[async_trait]

@@ -110,9 +110,10 @@ impl Location {
             return Ok(());
         }
         match self.put_as(name, bytes.clone(), PutMode::Create).await {
-            Ok(()) | Err(StoreError::Failed { source: Error::AlreadyExists { .. }, .. }) => Ok(()),
-            // A store without the condition, or a file system without hard links; what else is wrong shows again.
-            Err(_) => self.put(name, bytes).await,
+            Err(StoreError::Failed { source: Error::AlreadyExists { .. }, .. }) => Ok(()),
+            // After any other fault, such as one of the network, there may be one that somebody else has written meanwhile.
+            Err(StoreError::Failed { ref source, .. }) if knows_no_condition(source) => self.put(name, bytes).await,
+            done => done,
         }
     }
 
@@ -158,10 +159,23 @@ impl Location {
     }
 }
 
+/// Whether a store cannot write on the condition that there is nothing of that name.
+fn knows_no_condition(error: &Error) -> bool {
+    #[cfg(feature = "cloud")]
+    if super::cloud::is_not_implemented(error) {
+        return true;
+    }
+    // A file system without hard links fails in one of many ways; what else is wrong with it shows again.
+    matches!(
+        error,
+        Error::NotSupported { .. } | Error::NotImplemented { .. } | Error::Generic { store: "LocalFileSystem", .. }
+    )
+}
+
 /// Whether another attempt would fail in the same way.
 fn is_final(error: &Error) -> bool {
     #[cfg(feature = "cloud")]
-    if super::cloud::is_refused(error) {
+    if super::cloud::is_refused(error) || super::cloud::is_not_implemented(error) {
         return true;
     }
     matches!(

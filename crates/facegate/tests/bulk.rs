@@ -77,8 +77,9 @@ fn shards_that_are_killed_and_started_again_answer_every_picture() {
     let (source, out) = (folder(), folder());
     let face = jpeg(&portrait(1.0), 90);
     let mut expected = BTreeSet::new();
-    for number in 0..48 {
-        let name = format!("day {}/ü{number:02}.jpg", number % 5);
+    // So many that no shard is done before its signal arrives, however late that is sent.
+    for number in 0..120 {
+        let name = format!("day {}/ü{number:03}.jpg", number % 5);
         write(source.path(), &name, &face);
         expected.insert(name);
     }

@@ -339,7 +339,8 @@ fn every_format_says_the_same_of_a_folder() {
 fn a_run_that_was_killed_goes_on_where_it_was() {
     let folder = folder();
     let face = jpeg(&portrait(1.0), 90);
-    for number in 0..30 {
+    // So many that the run is not over before it is killed, however late that is.
+    for number in 0..90 {
         write(folder.path(), &format!("in/{number:02}.jpg"), &face);
     }
     let (pictures, out) = (folder.path().join("in"), folder.path().join("answers.csv"));
@@ -355,14 +356,14 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     first.kill().expect("runs");
     first.wait().expect("ends");
     let before = std::fs::read_to_string(&out).expect("reads").lines().count() - 1;
-    assert!(before < 30, "the run was over before it was killed");
+    assert!(before < 90, "the run was over before it was killed");
     let second = output(&arguments);
     assert!(second.status.success(), "{}", said(&second));
     assert!(said(&second).contains("in the file already"), "{}", said(&second));
     let mut table = csv::Reader::from_path(&out).expect("a table");
     let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>().expect("no torn row");
-    assert_eq!(rows.len(), 30, "no row is missing, none is there twice");
-    assert_eq!(rows.iter().map(|row| row[0].to_owned()).collect::<BTreeSet<_>>().len(), 30);
+    assert_eq!(rows.len(), 90, "no row is missing, none is there twice");
+    assert_eq!(rows.iter().map(|row| row[0].to_owned()).collect::<BTreeSet<_>>().len(), 90);
     // A contact sheet of what is new takes the place of no earlier one.
     let sheet = write(folder.path(), "sheet.png", b"an earlier sheet");
     let drawing = [&arguments[..], &["--contact-sheet", text(&sheet)]].concat();

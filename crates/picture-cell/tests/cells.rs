@@ -22,6 +22,12 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Longest encoded picture of these tests.
 const ROOM: usize = 16 << 20;
 
+/// For what takes a moment, unless the machine is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A decode that took so long may have cost its cell, which is given half a second: this test or the cell was held up.
+const SLOW: Duration = Duration::from_millis(400);
+
 /// The tests count the children, threads and descriptors of their process, so one runs after the other.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -83,7 +89,20 @@ fn children() -> Vec<u32> {
 }
 
 fn is_in_state(id: u32, state: char) -> bool {
-    fs::read_to_string(format!("/proc/{id}/stat")).expect("our own child").contains(&format!(") {state} "))
+    fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| stat.contains(&format!(") {state} ")))
+}
+
+/// Waits until there is one child: a cell that another one has replaced may still be there.
+fn only_child() -> u32 {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let children = children();
+        if let [id] = children[..] {
+            return id;
+        }
+        assert!(Instant::now() < until, "one child, not {children:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn signal(id: u32, signal: Signal) {
@@ -112,20 +131,28 @@ fn a_cell_decodes_every_format_as_the_library_does() {
     }
     // A small one after a large one: nothing of the large one shows.
     files.push(encoded(&noise(20, 10), ImageFormat::Gif));
-    let process = children();
+    let process = only_child();
+    let mut slowest = Duration::ZERO;
+    let mut in_cell = |bytes: &[u8]| {
+        let begin = Instant::now();
+        let seen = decoder.decode(bytes);
+        slowest = slowest.max(begin.elapsed());
+        seen
+    };
     for bytes in &files {
         let expected = decode(bytes, &DecodeLimits::default()).expect("decodes");
-        let seen = decoder.decode(bytes).expect("decodes");
+        let seen = in_cell(bytes).expect("decodes");
         assert_eq!(seen.pixels, expected.pixels);
         assert_eq!((seen.format, seen.exif_orientation), (expected.format, expected.exif_orientation));
         drop(seen);
         for length in [0, 1, 4, 20, bytes.len() / 2] {
             let cut = &bytes[..length];
             let expected = decode(cut, &DecodeLimits::default()).map(|p| p.pixels).map_err(|e| e.to_string());
-            assert_eq!(decoder.decode(cut).map(|p| p.pixels).map_err(|e| e.to_string()), expected);
+            assert_eq!(in_cell(cut).map(|p| p.pixels).map_err(|e| e.to_string()), expected);
         }
     }
-    assert_eq!(children(), process, "honest and damaged pictures cost no cell");
+    decoder.warm_up().expect("a cell");
+    assert!(only_child() == process || slowest >= SLOW, "honest and damaged pictures cost no cell");
 }
 
 #[test]
@@ -154,8 +181,7 @@ fn photographs_are_the_same_from_a_cell() {
 /// The only cell, when it is ready.
 fn only_cell(cells: &Cells) -> u32 {
     cells.warm_up().expect("a cell");
-    let [id] = children()[..] else { panic!("one cell") };
-    id
+    only_child()
 }
 
 #[test]
@@ -190,11 +216,17 @@ fn what_takes_too_long_or_too_much_memory_is_refused_and_the_next_picture_is_dec
     let hasty = cells(DecodeLimits { max_decode_ms: 5, ..Default::default() }, 1);
     hasty.warm_up().expect("a cell");
     let slow = jpeg(&large, true);
-    let begin = Instant::now();
-    assert_eq!(code(hasty.decode(&slow)), "image_too_costly");
-    assert!(begin.elapsed() < Duration::from_millis(505), "{:?}", begin.elapsed());
-    assert_eq!(hasty.endings(), Endings { time: 1, ..Endings::default() });
-    let until = Instant::now() + Duration::from_secs(20);
+    // A cell that is done before whoever waits for it is on again has answered.
+    let (mut refused, mut least) = (0, Duration::MAX);
+    for _ in 0..5 {
+        hasty.warm_up().expect("a cell");
+        let begin = Instant::now();
+        refused += u64::from(code(hasty.decode(&slow)) == "image_too_costly");
+        least = least.min(begin.elapsed());
+    }
+    assert!(refused >= 4 && least < Duration::from_millis(505), "{refused} of 5, {least:?}");
+    assert_eq!(hasty.endings(), Endings { time: refused, ..Endings::default() });
+    let until = Instant::now() + PATIENCE;
     // Also a good one may take more than 5 ms on a busy machine.
     while code(hasty.decode(&small)) != "decoded" {
         assert!(Instant::now() < until);
@@ -294,7 +326,8 @@ impl Rogue {
 fn nothing_that_a_cell_says_is_believed() {
     let _alone = alone();
     let rogue = Rogue::new();
-    let limits = DecodeLimits { max_decode_ms: 2_000, ..Default::default() };
+    // Nothing but what takes for ever takes so long, however busy the machine.
+    let limits = DecodeLimits { max_decode_ms: 20_000, ..Default::default() };
     let bytes = encoded(&noise(9, 9), ImageFormat::Png);
     // Through the same shell, an answer that is right.
     let honest = rogue.cells("say picture", limits.clone());
@@ -323,13 +356,15 @@ fn nothing_that_a_cell_says_is_believed() {
         // A new one was started.
         assert_eq!(code(cells.decode(&bytes)), "image_malformed", "{then}");
     }
-    for (then, ending) in [
-        ("sleep 60", Endings { time: 1, ..Endings::default() }),
-        ("kill -STOP $$", Endings { time: 1, ..Endings::default() }),
-        ("kill -ABRT $$", Endings { memory: 1, ..Endings::default() }),
-        ("kill -KILL $$", Endings { memory: 1, ..Endings::default() }),
+    let time = Endings { time: 1, ..Endings::default() };
+    let memory = Endings { memory: 1, ..Endings::default() };
+    for (then, max_decode_ms, ending) in [
+        ("sleep 60", 300, time),
+        ("kill -STOP $$", 300, time),
+        ("kill -ABRT $$", 20_000, memory),
+        ("kill -KILL $$", 20_000, memory),
     ] {
-        let cells = rogue.cells(then, DecodeLimits { max_decode_ms: 300, ..Default::default() });
+        let cells = rogue.cells(then, DecodeLimits { max_decode_ms, ..Default::default() });
         assert_eq!(code(cells.decode(&bytes)), "image_too_costly", "{then}");
         assert_eq!(cells.endings(), ending, "{then}");
     }
@@ -372,11 +407,17 @@ fn a_cell_that_waits_does_nothing() {
     let picture = cells.decode(b"picture").expect("decoded");
     assert!(is_in_state(id, 'T'));
     drop(picture);
-    assert!(is_in_state(id, 'T'));
-    let cells = self::cells(DecodeLimits::default(), 1);
-    assert_eq!(code(cells.decode(b"no picture")), "image_format_unknown");
-    let stopped = children().into_iter().filter(|&id| is_in_state(id, 'T')).count();
-    assert_eq!(stopped, 2);
+    assert!(is_in_state(only_cell(&cells), 'T'));
+    let others = self::cells(DecodeLimits::default(), 1);
+    assert_eq!(code(others.decode(b"no picture")), "image_format_unknown");
+    others.warm_up().expect("a cell");
+    // One that was slow is replaced first.
+    let until = Instant::now() + PATIENCE;
+    let are_stopped = |children: &[u32]| children.len() == 2 && children.iter().all(|&id| is_in_state(id, 'T'));
+    while !are_stopped(&children()) {
+        assert!(Instant::now() < until, "{:?} are not two that stand still", children());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -384,11 +425,12 @@ fn a_cell_that_ended_while_it_waited_costs_no_picture() {
     let _alone = alone();
     let cells = cells(DecodeLimits::default(), 1);
     let bytes = encoded(&noise(9, 9), ImageFormat::Png);
-    cells.warm_up().expect("a cell");
     for number in 1..=3 {
-        let [id] = children()[..] else { panic!("one cell") };
+        let id = only_cell(&cells);
         signal(id, Signal::KILL);
+        let until = Instant::now() + PATIENCE;
         while !is_in_state(id, 'Z') {
+            assert!(Instant::now() < until, "it has not ended");
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(code(cells.decode(&bytes)), "decoded");
@@ -401,15 +443,15 @@ fn a_cell_takes_no_notice_of_what_asks_its_service_to_end() {
     let _alone = alone();
     let cells = cells(DecodeLimits { max_decode_ms: 20_000, ..Default::default() }, 1);
     let (small, large) = (jpeg(&noise(64, 64), false), jpeg(&noise(1_000, 750), false));
-    cells.warm_up().expect("a cell");
     for asked in [Signal::TERM, Signal::HUP, Signal::INT] {
-        let [id] = children()[..] else { panic!("one cell") };
-        signal(id, asked);
+        signal(only_cell(&cells), asked);
         assert_eq!(code(cells.decode(&small)), "decoded", "{asked:?} while it waits");
+        let id = Pid::from_raw(only_cell(&cells).cast_signed()).expect("a process");
         std::thread::scope(|scope| {
             let caller = scope.spawn(|| code(cells.decode(&large)));
             while !caller.is_finished() {
-                signal(id, asked);
+                // One that was slow is gone before its caller is on again.
+                let _ = kill_process(id, asked);
                 std::thread::sleep(Duration::from_millis(1));
             }
             assert_eq!(caller.join().expect("no panic"), "decoded", "{asked:?} while it decodes");
@@ -485,22 +527,29 @@ fn kill_many(number: u64) {
     cells.warm_up().expect("a cell");
     assert_eq!(code(cells.decode(&good)), "decoded");
     let now = || (entries("/proc/self/task"), entries("/proc/self/fd"));
-    let settle = || {
-        // Two cells wait again.
-        let until = Instant::now() + Duration::from_secs(20);
-        let lent: Vec<_> = (0..2).map(|_| cells.decode(&good).expect("decoded")).collect();
-        drop(lent);
-        while children().len() > 2 && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
+    let settled = || {
+        // Two cells wait again, and nothing changes while they do.
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let lent: Vec<_> = (0..2).map(|_| cells.decode(&good).expect("decoded")).collect();
+            drop(lent);
+            let seen = now();
+            std::thread::sleep(Duration::from_millis(50));
+            if children().len() == 2 && now() == seen || Instant::now() > until {
+                return seen;
+            }
         }
     };
-    settle();
-    let before = now();
+    let before = settled();
     for _ in 0..number {
         assert_eq!(code(cells.decode(&bad)), "image_too_costly");
     }
-    settle();
-    assert_eq!(now(), before);
+    let until = Instant::now() + PATIENCE;
+    let mut after = settled();
+    while after != before && Instant::now() < until {
+        after = settled();
+    }
+    assert_eq!(after, before);
     assert_eq!(children().len(), 2);
     assert_eq!(cells.endings(), Endings { memory: number, ..Endings::default() });
     drop(cells);
@@ -539,7 +588,7 @@ fn memory_of_large_pictures_goes_back_to_the_system() {
     drop(picture);
     let small = jpeg(&noise(640, 480), false);
     let settles = |meanwhile: &dyn Fn()| {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + PATIENCE;
         while shared() > 5 && Instant::now() < until {
             meanwhile();
             std::thread::sleep(Duration::from_millis(50));
@@ -600,7 +649,7 @@ fn structured_files_are_decoded_or_refused_and_nothing_else() {
 
 /// Waits until the only cell is another than `old`.
 fn another_cell_than(old: u32) -> u32 {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + PATIENCE;
     loop {
         match children()[..] {
             [id] if id != old => return id,
@@ -616,10 +665,13 @@ fn a_cell_lives_for_a_thousand_pictures() {
     let cells = cells(DecodeLimits::default(), 1);
     let first = only_cell(&cells);
     let bytes = encoded(&noise(2, 2), ImageFormat::Bmp);
+    let mut slowest = Duration::ZERO;
     for _ in 0..999 {
+        let begin = Instant::now();
         assert_eq!(code(cells.decode(&bytes)), "decoded");
+        slowest = slowest.max(begin.elapsed());
     }
-    assert_eq!(children(), [first]);
+    assert!(only_cell(&cells) == first || slowest >= SLOW, "it was replaced too soon");
     assert_eq!(code(cells.decode(&bytes)), "decoded");
     another_cell_than(first);
     assert_eq!(code(cells.decode(&bytes)), "decoded");

@@ -16,6 +16,9 @@ use picture_cell::{DecodeError, DecodeLimits, Endings};
 const LIMITS: DecodeLimits =
     DecodeLimits { max_pixels: 1 << 20, max_side: 10_000, max_decode_ms: 1_000, max_decode_bytes: 48 << 20 };
 
+/// Where a file is to be refused for what it is, and not for the time that a busy machine takes to find out.
+const PATIENT_MS: u64 = 3_000;
+
 /// What a cell may take beyond what it has at its start: see `DecodeLimits::max_decode_bytes`. Its bytes and pixels lie in
 /// memory that is there from the start.
 const MOST_MEMORY: u64 = LIMITS.max_decode_bytes / 4 * 5;
@@ -278,21 +281,36 @@ fn peak() -> u64 {
     processes.max().unwrap_or(0) * 1024
 }
 
+/// Ends the watching also where a check fails: its scope would wait for ever.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_container_that_lies_costs_one_picture_within_the_limits() {
-    let program = Program { path: env!("CARGO_BIN_EXE_picture-cell").into(), words: Vec::new() };
-    let cells = Cells::start(program, LIMITS, 1, ROOM).expect("a thread");
-    cells.warm_up().expect("a cell");
+    let start = |limits| {
+        let program = Program { path: env!("CARGO_BIN_EXE_picture-cell").into(), words: Vec::new() };
+        let cells = Cells::start(program, limits, 1, ROOM).expect("a thread");
+        cells.warm_up().expect("a cell");
+        cells
+    };
+    let hasty = start(LIMITS);
+    let patient = start(DecodeLimits { max_decode_ms: PATIENT_MS, ..LIMITS });
     let at_rest = peak();
     assert!(at_rest > 0);
     let good = [HEIC, AVIF].map(|coding| Heif::single(coding).file());
     let grids = [HEIC, AVIF].map(|coding| Heif::grid(coding, 2, 3, coding.coded.0 * 2 + 9, coding.coded.1 + 9).file());
     for file in good.iter().chain(&grids) {
-        assert_eq!(code(cells.decode(file)), "decoded");
+        assert_eq!(code(patient.decode(file)), "decoded");
     }
     let all = [("HEIC", files_of(HEIC)), ("AVIF", files_of(AVIF)), ("HEIC", files_of_hevc())];
     let done = AtomicBool::new(false);
     let most = std::thread::scope(|scope| {
+        let until_here = Done(&done);
         let watch = scope.spawn(|| {
             let mut most = 0;
             while !done.load(Ordering::Relaxed) {
@@ -304,19 +322,33 @@ fn a_container_that_lies_costs_one_picture_within_the_limits() {
         for (format, (name, file, expected)) in
             all.iter().flat_map(|(f, files)| files.iter().map(move |file| (f, file)))
         {
-            let begin = Instant::now();
-            let code = code(cells.decode(file));
-            let took = begin.elapsed();
+            let (cells, late_ms) = if expected.contains(&"image_too_costly") {
+                (&hasty, LIMITS.max_decode_ms + 500)
+            } else {
+                (&patient, PATIENT_MS)
+            };
+            let late = Duration::from_millis(late_ms);
+            let attempt = || {
+                let begin = Instant::now();
+                (code(cells.decode(file)), begin.elapsed())
+            };
+            let (mut code, mut took) = attempt();
+            // Once more, since this test or the cell may only have been held up.
+            if took >= late {
+                (code, took) = attempt();
+            }
             assert!(expected.contains(&code), "{format}, {name}: {code}");
-            assert!(took < Duration::from_millis(LIMITS.max_decode_ms + 500), "{format}, {name}: {took:?}");
+            assert!(took < late, "{format}, {name}: {took:?}");
             for good in &good {
                 assert_eq!(self::code(cells.decode(good)), "decoded", "after {format}, {name}");
             }
         }
-        done.store(true, Ordering::Relaxed);
+        drop(until_here);
         watch.join().expect("no panic")
     });
     assert!(most <= at_rest + MOST_MEMORY, "{most} bytes, {at_rest} at rest");
-    let Endings { crash, nonsense, panic, .. } = cells.endings();
-    assert_eq!((crash, nonsense, panic), (0, 0, 0));
+    for cells in [hasty, patient] {
+        let Endings { crash, nonsense, panic, .. } = cells.endings();
+        assert_eq!((crash, nonsense, panic), (0, 0, 0));
+    }
 }

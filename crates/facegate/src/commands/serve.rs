@@ -5,11 +5,11 @@ mod watched;
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use face_analysis::{FaceAnalyzer, HeadName};
@@ -22,6 +22,7 @@ use face_service::paths::{DETECT, METRICS};
 use face_service::settings::ServerSettings;
 use face_service::shares::share_of;
 use face_service::tls::Tls;
+use image::ImageFormat;
 use image::imageops::FilterType;
 use tokio::net::TcpListener;
 
@@ -68,6 +69,7 @@ async fn listen(
     dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> Result<(), CommandError> {
     let config = &loaded.config;
+    let hangup = Hangup::watch();
     let seen = Seen::now(config);
     let (users, password) = users(&config.auth)?;
     let users = Arc::new(users);
@@ -103,7 +105,7 @@ async fn listen(
     });
     let files =
         Files { users, tls: tls.clone(), head: config.analysis.liveness.head.clone(), app: Arc::clone(&app), seen };
-    tokio::spawn(reload(files, Pool::new("reload", 1)?));
+    tokio::spawn(reload(files, hangup, Pool::new("reload", 1)?));
     let connections = Connections::of(&settings);
     if let Some(listener) = metrics {
         tracing::info!(address = %listener.local_addr()?, "metrics are at {METRICS}");
@@ -281,7 +283,17 @@ fn demo_picture(pictures: &Path) -> Result<PathBuf, CommandError> {
     let portrait = pictures.join("demo-portrait.jpg");
     let small = image::open(pictures.join("astronaut.png"))?.to_rgb8();
     let (width, height) = small.dimensions();
-    image::imageops::resize(&small, 2 * width, 2 * height, FilterType::CatmullRom).save(&portrait)?;
+    let mut bytes = Cursor::new(Vec::new());
+    image::imageops::resize(&small, 2 * width, 2 * height, FilterType::CatmullRom)
+        .write_to(&mut bytes, ImageFormat::Jpeg)?;
+    // Beside and renamed: services share the folder, and whoever reads the portrait while another one starts finds all of it.
+    // In containers their processes may have the same number.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let part = pictures.join(format!(".demo-portrait.{}.{now}.part", std::process::id()));
+    std::fs::write(&part, bytes.get_ref()).and_then(|()| std::fs::rename(&part, &portrait)).inspect_err(|_| {
+        // What is left of it helps nobody; it may not even be there.
+        let _ = std::fs::remove_file(&part);
+    })?;
     Ok(portrait)
 }
 
@@ -329,26 +341,39 @@ pub(super) async fn stop_signal() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
+/// SIGHUP, which asks for the files to be read again, where there is such a thing.
+struct Hangup {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangup {
+    /// From now on it is noted; before, it ends the program.
+    fn watch() -> Self {
+        Self {
+            #[cfg(unix)]
+            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+        }
+    }
+
+    /// Waits for the next one.
+    async fn asked(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal {
+            signal.recv().await;
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Reads the users file and the certificate again when they change, and both and the liveness head on SIGHUP.
-async fn reload(mut files: Files, pool: Pool) {
+async fn reload(mut files: Files, mut hangup: Hangup, pool: Pool) {
     /// How often the files are looked at.
     const EVERY: Duration = Duration::from_secs(2);
-    #[cfg(unix)]
-    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
     loop {
-        #[cfg(unix)]
-        let asked = async {
-            match &mut hangup {
-                Some(signal) => {
-                    signal.recv().await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        #[cfg(not(unix))]
-        let asked = std::future::pending::<()>();
         let forced = tokio::select! {
-            () = asked => true,
+            () = hangup.asked() => true,
             () = tokio::time::sleep(EVERY) => false,
         };
         let looked = pool.begin((), move || {
