@@ -6,8 +6,10 @@
 //! it, damaged ones have it. So the blocks themselves are counted: each interval between two restart markers must hold
 //! its number of blocks, no less, and nothing after them but what encoders fill up with.
 
+use std::ops::Range;
+
 use super::bits::{Bits, ENDS, LARGEST_DC, LONGEST, NO_CODE, TOO_MANY, WINDOW, window};
-use super::codes::{Codes, Coefficient, QUICK, STANDARD_AC, STANDARD_DC, Step, Steps};
+use super::codes::{Codes, Coefficient, QUICK, Step, Steps};
 use super::markers::{Coded, Frame, Layout, Scan};
 
 /// Whole bytes of any value that may be left over after the last block of an interval.
@@ -31,15 +33,7 @@ pub(super) fn all_came(layout: &Layout<'_>) -> Result<(), String> {
     let scans = layout.scans.len();
     for (index, scan) in layout.scans.iter().enumerate() {
         let walked = Walk::new(frame, scan).and_then(|walk| walk.scan(&mut bits, &mut progress));
-        walked.map_err(|Stop { blocks, of, fault }| {
-            let place = if scans > 1 { format!(" of scan {}", index + 1) } else { String::new() };
-            let share = (blocks * 100).checked_div(of).unwrap_or(0);
-            match fault {
-                Fault::Missing(reason) => format!("{share} % of the blocks{place} arrived, then {reason}"),
-                Fault::Surplus(bytes) if blocks == of => format!("{bytes} bytes follow the last block{place}"),
-                Fault::Surplus(bytes) => format!("{share} % of the blocks{place} arrived, then {bytes} bytes of none"),
-            }
-        })?;
+        walked.map_err(|stop| stop.told(if scans > 1 { format!(" of scan {}", index + 1) } else { String::new() }))?;
         progress.finish(scan);
     }
     progress.complete()
@@ -85,10 +79,28 @@ impl Progress {
 }
 
 /// Where a walk ended, and why there.
-struct Stop {
+pub(super) struct Stop {
     blocks: u64,
     of: u64,
     fault: Fault,
+}
+
+impl Stop {
+    /// Before the first block.
+    pub(super) fn damaged_table() -> Self {
+        Self { blocks: 0, of: 1, fault: Fault::Missing("a Huffman table is damaged") }
+    }
+
+    /// In words, with the `place` of the scan among others.
+    pub(super) fn told(self, place: impl std::fmt::Display) -> String {
+        let Self { blocks, of, fault } = self;
+        let share = (blocks * 100).checked_div(of).unwrap_or(0);
+        match fault {
+            Fault::Missing(reason) => format!("{share} % of the blocks{place} arrived, then {reason}"),
+            Fault::Surplus(bytes) if blocks == of => format!("{bytes} bytes follow the last block{place}"),
+            Fault::Surplus(bytes) => format!("{share} % of the blocks{place} arrived, then {bytes} bytes of none"),
+        }
+    }
 }
 
 enum Fault {
@@ -123,12 +135,8 @@ impl<'s, 'b> Walk<'s, 'b> {
             let each = |(i, c)| std::iter::repeat_n(i, blocks(c) as usize);
             (frame.units(), scan.components.iter().enumerate().flat_map(each).collect())
         };
-        let damaged = || Stop { blocks: 0, of: 1, fault: Fault::Missing("a Huffman table is damaged") };
-        let codes = |own: Option<&[u8]>, standard: [&[u8]; 2], luminance: bool| {
-            Codes::new(own.unwrap_or(standard[usize::from(!luminance)])).ok_or_else(damaged)
-        };
-        let dc = |coded: &Coded<'_>| codes(coded.dc, STANDARD_DC, coded.luminance.0);
-        let ac = |coded: &Coded<'_>| codes(coded.ac, STANDARD_AC, coded.luminance.1);
+        let codes = |table: &[u8]| Codes::new(table).ok_or_else(Stop::damaged_table);
+        let (dc, ac) = (|coded: &Coded<'_>| codes(coded.dc_table()), |coded: &Coded<'_>| codes(coded.ac_table()));
         let tables = if frame.progressive {
             let table = |coded| match (scan.band.0, scan.bits.0) {
                 (0, 0) => dc(coded).map(Some),
@@ -147,43 +155,18 @@ impl<'s, 'b> Walk<'s, 'b> {
     }
 
     fn scan(&self, bits: &mut Bits, progress: &mut Progress) -> Result<(), Stop> {
-        let units = u64::from(self.units.0) * u64::from(self.units.1);
-        let interval = if self.scan.restart > 0 { self.scan.restart.into() } else { units };
-        let mut data = self.scan.data;
-        let (mut done, mut marker) = (0, 0);
-        while done < units {
-            let stop = |blocks, reason| Stop { blocks, of: units, fault: Fault::Missing(reason) };
-            let surplus = |blocks, bytes| Stop { blocks, of: units, fault: Fault::Surplus(bytes) };
-            let restart = bits.fill(&mut data);
-            let until = units.min(done + interval);
-            match &self.tables {
-                Tables::Sequential(tables) => {
-                    let unit: Vec<_> = self.unit.iter().map(|&component| &tables[component]).collect();
-                    sequential(bits, &unit, until - done).map_err(|(more, reason)| stop(done + more, reason))?;
+        intervals(self.scan, self.units, bits, |bits, units| match &self.tables {
+            Tables::Sequential(tables) => {
+                let unit: Vec<_> = self.unit.iter().map(|&component| &tables[component]).collect();
+                sequential(bits, &unit, units)
+            }
+            Tables::Progressive(tables) => {
+                for unit in units.clone() {
+                    self.unit(tables, bits, progress, unit).map_err(|reason| (unit, reason))?;
                 }
-                Tables::Progressive(tables) => {
-                    for unit in done..until {
-                        self.unit(tables, bits, progress, unit).map_err(|reason| stop(unit, reason))?;
-                    }
-                }
+                Ok(())
             }
-            done = until;
-            let (read, left) = bits.halves();
-            if !is_padding(read, left, if done == units { usize::MAX } else { MAX_PADDING }) {
-                return Err(surplus(done, left.len()));
-            }
-            if done == units {
-                // Some encoders write a marker after the last interval, too.
-                let ended = restart.is_none() || is_padding(&[], data, usize::MAX);
-                return if ended { Ok(()) } else { Err(surplus(done, data.len())) };
-            }
-            match restart {
-                Some(number) if number == marker => marker = (marker + 1) & 7,
-                Some(_) => return Err(stop(done, "a restart marker out of turn")),
-                None => return Err(stop(done, ENDS)),
-            }
-        }
-        Ok(())
+        })
     }
 
     /// The blocks of one unit of a progressive scan.
@@ -217,6 +200,43 @@ impl<'s, 'b> Walk<'s, 'b> {
     }
 }
 
+/// Goes through the `units` (across and down) of a scan from restart marker to restart marker: `walk` reads the blocks of a
+/// run of units and says, on an error, in which of them it lies.
+pub(super) fn intervals(
+    scan: &Scan<'_>,
+    (across, down): (u32, u32),
+    bits: &mut Bits,
+    mut walk: impl FnMut(&mut Bits, Range<u64>) -> Result<(), (u64, &'static str)>,
+) -> Result<(), Stop> {
+    let units = u64::from(across) * u64::from(down);
+    let interval = if scan.restart > 0 { scan.restart.into() } else { units };
+    let mut data = scan.data;
+    let (mut done, mut marker) = (0, 0);
+    while done < units {
+        let stop = |blocks, reason| Stop { blocks, of: units, fault: Fault::Missing(reason) };
+        let surplus = |blocks, bytes| Stop { blocks, of: units, fault: Fault::Surplus(bytes) };
+        let restart = bits.fill(&mut data);
+        let until = units.min(done + interval);
+        walk(bits, done..until).map_err(|(unit, reason)| stop(unit, reason))?;
+        done = until;
+        let (read, left) = bits.halves();
+        if !is_padding(read, left, if done == units { usize::MAX } else { MAX_PADDING }) {
+            return Err(surplus(done, left.len()));
+        }
+        if done == units {
+            // Some encoders write a marker after the last interval, too.
+            let ended = restart.is_none() || is_padding(&[], data, usize::MAX);
+            return if ended { Ok(()) } else { Err(surplus(done, data.len())) };
+        }
+        match restart {
+            Some(number) if number == marker => marker = (marker + 1) & 7,
+            Some(_) => return Err(stop(done, "a restart marker out of turn")),
+            None => return Err(stop(done, ENDS)),
+        }
+    }
+    Ok(())
+}
+
 /// Whether `left`, which follows the blocks of an interval in `read`, is what encoders fill up with, at most `most` bytes.
 fn is_padding(read: &[u8], left: &[u8], most: usize) -> bool {
     let [value, ..] = *left else { return true };
@@ -224,11 +244,11 @@ fn is_padding(read: &[u8], left: &[u8], most: usize) -> bool {
     left.len() <= MAX_LEFT_OVER || left.len() <= most && run(left) == left.len() && run(read) <= MAX_REACH
 }
 
-/// Walks over `units` times the blocks of a unit; on an error, how many units came before it.
-fn sequential(bits: &mut Bits, unit: &[&Sequential], units: u64) -> Result<(), (u64, &'static str)> {
+/// Walks over the blocks of each of `units`; on an error, the unit in which it lies.
+fn sequential(bits: &mut Bits, unit: &[&Sequential], units: Range<u64>) -> Result<(), (u64, &'static str)> {
     let end = bits.length * 8;
     let mut at = bits.at;
-    for done in 0..units {
+    for done in units {
         for tables in unit {
             at = tables.block(&bits.bytes, at).map_err(|reason| (done, reason))?;
             if at > end {

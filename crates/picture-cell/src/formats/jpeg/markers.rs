@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use super::codes::{STANDARD_AC, STANDARD_DC};
+
 /// What went wrong before any block was looked at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -38,6 +40,7 @@ pub(super) struct Component {
     id: u8,
     pub(super) across: u32,
     pub(super) down: u32,
+    quantisation: u8,
 }
 
 /// One pass over the picture.
@@ -59,10 +62,32 @@ pub(super) struct Scan<'b> {
 pub(super) struct Coded<'b> {
     /// Which of the frame's.
     pub(super) component: usize,
-    pub(super) dc: Option<&'b [u8]>,
-    pub(super) ac: Option<&'b [u8]>,
+    dc: Option<&'b [u8]>,
+    ac: Option<&'b [u8]>,
     /// Whether the tables are the luminance's where the standard's count.
-    pub(super) luminance: (bool, bool),
+    luminance: (bool, bool),
+    /// The quantisation table in force, in zigzag order: 64 bytes, or 64 words.
+    quantisation: Option<&'b [u8]>,
+}
+
+impl<'b> Coded<'b> {
+    pub(super) fn dc_table(&self) -> &'b [u8] {
+        self.dc.unwrap_or(STANDARD_DC[usize::from(!self.luminance.0)])
+    }
+
+    pub(super) fn ac_table(&self) -> &'b [u8] {
+        self.ac.unwrap_or(STANDARD_AC[usize::from(!self.luminance.1)])
+    }
+
+    /// The quantisation table in force, in zigzag order.
+    pub(super) fn steps(&self) -> Option<[u16; 64]> {
+        let table = self.quantisation?;
+        let step = |place: usize| match table.len() {
+            64 => u16::from(table[place]),
+            _ => u16::from_be_bytes([table[2 * place], table[2 * place + 1]]),
+        };
+        Some(std::array::from_fn(step))
+    }
 }
 
 mod marker {
@@ -75,6 +100,7 @@ mod marker {
     pub(super) const SOI: u8 = 0xD8;
     pub(super) const EOI: u8 = 0xD9;
     pub(super) const SOS: u8 = 0xDA;
+    pub(super) const DQT: u8 = 0xDB;
     pub(super) const DNL: u8 = 0xDC;
     pub(super) const DRI: u8 = 0xDD;
     pub(super) const APP1: u8 = 0xE1;
@@ -99,6 +125,7 @@ pub(super) fn layout(bytes: &[u8], max_scans: usize) -> Result<Layout<'_>, Fault
         let Some(body) = reader.segment() else { break };
         match marker {
             marker::DHT => reader.tables(body)?,
+            marker::DQT => reader.quantisation(body),
             marker::DRI => reader.restart = body.first_chunk().map_or(0, |&word| u16::from_be_bytes(word).into()),
             marker::APP1 if exif.is_none() => exif = body.strip_prefix(EXIF),
             marker::DNL => return Err(Fault::Unsupported("JPEG that states its height after its data")),
@@ -128,6 +155,7 @@ struct Reader<'b> {
     restart: u32,
     dc: [Option<&'b [u8]>; 4],
     ac: [Option<&'b [u8]>; 4],
+    quantisation: [Option<&'b [u8]>; 4],
 }
 
 impl<'b> Reader<'b> {
@@ -168,6 +196,18 @@ impl<'b> Reader<'b> {
         Ok(())
     }
 
+    /// Quantisation tables: width of a step and number, 64 steps. What is damaged is left for the decoder to refuse.
+    fn quantisation(&mut self, mut body: &'b [u8]) {
+        while let Some((&name, rest)) = body.split_first() {
+            let length = if name >> 4 == 0 { 64 } else { 128 };
+            let table = rest.get(..length);
+            if let Some(place) = self.quantisation.get_mut(usize::from(name & 15)) {
+                *place = table;
+            }
+            body = rest.get(length..).unwrap_or_default();
+        }
+    }
+
     /// The scan whose header is `body` and whose data begins here.
     fn scan(&mut self, frame: &Frame, body: &'b [u8]) -> Result<Scan<'b>, Fault> {
         let cut = || Fault::Malformed("a scan header is damaged".into());
@@ -178,7 +218,14 @@ impl<'b> Reader<'b> {
         for &[id, tables] in names.as_chunks().0 {
             let component = frame.components.iter().position(|component| component.id == id).ok_or_else(cut)?;
             let (dc, ac) = (usize::from(tables >> 4 & 3), usize::from(tables & 3));
-            components.push(Coded { component, dc: self.dc[dc], ac: self.ac[ac], luminance: (dc == 0, ac == 0) });
+            let quantisation = frame.components[component].quantisation;
+            components.push(Coded {
+                component,
+                dc: self.dc[dc],
+                ac: self.ac[ac],
+                luminance: (dc == 0, ac == 0),
+                quantisation: self.quantisation.get(usize::from(quantisation)).copied().flatten(),
+            });
         }
         if components.is_empty() || components.len() > frame.components.len() || first > last || last > 63 {
             return Err(cut());
@@ -273,7 +320,7 @@ impl Frame {
 }
 
 impl Component {
-    fn read(&[id, sampling, _]: &[u8; 3]) -> Self {
-        Self { id, across: (sampling >> 4).into(), down: (sampling & 15).into() }
+    fn read(&[id, sampling, quantisation]: &[u8; 3]) -> Self {
+        Self { id, across: (sampling >> 4).into(), down: (sampling & 15).into(), quantisation }
     }
 }

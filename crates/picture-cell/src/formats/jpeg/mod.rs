@@ -4,14 +4,18 @@
 mod bits;
 mod blocks;
 mod codes;
+mod drawn;
 mod markers;
 mod planes;
+mod values;
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::borrow::Cow;
 
 use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat};
 
+use self::blocks::Stop;
+use self::drawn::Drawn;
 use self::markers::Fault;
 use super::{Format, Found};
 use crate::canvas::Canvas;
@@ -32,18 +36,25 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
     if let Some(kind) = layout.frame.unread_sampling() {
         return Err(PictureError::UnsupportedFormat(kind.into()));
     }
+    let exif_orientation = layout.exif.map_or(1, metadata::orientation_in_exif);
+    let found = Found { width, height, exif_orientation };
+    let pixels = width as usize * height as usize;
+    // The decoder looks for further scans until it meets an end marker.
+    let ended = if layout.has_end { Cow::Borrowed(bytes) } else { Cow::Owned([bytes, b"\xff\xd9"].concat()) };
+    if let Some(drawn) = Drawn::new(&layout)
+        && Decoder::new(&ended).is_ok_and(|decoder| decoder.jpeg_color_space() == ColorSpace::YCbCr)
+    {
+        let stopped = |stop: Stop| PictureError::malformed(FORMAT.name, stop.told(""));
+        drawn.draw(canvas.room(pixels * 3)).map_err(stopped)?;
+        return Ok(found);
+    }
     // Arithmetic codes cannot be walked over without decoding them: there an end marker must do.
     if !layout.frame.arithmetic {
         blocks::all_came(&layout).map_err(|reason| PictureError::malformed(FORMAT.name, reason))?;
     } else if !layout.has_end {
         return Err(PictureError::malformed(FORMAT.name, "it has no end marker"));
     }
-    let exif_orientation = layout.exif.map_or(1, metadata::orientation_in_exif);
-    let found = Found { width, height, exif_orientation };
-    // The decoder looks for further scans until it meets an end marker.
-    let ended = if layout.has_end { Cow::Borrowed(bytes) } else { Cow::Owned([bytes, b"\xff\xd9"].concat()) };
     let mut decoder = Decoder::new(&ended)?;
-    let pixels = width as usize * height as usize;
     match decoder.jpeg_color_space() {
         ColorSpace::Cmyk | ColorSpace::Ycck => {
             decoder.set_output_format(PixelFormat::Cmyk);

@@ -1,0 +1,152 @@
+//! The blocks of a sequential scan with their values.
+
+use libjpeg_turbo_rs::common::quant_table::ZIGZAG_ORDER;
+
+use super::bits::{LARGEST_DC, LONGEST, NO_CODE, TOO_MANY, WINDOW, window};
+use super::codes::{Codes, Coefficient};
+
+/// Bits that a look-up covers: the tables of luminance and chrominance stay in the first cache.
+const QUICK: u32 = 10;
+
+/// More places than a block has.
+const END: u8 = 128;
+
+/// Where the coefficients of a block lie, with their places in zigzag order counted from one.
+const ORDER: [u8; 65] = {
+    let (mut order, mut place) = ([0; 65], 0);
+    while place < 64 {
+        order[place + 1] = ZIGZAG_ORDER[place] as u8;
+        place += 1;
+    }
+    order
+};
+
+/// A coefficient, or the end of a block.
+#[derive(Clone, Copy, Default)]
+struct Value {
+    /// Bits of its code and value.
+    bits: u8,
+    /// Places in the block, the zeros before it with it; [`END`] for the end of the block.
+    places: u8,
+    value: i16,
+}
+
+impl Value {
+    /// The one that `window` begins with; `None` when there is no such code.
+    #[inline]
+    fn find(codes: &Codes, window: u64) -> Option<Self> {
+        let (length, symbol) = codes.find(window)?;
+        let Coefficient { bits, places, ends } = Coefficient::new(symbol);
+        let places = if ends { END } else { places as u8 };
+        Some(Self { bits: (length + bits) as u8, places, value: value(window << length, bits) })
+    }
+}
+
+/// What the next bits hold: two coefficients, or one twice, or (no bits) not even one.
+#[derive(Clone, Copy, Default)]
+struct Pair {
+    first: Value,
+    /// Without places where it is the first one.
+    second: Value,
+}
+
+impl Pair {
+    fn within(codes: &Codes, window: u64) -> Self {
+        let fits = |value: &Value, before: u8| u32::from(before + value.bits) <= QUICK;
+        let Some(first) = Value::find(codes, window).filter(|first| fits(first, 0)) else { return Self::default() };
+        let again = Value { bits: 0, places: 0, ..first };
+        let after = Value::find(codes, window << first.bits).filter(|second| fits(second, first.bits));
+        Self { first, second: after.filter(|_| first.places < END).unwrap_or(again) }
+    }
+}
+
+/// The tables of a component.
+pub(super) struct Values {
+    dc: Codes,
+    ac: Codes,
+    quick: Box<[Pair; 1 << QUICK]>,
+}
+
+impl Values {
+    /// From the two tables as [`Codes::new`] takes them.
+    pub(super) fn new(dc: &[u8], ac: &[u8]) -> Option<Self> {
+        let (dc, ac) = (Codes::new(dc)?, Codes::new(ac)?);
+        let mut quick = Box::new([Pair::default(); 1 << QUICK]);
+        for (window, pair) in (0_u64..).zip(quick.iter_mut()) {
+            *pair = Pair::within(&ac, window << (64 - QUICK));
+        }
+        Some(Self { dc, ac, quick })
+    }
+
+    /// Reads the block that begins at bit `at` into `block`, which is zeros, in natural order; `dc` is the one of the block
+    /// before. The bit after it.
+    #[inline]
+    pub(super) fn block(
+        &self,
+        bytes: &[u8],
+        mut at: usize,
+        dc: &mut i16,
+        block: &mut [i16; 64],
+    ) -> Result<usize, &'static str> {
+        let mut window = window(bytes, at);
+        let (length, size) = self.dc.find(window).ok_or(NO_CODE)?;
+        if size > LARGEST_DC {
+            return Err(NO_CODE);
+        }
+        let mut used = length + u32::from(size);
+        *dc = dc.wrapping_add(value(window << length, size.into()));
+        block[0] = *dc;
+        window <<= used;
+        // Places filled so far.
+        let mut filled = 1_usize;
+        let mut lay = |filled: usize, value: i16| block[usize::from(ORDER[filled] & 63)] = value;
+        loop {
+            while used <= WINDOW - LONGEST {
+                let Pair { first, second } = self.quick[(window >> (64 - QUICK)) as usize];
+                let (first, second) = if first.bits > 0 {
+                    (first, second)
+                } else {
+                    let one = Value::find(&self.ac, window).ok_or(NO_CODE)?;
+                    (one, Value { bits: 0, places: 0, ..one })
+                };
+                let once = used + u32::from(first.bits);
+                filled += usize::from(first.places);
+                if filled >= 64 {
+                    return match filled {
+                        64 => Ok(lay(64, first.value)),
+                        _ if first.places == END => Ok(()),
+                        _ => Err(TOO_MANY),
+                    }
+                    .map(|()| at + once as usize);
+                }
+                lay(filled, first.value);
+                used = once + u32::from(second.bits);
+                window <<= first.bits + second.bits;
+                filled += usize::from(second.places);
+                if filled >= 64 {
+                    return match filled {
+                        64 => Ok(lay(64, second.value)),
+                        _ if second.places == END => Ok(()),
+                        _ => Err(TOO_MANY),
+                    }
+                    .map(|()| at + used as usize);
+                }
+                lay(filled, second.value);
+            }
+            at += used as usize;
+            used = 0;
+            window = super::bits::window(bytes, at);
+        }
+    }
+}
+
+/// The value in the topmost `size` bits, at most 15: numbers that begin with a zero are negative.
+#[inline]
+fn value(window: u64, size: u32) -> i16 {
+    if size == 0 {
+        return 0;
+    }
+    let number = (window >> (64 - size)) as i32;
+    let negative = i32::from(window >> 63 == 0);
+    (number - negative * ((1 << size) - 1)) as i16
+}
