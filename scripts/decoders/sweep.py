@@ -291,6 +291,11 @@ def others(picture):
         yield f"webp_{name}_alpha.webp", saved("WEBP", alpha, **more)
     for prefix in (b"", b"Exif\0\0"):
         yield f"webp_orientation_6{'_prefix' if prefix else ''}.webp", webp_exif(saved("WEBP", quality=90), picture, prefix)
+    # Whole, and its last 96 bytes are zeros.
+    squares = np.random.default_rng(45).integers(0, 256, (5, 20, 3), dtype=np.uint8)
+    flat = np.full((192, 192, 3), 255, np.uint8)
+    flat[:48] = squares.repeat(10, 0).repeat(10, 1)[:48, :192]
+    yield "webp_flat_end.webp", saved("WEBP", Image.fromarray(flat), quality=0, method=0)
 
 
 def bmp_v5(picture, alpha):
