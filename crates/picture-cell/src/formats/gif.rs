@@ -1,5 +1,8 @@
 //! GIF: the first picture, on its whole screen.
 
+use std::borrow::Cow;
+use std::iter;
+
 use image::ImageFormat;
 
 use super::common::{self, Transparency};
@@ -16,29 +19,42 @@ pub(super) const FORMAT: Format =
 const MAX_FRAMES: usize = 1_000;
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
-    if frames(bytes) > MAX_FRAMES {
+    if frames(bytes).take(MAX_FRAMES + 1).count() > MAX_FRAMES {
         let reason = format!("it has more than {MAX_FRAMES} frames: send the one that shows the face");
         return Err(PictureError::malformed(FORMAT.name, reason));
     }
-    common::decode(bytes, ImageFormat::Gif, FORMAT.name, limits, Transparency::Plain, canvas)
+    let screened = with_screen(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned);
+    common::decode(&screened, ImageFormat::Gif, FORMAT.name, limits, Transparency::Plain, canvas)
 }
 
-/// Number of pictures in a GIF up to its end or to what is no GIF any more, at most one more than `MAX_FRAMES`.
-fn frames(bytes: &[u8]) -> usize {
+/// A file whose screen has no size with one of its first picture's, as browsers have it.
+fn with_screen(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_empty = |side: usize| bytes.get(side..side + 2) == Some(&[0, 0]);
+    if !is_empty(6) && !is_empty(8) {
+        return None;
+    }
+    // Behind its mark a picture has its place and its size.
+    let place = frames(bytes).next()? + 1;
+    let size: [u8; 4] = *bytes.get(place + 4..)?.first_chunk()?;
+    let mut screened = bytes.to_vec();
+    screened[6..10].copy_from_slice(&size);
+    screened[place..place + 4].fill(0);
+    Some(screened)
+}
+
+/// Where the pictures of a GIF begin, up to its end or to what is no GIF any more.
+fn frames(bytes: &[u8]) -> impl Iterator<Item = usize> {
     const EXTENSION: u8 = 0x21;
     const IMAGE: u8 = 0x2C;
     let colours = |packed: u8| if packed & 0x80 == 0 { 0 } else { 3 << ((packed & 7) + 1) };
-    let mut frames = 0;
     // After the header and the screen descriptor comes its colour table.
     let mut at = bytes.get(10).map_or(bytes.len(), |&packed| 13 + colours(packed));
-    while frames <= MAX_FRAMES {
-        at += match bytes.get(at) {
-            Some(&EXTENSION) => 2,
-            Some(&IMAGE) => {
-                frames += 1;
-                11 + bytes.get(at + 9).map_or(0, |&packed| colours(packed))
-            }
-            _ => break,
+    let blocks = iter::from_fn(move || {
+        let (begin, kind) = (at, *bytes.get(at)?);
+        at += match kind {
+            EXTENSION => 2,
+            IMAGE => 11 + bytes.get(at + 9).map_or(0, |&packed| colours(packed)),
+            _ => return None,
         };
         // Data blocks: a length, so many bytes; a length of zero ends them.
         while let Some(&length) = bytes.get(at) {
@@ -47,8 +63,9 @@ fn frames(bytes: &[u8]) -> usize {
                 break;
             }
         }
-    }
-    frames
+        Some((begin, kind))
+    });
+    blocks.filter(|&(_, kind)| kind == IMAGE).map(|(begin, _)| begin)
 }
 
 #[cfg(test)]
@@ -66,7 +83,7 @@ mod tests {
             bytes
         };
         for count in [1, 2, 40] {
-            assert_eq!(frames(&film(count)), count);
+            assert_eq!(frames(&film(count)).count(), count);
         }
         let limits = DecodeLimits::default();
         assert_eq!(crate::decode(&film(MAX_FRAMES), &limits).expect("decodes").format, "gif");
@@ -74,7 +91,33 @@ mod tests {
         assert!(error.to_string().contains("1000 frames"), "{error}");
         let whole = film(3);
         for length in 0..whole.len() {
-            assert!(frames(&whole[..length]) <= 3);
+            assert!(frames(&whole[..length]).count() <= 3);
         }
+    }
+
+    #[test]
+    fn a_screen_of_no_size_has_its_first_pictures() {
+        let picture = image::RgbaImage::from_fn(3, 2, |x, y| image::Rgba([x as u8 * 80, y as u8 * 200, 9, 255]));
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+        encoder.encode_frame(image::Frame::new(picture)).expect("encodes");
+        drop(encoder);
+        let limits = DecodeLimits::default();
+        let whole = crate::decode(&bytes, &limits).expect("decodes").pixels;
+        assert_eq!((whole.width(), whole.height()), (3, 2));
+        let place = frames(&bytes).next().expect("a picture") + 1;
+        for (side, left) in [(6_usize..10, 0), (6..8, 0), (8..10, 0), (6..10, 9)] {
+            let mut bytes = bytes.clone();
+            bytes[side].fill(0);
+            bytes[place] = left;
+            assert_eq!(crate::decode(&bytes, &limits).expect("decodes").pixels, whole);
+        }
+        // Its size is held against the limits, and there is none without a picture.
+        bytes[6..10].fill(0);
+        let narrow = DecodeLimits { max_side: 2, ..Default::default() };
+        assert!(matches!(crate::decode(&bytes, &narrow), Err(PictureError::SideTooLong { width: 3, .. })));
+        crate::decode(&bytes[..place - 1], &limits).expect_err("no picture");
+        bytes[place + 4..place + 8].fill(0);
+        crate::decode(&bytes, &limits).expect_err("no pixels");
     }
 }
