@@ -42,13 +42,15 @@ impl<'b> Directory<'b> {
         Some(Self { bytes, little, entries })
     }
 
-    /// The entries under `tag`: more than one is a contradiction.
+    /// The entries under `tag`.
     fn entries_of(&self, tag: u16) -> impl Iterator<Item = &'b [u8; 12]> {
         self.entries.iter().filter(move |entry| join(&entry[..2], self.little) == usize::from(tag))
     }
 
-    pub(super) fn is_twice(&self, tag: u16) -> bool {
-        self.entries_of(tag).nth(1).is_some()
+    /// Whether there are two entries under `tag` that are not the same.
+    pub(super) fn is_contradicted(&self, tag: u16) -> bool {
+        let mut entries = self.entries_of(tag);
+        entries.next().is_some_and(|first| entries.any(|other| other != first))
     }
 
     /// The whole numbers under `tag`, as far as the file holds them; none when the tag is absent.

@@ -53,8 +53,8 @@ struct Layout {
     lengths: Vec<u64>,
     /// Bytes of the file.
     file: u64,
-    /// Whether one of these tags is there more than once.
-    twice: bool,
+    /// Whether one of these tags is there more than once and not the same.
+    contradiction: bool,
     limits: DecodeLimits,
 }
 
@@ -69,7 +69,7 @@ struct Rule {
 
 /// In the order in which they are checked: each may rely on those before it.
 const RULES: [Rule; 11] = [
-    Rule { wrong: "it says something twice", is_broken: |l| l.twice, kind: None },
+    Rule { wrong: "it contradicts itself", is_broken: |l| l.contradiction, kind: None },
     Rule {
         wrong: "its data are JPEGs",
         is_broken: |l| matches!(l.compression, 6 | 7 | 34_892),
@@ -183,7 +183,7 @@ impl Layout {
             offsets,
             lengths,
             file: directory.bytes.len() as u64,
-            twice: TAGS.iter().any(|&tag| directory.is_twice(tag)),
+            contradiction: TAGS.iter().any(|&tag| directory.is_contradicted(tag)),
             limits: limits.clone(),
         }
     }
@@ -264,13 +264,13 @@ mod tests {
 
     #[test]
     fn each_rule_refuses_its_kind_of_tiff_before_it_is_decoded() {
-        let twice = [strips(), vec![(tag::WIDTH, vec![16])]].concat();
+        let twice = [strips(), vec![(tag::WIDTH, vec![32]), (tag::WIDTH, vec![16])]].concat();
         let huge = with(tile(), tag::TILE_WIDTH, &[u32::MAX]);
         let cover = with(with(with(tile(), tag::WIDTH, &[1]), tag::TILE_WIDTH, &[4_096]), tag::HEIGHT, &[10_000]);
         let cover = with(cover, tag::TILE_HEIGHT, &[4_097]);
         let planes = [strips(), vec![(tag::PLANES, vec![2])]].concat();
         let examples = [
-            ("it says something twice", vec![twice]),
+            ("it contradicts itself", vec![twice]),
             ("its data are JPEGs", vec![with(strips(), tag::COMPRESSION, &[6]), with(tile(), tag::COMPRESSION, &[7])]),
             (
                 "its pixels have too many samples",
@@ -346,7 +346,8 @@ mod tests {
         let small = with(with(with(tile(), tag::WIDTH, &[20]), tag::HEIGHT, &[9]), tag::TILE_LENGTHS, &[3_072]);
         let one_strip = with(with(strips(), tag::STRIPS, &[DATA]), tag::STRIP_LENGTHS, &[3_072]);
         let one_strip: Entries = one_strip.into_iter().filter(|(tag, _)| *tag != tag::STRIP_ROWS).collect();
-        for directory in [strips(), tile(), small, one_strip, with(strips(), tag::BITS, &[8, 8, 8])] {
+        let twice = [strips(), vec![(tag::WIDTH, vec![32]), (tag::BITS, vec![8])]].concat();
+        for directory in [strips(), tile(), small, one_strip, twice, with(strips(), tag::BITS, &[8, 8, 8])] {
             let file = file(&directory);
             judge(&file, &limits).expect("keeps the rules");
             crate::decode(&file, &limits).expect("decodes");
