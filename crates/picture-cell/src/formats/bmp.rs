@@ -41,7 +41,7 @@ fn with_palette(
     let room = (header.pixels as usize - header.end) / header.entry;
     // Readers disagree on what pixels in the palette show. Where the file does not say how many colours there are, those
     // before the pixels are all.
-    if header.states_colours && room < header.colours {
+    if room < header.colours && (header.states_colours || room == 0) {
         return Err(begins_in_palette());
     }
     let colours: Vec<[u8; 3]> = bytes
@@ -160,7 +160,7 @@ impl Header {
 mod tests {
     use super::*;
 
-    const PALETTE: [[u8; 4]; 3] = [[10, 20, 30, 0], [200, 100, 50, 0], [1, 2, 3, 0]];
+    const PALETTE: &[[u8; 4]; 3] = &[[10, 20, 30, 0], [200, 100, 50, 0], [1, 2, 3, 0]];
 
     /// Two rows of two pixels, the lower row first.
     fn bitmap(bits: u32, compression: u32, colours: u32, between: &[u8], data: &[u8]) -> Vec<u8> {
@@ -226,8 +226,11 @@ mod tests {
             drawn(&bitmap(8, 1, 0, short, &skips)).expect("draws"),
             drawn(&written(2, true, &skips)).expect("draws")
         );
-        let message = drawn(&bitmap(8, 0, 0, short, &rows)).expect_err("a colour is missing").to_string();
-        assert!(message.contains("within its palette"), "{message}");
+        // A colour is missing, and all are, which a code that skips all does not show.
+        for bytes in [bitmap(8, 0, 0, short, &rows), bitmap(8, 1, 0, &[], &[0, 1])] {
+            let message = drawn(&bytes).expect_err("is refused").to_string();
+            assert!(message.contains("within its palette"), "{message}");
+        }
         // The oldest header cannot state it.
         let mut oldest = b"BM\0\0\0\0\0\0\0\0\x23\0\0\0\x0c\0\0\0\x02\0\x02\0\x01\0\x08\0".to_vec();
         oldest.extend(PALETTE.iter().flat_map(|colour| &colour[..3]));
