@@ -36,6 +36,8 @@ pub(super) struct Failures {
 struct Count {
     failures: u32,
     last: Instant,
+    /// When the one before was: the last may turn out to be none.
+    before: Instant,
 }
 
 impl Count {
@@ -47,9 +49,11 @@ impl Count {
                 counts.clear();
             }
         }
-        let count = counts.entry(key).or_insert(Self { failures: 0, last: now });
-        let forgotten = now.saturating_duration_since(count.last) > MEMORY;
-        *count = Self { failures: if forgotten { 1 } else { count.failures.saturating_add(1) }, last: now };
+        let none = Self { failures: 0, last: now, before: now };
+        let Self { failures, last, .. } = counts.get(&key).copied().unwrap_or(none);
+        let forgotten = now.saturating_duration_since(last) > MEMORY;
+        let failures = if forgotten { 1 } else { failures.saturating_add(1) };
+        counts.insert(key, Self { failures, last: now, before: last });
     }
 
     /// How long to wait from `now` on, when the first `free` failures cost nothing.
@@ -113,13 +117,16 @@ impl Failures {
         self.refused.clear();
     }
 
-    /// After a right password: this login was no failure, and those before it count no more for that name. What the place
-    /// has done to other names is not forgiven.
+    /// After a right password: this login was no failure, and nothing before it is remembered for that name. What the place
+    /// has done to other names is not forgiven, and this login does not prolong what it waits for that.
     pub(super) fn forgive(&mut self, place: IpAddr, name: &str) {
-        self.of_name.remove(&(place, name.to_owned()));
+        let of_name = (place, name.to_owned());
+        self.of_name.remove(&of_name);
+        self.refused.remove(&of_name);
         // The table may have been emptied since.
         let Some(count) = self.of_place.get_mut(&place) else { return };
         count.failures = count.failures.saturating_sub(1);
+        count.last = count.before;
         if count.failures == 0 {
             self.of_place.remove(&place);
         }
@@ -225,5 +232,37 @@ mod tests {
         failures.forgive(from(1), "ann");
         assert_eq!(failures.of_place[&from(1)].failures, 1);
         assert!(failures.admit(from(1), "ann", now).is_ok() && failures.admit(from(1), "bob", now).is_err());
+    }
+
+    #[test]
+    fn the_right_password_of_one_user_makes_nobody_behind_his_address_wait_anew() {
+        let (mut failures, begin) = (Failures::default(), Instant::now());
+        for number in 0..FREE_FAILURES + 20 {
+            failures.count(from(1), number.to_string(), begin);
+        }
+        let later = begin + MAX_PENALTY;
+        for name in ["ann", "bob", "cem"] {
+            assert!(failures.admit(from(1), name, later).is_ok(), "{name}: the wait is over");
+            failures.count(from(1), name.into(), later);
+            assert!(failures.admit(from(1), "dan", later).is_err(), "nobody knows yet that {name} is right");
+            failures.forgive(from(1), name);
+        }
+        // Nor do they keep the failures of others from being forgotten.
+        failures.count(from(1), "dan".into(), begin + MEMORY + Duration::from_secs(1));
+        assert_eq!(failures.of_place[&from(1)].failures, 1);
+    }
+
+    #[test]
+    fn after_a_right_password_nothing_is_left_of_the_wrong_ones_of_that_name() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        for name in ["ann", "bob"] {
+            failures.count(from(1), name.into(), now);
+            failures.refuse(from(1), name, [1; 32]);
+        }
+        failures.forgive(from(1), "ann");
+        let names = |mut names: Vec<&(IpAddr, String)>| names.pop().map(|(_, name)| (names.len(), name.clone()));
+        let left = Some((0, "bob".to_owned()));
+        assert_eq!(names(failures.of_name.keys().collect()), left);
+        assert_eq!(names(failures.refused.keys().collect()), left);
     }
 }
