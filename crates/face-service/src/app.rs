@@ -1,6 +1,7 @@
 //! The routes and what happens to a detect request, in order: who, how large, what, which picture, analysis.
 
 mod answer;
+mod asked;
 mod body;
 
 use std::io;
@@ -20,9 +21,10 @@ use axum::routing::{get, post};
 use face_analysis::{AnalysisError, FaceAnalyzer, HeadError, HeadName, Wanted};
 use tokio::sync::oneshot;
 
+use self::asked::Asked;
 use super::admission::Admission;
 use super::analysts::{Analysts, fault};
-use super::audit::{Audit, Entry};
+use super::audit::Audit;
 use super::auth::Authenticator;
 use super::contract::{DetectRequest, FaceImagePlace, Problem, outcome, overloaded};
 use super::envelope::{finish, not_allowed, read_only};
@@ -30,7 +32,7 @@ use super::link::LinkFetcher;
 use super::metrics::Metrics;
 use super::paths::{DETECT, METRICS};
 use super::proxies::{Network, caller};
-use super::rate_limit::{RATE_LIMITED, RateLimit};
+use super::rate_limit::RateLimit;
 use super::settings::ServiceSettings;
 use super::source::Source;
 use super::standing::Standing;
@@ -230,9 +232,9 @@ async fn detect(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response<Body> {
-    let mut trail = Trail::default();
+    let mut asked = Asked::new(Arc::clone(&app));
     let traced = app.traces.as_ref().map(|traces| (traces, traces.parent(request.headers())));
-    let result = match tokio::time::timeout(app.deadline, app.answer(peer, request, &mut trail)).await {
+    let result = match tokio::time::timeout(app.deadline, app.answer(peer, request, &mut asked.trail)).await {
         Ok(result) => result,
         Err(_) => Err(too_late(app.deadline)),
     };
@@ -240,40 +242,17 @@ async fn detect(
         Ok((response, word)) => (response, word, ""),
         Err(problem) => {
             let code = problem.code;
-            (problem.into_response(trail.session_id.as_deref()), "INTERNAL_ERROR", code)
+            (problem.into_response(asked.trail.session_id.as_deref()), "INTERNAL_ERROR", code)
         }
     };
     let ending = Ending { status: response.status().as_u16(), outcome, code };
-    let time = trail.begin.elapsed();
-    app.metrics.request(&trail, ending, time);
+    app.metrics.request(&asked.trail, ending, asked.trail.begin.elapsed());
     // Only a user's word counts for what is traced, no stranger's.
     let trace_id = traced.map(|(traces, parent)| {
-        let parent = if trail.user.is_some() { parent } else { Default::default() };
-        traces.request(&parent, &trail, ending)
+        let parent = if asked.trail.user.is_some() { parent } else { Default::default() };
+        traces.request(&parent, &asked.trail, ending)
     });
-    let timed = trail.stages.iter().filter_map(|s| Some(format!("{}={:.1}", s.name, s.time?.as_secs_f64() * 1e3)));
-    tracing::info!(
-        session_id = trail.session_id.as_deref().unwrap_or_default(),
-        user = trail.user.as_deref().unwrap_or_default(),
-        // Of those alone who were not let in: who guesses must be found, who is known need not be followed.
-        address = trail.stranger.map(tracing::field::display),
-        trace_id = trace_id.map(tracing::field::display),
-        status = ending.status,
-        outcome,
-        code,
-        stages_ms = timed.collect::<Vec<_>>().join(" "),
-        total_ms = (time.as_secs_f64() * 1e4).round() / 1e1,
-        "detect"
-    );
-    // A stranger's requests would push those of users out of the files, and so would one user's beyond his rate: they stand
-    // in the log.
-    if let (Some(audit), Some(user)) = (&app.audit, trail.user.as_deref())
-        && code != RATE_LIMITED
-    {
-        let entry = Entry { user, session_id: trail.session_id.as_deref(), status: ending.status, outcome, code };
-        // Told in the log.
-        let _ = audit.write(entry).await;
-    }
+    asked.end(ending, trace_id).await;
     response
 }
 
@@ -288,14 +267,12 @@ impl App {
         let standing = parts.extensions.get::<Arc<Standing>>();
         let entry = async {
             let address = caller(peer.ip(), &parts.headers, &self.proxies);
+            // Until he is let in, also when that is broken off.
+            trail.stranger = Some(address);
             let authenticated = self.users.authenticate(&parts.headers, address);
-            let user = match trail.time("authenticate", authenticated).await {
-                Ok(user) => trail.user.insert(user),
-                Err(problem) => {
-                    trail.stranger = Some(address);
-                    return Err(problem);
-                }
-            };
+            let user = trail.time("authenticate", authenticated).await?;
+            trail.stranger = None;
+            let user = trail.user.insert(user);
             self.rate.admit(user)?;
             if let Some(standing) = standing {
                 standing.let_in();
@@ -304,7 +281,7 @@ impl App {
             let length = self.check_headers(&parts.headers)?;
             let analyzer = self.analyzer()?;
             self.admission.check(&guest).await?;
-            Ok((analyzer, guest, length))
+            Ok::<_, Problem>((analyzer, guest, length))
         };
         let (analyzer, guest, length) = entry.await?;
         let mut body = trail.time("read", self.read(body, self.admission.buffer(&guest, length), standing)).await?;

@@ -11,6 +11,7 @@ use face_analysis::HeadName;
 use face_analysis::report::{MODELS, ModelInfo};
 use serde::Serialize;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::blocking::Pool;
 
@@ -103,19 +104,22 @@ impl Audit {
 
     /// Writes one line, also when nobody waits for it any more. So what goes wrong is told here, in the service's log.
     pub async fn write(&self, entry: Entry<'_>) -> io::Result<()> {
-        let tell = |error: &io::Error| tracing::error!(%error, "the audit log cannot be written");
-        let (log, line) = (Arc::clone(&self.log), self.line(entry)?);
-        let room = Arc::clone(&self.room).try_acquire_owned();
-        let lost = |_| io::Error::other(format!("{MOST_WAITING} entries wait for the disk: this one is lost"));
-        let room = room.map_err(lost).inspect_err(tell)?;
-        let writing = self.pool.begin(room, move || log.write(&line).inspect_err(tell));
-        match tokio::time::timeout(self.patience, writing).await {
+        match tokio::time::timeout(self.patience, self.begin(entry)?).await {
             Ok(written) => written.map_err(io::Error::other)?,
             Err(_) => {
                 let late = format!("the disk takes more than {:?}: the entry is written when it can be", self.patience);
                 Err(io::Error::new(io::ErrorKind::TimedOut, late)).inspect_err(tell)
             }
         }
+    }
+
+    /// Begins to write one line, for which nobody need wait.
+    pub fn begin(&self, entry: Entry<'_>) -> io::Result<JoinHandle<io::Result<()>>> {
+        let (log, line) = (Arc::clone(&self.log), self.line(entry)?);
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        let lost = |_| io::Error::other(format!("{MOST_WAITING} entries wait for the disk: this one is lost"));
+        let room = room.map_err(lost).inspect_err(tell)?;
+        Ok(self.pool.begin(room, move || log.write(&line).inspect_err(tell)))
     }
 
     /// Waits for the lines that the disk has not taken yet, but not for ever.
@@ -138,6 +142,10 @@ impl Audit {
         line.push(b'\n');
         Ok(line)
     }
+}
+
+fn tell(error: &io::Error) {
+    tracing::error!(%error, "the audit log cannot be written");
 }
 
 impl Log {

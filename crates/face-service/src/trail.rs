@@ -21,7 +21,7 @@ pub struct Trail {
     pub session_id: Option<String>,
     /// Who asks, once that is known.
     pub user: Option<String>,
-    /// Where a request comes from that was not let in.
+    /// Where a request comes from that is not let in, or not yet.
     pub stranger: Option<IpAddr>,
     /// What has been begun, in that order.
     pub stages: Vec<Stage>,

@@ -316,6 +316,44 @@ fn a_user_who_sends_without_pause_leaves_a_worker_to_the_other() {
 }
 
 #[test]
+fn a_request_whose_sender_resets_before_the_answer_leaves_its_line_in_the_audit_log() {
+    // Connections wait in its backlog and are never answered.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("bound").port();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("audit.jsonl");
+    let service = Service::with(|settings| {
+        settings.audit.file = Some(path.clone());
+        settings.server.deadline_ms = 300_000;
+        settings.links.timeout_ms = 300_000;
+        settings.links.allow_private = true;
+        settings.links.ports = vec![port];
+    });
+    let body = json!({ "sessionId": "gone", "faceImageBase": format!("http://127.0.0.1:{port}/") }).to_string();
+    let authorization = basic(USER, PASSWORD);
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let mut stream = service.connect();
+    stream.write_all(&request_bytes("POST", DETECT, &headers, body.as_bytes())).expect("open");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while figure(&service, "facegate_links_in_flight") < 1.0 {
+        assert!(Instant::now() < deadline, "it never began");
+        thread::sleep(Duration::from_millis(10));
+    }
+    reset(stream);
+    let line = loop {
+        let text = std::fs::read_to_string(&path).expect("an audit log");
+        if text.ends_with('\n') {
+            break text;
+        }
+        assert!(Instant::now() < deadline, "it left nothing");
+        thread::sleep(Duration::from_millis(10));
+    };
+    let line: serde_json::Value = serde_json::from_str(&line).expect("one line of JSON");
+    assert_eq!((&line["user"], &line["sessionId"]), (&json!(USER), &json!("gone")));
+    assert_eq!((&line["status"], &line["code"]), (&json!(499), &json!("unanswered")));
+}
+
+#[test]
 fn links_that_hang_are_those_of_one_user_only() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
