@@ -110,6 +110,16 @@ fn signal(id: u32, signal: Signal) {
     kill_process(id, signal).expect("our own child");
 }
 
+/// Ends a cell, and waits until it has.
+fn kill(id: u32) {
+    signal(id, Signal::KILL);
+    let until = Instant::now() + PATIENCE;
+    while !is_in_state(id, 'Z') {
+        assert!(Instant::now() < until, "it has not ended");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn entries(folder: &str) -> usize {
     fs::read_dir(folder).expect("Linux").count()
 }
@@ -426,13 +436,7 @@ fn a_cell_that_ended_while_it_waited_costs_no_picture() {
     let cells = cells(DecodeLimits::default(), 1);
     let bytes = encoded(&noise(9, 9), ImageFormat::Png);
     for number in 1..=3 {
-        let id = only_cell(&cells);
-        signal(id, Signal::KILL);
-        let until = Instant::now() + PATIENCE;
-        while !is_in_state(id, 'Z') {
-            assert!(Instant::now() < until, "it has not ended");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        kill(only_cell(&cells));
         assert_eq!(code(cells.decode(&bytes)), "decoded");
         assert_eq!(cells.endings(), Endings { memory: number, ..Endings::default() });
     }
@@ -486,6 +490,17 @@ fn how_a_cell_ended_is_told_where_the_ends_of_children_were_ignored() {
 }
 
 #[test]
+fn a_cell_without_processor_time_is_told_as_one_that_took_too_long() {
+    let _alone = alone();
+    let rogue = Rogue::new();
+    let limits = DecodeLimits { max_decode_ms: 20_000, ..Default::default() };
+    let cells = rogue.cells("ulimit -c 0; kill -XCPU $$", limits);
+    let error = cells.decode(b"picture").expect_err("it has ended").to_string();
+    assert!(error.contains("20000 ms"), "{error}");
+    assert_eq!(cells.endings(), Endings { time: 1, ..Endings::default() });
+}
+
+#[test]
 fn a_program_that_is_no_cell_is_told_at_the_start() {
     let _alone = alone();
     let shell = |script: &str| Program { path: "/bin/sh".into(), words: vec!["-c".into(), script.into(), "sh".into()] };
@@ -516,6 +531,52 @@ fn a_limit_on_files_that_is_too_low_is_told_and_ends_nothing() {
     }
     let error = cells(DecodeLimits::default(), 1).warm_up().expect_err("no memory").to_string();
     assert!(error.contains("RLIMIT_FSIZE, `ulimit -f`"), "{error}");
+}
+
+#[test]
+fn a_cell_that_cannot_be_started_is_no_reason_to_refuse_who_waits_for_another() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cell");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_picture-cell"), &path).expect("links");
+    let program = Program { path: path.clone(), words: Vec::new() };
+    let limits = DecodeLimits { max_decode_ms: 20_000, ..Default::default() };
+    let cells = Cells::start(program, limits, 2, ROOM).expect("a thread");
+    let bytes = encoded(&noise(9, 9), ImageFormat::Png);
+    let until = Instant::now() + PATIENCE;
+    let one = loop {
+        // Two at once, so that both are there; one that was slow is replaced.
+        let begin = Instant::now();
+        drop([(); 2].map(|()| cells.decode(&bytes).expect("decoded")));
+        match children()[..] {
+            [one, _] if begin.elapsed() < SLOW => break one,
+            _ => assert!(Instant::now() < until, "two cells, not {:?}", children()),
+        }
+    };
+    // From now on none can be started.
+    fs::remove_file(&path).expect("removes");
+    kill(one);
+    let begin = Instant::now();
+    let lent = cells.decode(&bytes).expect("by the other one");
+    let slow = begin.elapsed() >= SLOW;
+    let waited = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| code(cells.decode(&bytes)));
+        // Ten tries.
+        let until = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < until && !waiting.is_finished() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(lent);
+        waiting.join().expect("no panic")
+    });
+    if slow {
+        // It may have cost the other one too.
+        return;
+    }
+    assert_eq!(waited, "decoded");
+    // Where there is none, nobody waits.
+    kill(only_child());
+    assert_eq!(code(cells.decode(&bytes)), "no start");
 }
 
 /// Pictures that end their cell: each few in a second.
@@ -705,6 +766,8 @@ fn a_cell_has_a_bound_of_processor_time_when_nobody_watches_it() {
     let id = only_cell(&cells);
     let limits = fs::read_to_string(format!("/proc/{id}/limits")).expect("readable");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max cpu time")).expect("a limit");
-    let seconds = line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
-    assert!(seconds.is_some_and(|seconds| (1..=600).contains(&seconds)), "{line}");
+    let seconds: Vec<u64> = line.split_whitespace().take(2).filter_map(|word| word.parse().ok()).collect();
+    let [signal, end] = seconds[..] else { panic!("{line}") };
+    // The signal first: the end itself looks like one for memory.
+    assert!(signal < end && (2..=600).contains(&end), "{line}");
 }

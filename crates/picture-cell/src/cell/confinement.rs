@@ -51,7 +51,7 @@ pub(super) fn confine(memory: u64) -> Result<(), ConfinementError> {
     let limit = |resource, most| limit(resource, most).map_err(failed("setting a limit"));
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
-    limit(Resource::Cpu, LIFE_CPU_S)?;
+    limit_time(LIFE_CPU_S).map_err(failed("setting a limit"))?;
     let status = std::fs::read_to_string(STATUS).map_err(failed(STATUS))?;
     let (addresses, data) = in_use(&status).ok_or("it lacks a size").map_err(failed(STATUS))?;
     limit(Resource::As, addresses.saturating_add(memory))?;
@@ -68,6 +68,16 @@ pub(super) fn confine(memory: u64) -> Result<(), ConfinementError> {
 fn limit(resource: Resource, most: u64) -> rustix::io::Result<()> {
     let most = Some(getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most)));
     setrlimit(resource, Rlimit { current: most, maximum: most })
+}
+
+/// The same for processor time. A second before its end comes a signal that stands for nothing else; what comes at the end also
+/// comes when memory runs out.
+fn limit_time(seconds: u64) -> rustix::io::Result<()> {
+    limit(Resource::Cpu, seconds)?;
+    let maximum = getrlimit(Resource::Cpu).maximum;
+    // Of a single second no part is left for that: the system knows no limit of 0.
+    let current = maximum.map(|most| if most > 1 { most - 1 } else { most });
+    setrlimit(Resource::Cpu, Rlimit { current, maximum })
 }
 
 /// Bytes of address space and of private memory that is filled, by the file in which the system describes this process.
@@ -256,6 +266,20 @@ mod tests {
         for name in ["executable memory", "a debugger let in", "a life beyond the parent's"] {
             assert_eq!(fate(name), (None, Some(libc::SIGSYS)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_cell_that_has_used_its_processor_time_up_says_so_by_how_it_ends() {
+        if std::env::var_os(ATTEMPT).is_some() {
+            // So that it need not take ten minutes.
+            setrlimit(Resource::Cpu, Rlimit { current: Some(2), maximum: Some(2) }).expect("may be lowered");
+            confine(MEMORY).expect("confined");
+            loop {
+                std::hint::spin_loop();
+            }
+        }
+        let test = "a_cell_that_has_used_its_processor_time_up_says_so_by_how_it_ends";
+        assert_eq!(fate_of(test, "no end"), (None, Some(libc::SIGXCPU)));
     }
 
     /// Landlock without the system call filter, where the kernel has it.

@@ -1,7 +1,7 @@
 //! The cells of a program: some wait for pictures, a thread starts new ones for those that ended.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -39,6 +39,8 @@ struct Shared {
     orders: Orders,
     state: Mutex<State>,
     changed: Condvar,
+    /// Cells that were ready once and are not lost: they wait, decode, or lend their pixels.
+    living: AtomicUsize,
     tasks: Sender<Task>,
     endings: [AtomicU64; 5],
 }
@@ -64,7 +66,8 @@ impl Cells {
         let (tasks, queue) = channel();
         let orders = Orders { limits, input_room: max_bytes.next_multiple_of(PAGE) };
         let (state, changed) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { program, orders, state, changed, tasks, endings: Default::default() });
+        let (living, endings) = Default::default();
+        let shared = Arc::new(Shared { program, orders, state, changed, living, tasks, endings });
         for _ in 0..number.max(1) {
             // The queue's other end is in hand.
             let _ = shared.tasks.send(Task::Replace(Box::new(())));
@@ -174,8 +177,11 @@ impl Shared {
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            // A start that fails is tried again, but nobody waits for more than the next try.
-            if let Some(failure) = &state.failure {
+            // A start that fails is tried again, but where there is no cell nobody waits for more than the next try. Where
+            // there are others, one of them becomes free.
+            if let Some(failure) = &state.failure
+                && self.living.load(Ordering::Relaxed) == 0
+            {
                 return Err(failure.clone());
             }
             if left.is_zero() {
@@ -205,8 +211,9 @@ impl Shared {
         }
     }
 
-    /// Has another cell started for one that is lost.
+    /// Has another cell started for one that is lost. If that fails, whoever waits is told after this one is no longer counted.
     fn replace(&self, lost: impl Send + 'static) {
+        self.living.fetch_sub(1, Ordering::Relaxed);
         // Without a keeper there is nobody left who waits for cells.
         let _ = self.tasks.send(Task::Replace(Box::new(lost)));
     }
@@ -309,6 +316,7 @@ fn keep(shared: &Shared, tasks: &Receiver<Task>) {
             match started.and_then(|cell| cell.ready(&shared.orders)) {
                 Ok(cell) => {
                     wanted -= 1;
+                    shared.living.fetch_add(1, Ordering::Relaxed);
                     shared.lock().failure = None;
                     shared.still(cell);
                 }
