@@ -85,6 +85,18 @@ fn differing(a: &Value, b: &Value) -> Vec<String> {
     names
 }
 
+/// The value of a record that says from where the relative names of its pictures lead to them.
+const FOLDER: &str = "working_folder";
+
+/// Writes a record in the place of the one that is there, if any; who reads it finds all of one of them.
+fn put(path: &Path, record: &Value) -> Result<(), ResultsError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let written = std::fs::write(&part, format!("{record:#}\n")).and_then(|()| std::fs::rename(&part, path));
+    written.map_err(|source| ResultsError::Io { path: path.to_owned(), source })
+}
+
 /// A file of rows to which a run appends and from which the next one goes on.
 #[derive(Debug)]
 pub struct ResultsFile {
@@ -97,8 +109,16 @@ impl ResultsFile {
     /// Opens the results or begins them. A last line that a killed run has not finished is cut off, so that its picture
     /// is analysed anew. The file stays locked until this is dropped.
     ///
-    /// The record of what the results were made with stands beside them in a file with `.run.json` appended.
-    pub fn resume(path: &Path, format: RowFormat, details: bool, record: &Value) -> Result<Self, ResultsError> {
+    /// The record of what the results were made with stands beside them in a file with `.run.json` appended. `folder` is from
+    /// where relative names lead to their pictures, when this run has such names: from another one they lead to others. Those
+    /// that begin at the root lead to the same from everywhere, and may come before or after.
+    pub fn resume(
+        path: &Path,
+        format: RowFormat,
+        details: bool,
+        record: &Value,
+        folder: Option<&str>,
+    ) -> Result<Self, ResultsError> {
         let io = |source| ResultsError::Io { path: path.to_owned(), source };
         let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(io)?;
         file.try_lock().map_err(|error| match error {
@@ -108,15 +128,28 @@ impl ResultsFile {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".run.json");
         let beside = PathBuf::from(beside);
+        let mut record = record.clone();
+        if let Some(folder) = folder {
+            record[FOLDER] = folder.into();
+        }
         if file.metadata().map_err(io)?.len() == 0 {
-            std::fs::write(&beside, format!("{record:#}\n"))
-                .map_err(|source| ResultsError::Io { path: beside.clone(), source })?;
+            put(&beside, &record)?;
         } else {
             let text = std::fs::read(&beside)
                 .map_err(|_| ResultsError::Foreign { path: path.to_owned(), missing: beside.clone() })?;
-            let begun: Value = serde_json::from_slice(&text).unwrap_or_default();
-            if let Some(what) = difference(&begun, record) {
+            let mut begun: Value = serde_json::from_slice(&text).unwrap_or_default();
+            // Where only one of the two has relative names, its folder is that of all of them.
+            let known = begun.get(FOLDER).cloned();
+            match (&known, folder) {
+                (None, Some(folder)) if begun.is_object() => begun[FOLDER] = folder.into(),
+                (Some(known), None) => record[FOLDER] = known.clone(),
+                _ => {}
+            }
+            if let Some(what) = difference(&begun, &record) {
                 return Err(ResultsError::OtherRun { path: path.to_owned(), what });
+            }
+            if known.is_none() && folder.is_some() {
+                put(&beside, &record)?;
             }
         }
         let (done, end) = match format {
@@ -247,13 +280,13 @@ mod tests {
         for format in [RowFormat::Csv, RowFormat::Jsonl] {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("results");
-            let mut results = ResultsFile::resume(&path, format, false, &settings).expect("begins");
+            let mut results = ResultsFile::resume(&path, format, false, &settings, None).expect("begins");
             NAMES.iter().for_each(|name| results.append(&line(format, name)).expect("appends"));
             drop(results);
             let whole = std::fs::read(&path).expect("reads");
             for length in 1..=whole.len() {
                 std::fs::write(&path, &whole[..length]).expect("writes");
-                let mut results = ResultsFile::resume(&path, format, false, &settings).expect("goes on");
+                let mut results = ResultsFile::resume(&path, format, false, &settings, None).expect("goes on");
                 let open: Vec<_> = NAMES.iter().filter(|name| !results.done().contains(**name)).collect();
                 open.iter().for_each(|name| results.append(&line(format, name)).expect("appends"));
                 drop(results);
@@ -267,7 +300,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("results.jsonl");
         let settings = record("jsonl", 0.5);
-        let resume = |settings: &Value| ResultsFile::resume(&path, RowFormat::Jsonl, false, settings);
+        let resume = |settings: &Value| ResultsFile::resume(&path, RowFormat::Jsonl, false, settings, None);
         let mut first = resume(&settings).expect("begins");
         assert!(matches!(resume(&settings), Err(ResultsError::InUse(_))));
         first.append(&line(RowFormat::Jsonl, "a")).expect("appends");
@@ -280,6 +313,27 @@ mod tests {
     }
 
     #[test]
+    fn names_that_begin_at_the_root_come_before_and_after_relative_ones_of_one_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("results.jsonl");
+        let settings = record("jsonl", 0.5);
+        let run = |name: &str, from: Option<&str>| {
+            let mut results = ResultsFile::resume(&path, RowFormat::Jsonl, false, &settings, from)?;
+            results.append(&line(RowFormat::Jsonl, name))
+        };
+        run("/one/a", None).expect("begins");
+        run("b", Some("/one")).expect("the first relative name");
+        let refused = run("b", Some("/two")).expect_err("another picture").to_string();
+        assert!(refused.contains("another working_folder:"), "{refused}");
+        run("/two/b", None).expect("the same from everywhere");
+        run("c", Some("/one")).expect("goes on");
+        assert!(run("c", Some("/two")).is_err(), "the folder is still known");
+        let other = ResultsFile::resume(&path, RowFormat::Jsonl, false, &record("jsonl", 0.7), Some("/two"));
+        let refused = other.expect_err("other settings").to_string();
+        assert!(refused.contains("another analysis.detection.min_score, working_folder:"), "{refused}");
+    }
+
+    #[test]
     fn a_damaged_line_before_the_last_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         for (format, text) in [
@@ -288,9 +342,9 @@ mod tests {
         ] {
             let path = folder.path().join(format!("{format:?}"));
             let settings = record("x", 0.5);
-            drop(ResultsFile::resume(&path, format, false, &settings).expect("begins"));
+            drop(ResultsFile::resume(&path, format, false, &settings, None).expect("begins"));
             std::fs::write(&path, text).expect("writes");
-            let error = ResultsFile::resume(&path, format, false, &settings).expect_err("damaged");
+            let error = ResultsFile::resume(&path, format, false, &settings, None).expect_err("damaged");
             assert!(matches!(error, ResultsError::Line { .. }), "{error}");
         }
     }

@@ -401,6 +401,10 @@ fn the_same_name_in_another_working_folder_is_another_picture() {
     let absolute = folder.path().join("b/x.jpg");
     assert!(run("a", text(&absolute)).status.success());
     assert!(said(&run("b", text(&absolute))).contains("1  in the file already"));
+    // Also in a file with relative ones, of which it hinders none.
+    assert!(run("a", "x.jpg").status.success());
+    assert!(said(&run("b", "x.jpg")).contains("begun with another working_folder:"));
+    assert!(said(&run("b", text(&absolute))).contains("1  in the file already"));
 }
 
 #[test]

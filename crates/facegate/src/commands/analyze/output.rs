@@ -62,12 +62,12 @@ impl Output {
                     }
                 };
                 let name = if rows == RowFormat::Csv { "csv" } else { "jsonl" };
-                let mut record = record::record(config, name, args.details, args.face_image)?;
+                let record = record::record(config, name, args.details, args.face_image)?;
                 // From another folder the same names lead to other pictures.
-                if args.pictures.iter().any(|picture| picture.is_relative()) {
-                    record["working_folder"] = recorded_path(&std::env::current_dir()?).into();
-                }
-                Destination::File(ResultsFile::resume(out, rows, args.details, &record)?)
+                let is_relative = args.pictures.iter().any(|picture| picture.is_relative());
+                let folder = is_relative.then(std::env::current_dir).transpose()?;
+                let folder = folder.map(|folder| recorded_path(&folder));
+                Destination::File(ResultsFile::resume(out, rows, args.details, &record, folder.as_deref())?)
             }
         };
         let longest = pictures.iter().map(|picture| console::measure_text_width(&shown(&recorded_path(picture)))).max();
