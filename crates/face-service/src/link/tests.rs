@@ -653,17 +653,20 @@ async fn of_several_users_none_has_more_than_a_share_of_the_lookups_and_one_alon
 async fn a_link_waits_for_a_lookup_and_is_told_to_come_again_when_none_ends() {
     let (port, _) = server("127.0.0.2", vec![found(b"one")]);
     let fetcher = pretended(&[&["127.0.0.2"]], |settings| {
-        (settings.connect_timeout_ms, settings.timeout_ms) = (2_000, 8_000);
+        (settings.connect_timeout_ms, settings.timeout_ms) = (8_000, 60_000);
     });
+    // Who waits for the same lookups, and not for long.
+    let mut hasty = pretended(&[], short_times);
+    hasty.network = fetcher.network.clone();
     let link = format!("http://pictures.test:{port}/");
     let others = Followed::new("ann".into(), true, LONG, ());
     let held = hanging(&fetcher.network, &others, Duration::ZERO).await;
-    let problem = fetch(&fetcher, &link, 10).await.expect_err("all lookups hang");
+    let problem = fetch(&hasty, &link, 10).await.expect_err("all lookups hang");
     assert_eq!((problem.status, problem.code), (StatusCode::SERVICE_UNAVAILABLE, "links_busy"));
     assert!(problem.header.is_some_and(|(name, _)| name == axum::http::header::RETRY_AFTER));
     // Also when the wait takes most of the time that a connection may take.
     let (fetched, ()) = tokio::join!(fetch(&fetcher, &link, 10), async {
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        tokio::time::sleep(Duration::from_millis(4_500)).await;
         drop(held);
     });
     assert_eq!(fetched.expect("found"), b"one");
