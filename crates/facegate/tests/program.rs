@@ -605,6 +605,28 @@ fn a_hashed_password_lets_its_user_in() {
 }
 
 #[test]
+fn a_login_that_takes_too_long_is_logged_with_its_address() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let users = folder.path().join("users");
+    let line = face_service::auth::hash_line("ann", "right").expect("hashes");
+    // As costly as a hash may be: on no machine done by the deadline.
+    let slow = line.replace("m=19456,t=2", "m=19456,t=53");
+    assert_ne!(slow, line);
+    std::fs::write(&users, slow).expect("writes");
+    let mut command = facegate(&["serve", "--listen", "127.0.0.1:0", "--set", "server.deadline_ms=20"]);
+    command.args(["--set", "log.format=json", "--set", "metrics.listen=127.0.0.1:0"]);
+    let service = Started::new(command.env("FACEGATE_AUTH_USERS_FILE", &users));
+    let wrong = basic("ann", "wrong");
+    let headers = [("Authorization", &*wrong), ("Content-Type", "application/json")];
+    let answer = service.raw(&request_bytes("POST", DETECT, &headers, b"{}"));
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    let line: Value = serde_json::from_str(&service.log.line("deadline_exceeded", 1)).expect("JSON");
+    assert_eq!((&line["address"], &line["user"]), (&"127.0.0.1".into(), &"".into()), "{line}");
+    let (code, log) = service.stop();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
 fn from_sigterm_on_it_is_not_ready_and_what_hangs_is_waited_for_as_long_as_the_setting_says() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = server.local_addr().expect("bound");
@@ -637,6 +659,7 @@ fn from_sigterm_on_it_is_not_ready_and_what_hangs_is_waited_for_as_long_as_the_s
     assert!(scraped.lines().any(|line| line == "facegate_ready 0"), "{scraped}");
     let (code, log) = service.stop();
     assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("unanswered"), "{log}");
     // A link may take 25 s, and a request 30.
     let took = begin.elapsed();
     assert!((Duration::from_secs(5)..Duration::from_secs(20)).contains(&took), "{took:?}");
