@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use axum::http::StatusCode;
+use memchr::memchr2;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -157,6 +158,11 @@ impl<'b> DetectRequest<'b> {
         let body = str::from_utf8(body).map_err(|error| {
             refused(format!("the body is not in UTF-8 (after {} bytes): JSON is sent in UTF-8", error.valid_up_to()))
         })?;
+        if is_too_deep(body.as_bytes()) {
+            return Err(refused(format!(
+                "in the body more than {MOST_NESTED} arrays and objects stand in each other: send the fields of a detect request"
+            )));
+        }
         let raw: RawRequest<'b> = serde_json::from_str(body).map_err(|error| {
             refused(format!(
                 "the body is no JSON object with the fields of a detect request (line {}, column {}): send \
@@ -192,6 +198,37 @@ impl<'b> DetectRequest<'b> {
             Err(problem) => Err(RequestError { session_id: Some(session_id.into_owned()), problem: Box::new(problem) }),
         }
     }
+}
+
+/// Arrays and objects that may stand in each other.
+const MOST_NESTED: usize = 128;
+
+/// Whether there are more. Whoever reads JSON without recursion keeps a byte for each that is open: as much again as the body,
+/// and nobody has counted it.
+fn is_too_deep(body: &[u8]) -> bool {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = body.get(at) {
+        at += 1;
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            // To the end of a string, which is no escaped quotation mark.
+            b'"' => loop {
+                let rest = body.get(at..).unwrap_or_default();
+                let Some(found) = memchr2(b'"', b'\\', rest) else { return false };
+                at += found + 1;
+                if rest[found] == b'"' {
+                    break;
+                }
+                at += 1;
+            },
+            _ => {}
+        }
+        if depth > MOST_NESTED {
+            return true;
+        }
+    }
+    false
 }
 
 fn session_id(raw: Option<&RawValue>) -> Result<Cow<'_, str>, Problem> {
@@ -395,6 +432,24 @@ mod tests {
         assert!(DetectRequest::parse(body.as_bytes()).expect("valid").return_face_image);
         // Of fields that mean nothing here nothing is asked.
         assert!(DetectRequest::parse(br#"{"x":1,"x":2,"sessionId":"a","faceImageBase":"AAAA"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_stands_too_deep_in_itself_is_refused_and_brackets_in_strings_are_none() {
+        let around = |value: &str| format!(r#"{{"x":{value},"sessionId":"s","faceImageBase":"AAAA"}}"#);
+        let nested = |depth: usize| around(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        // The object around it is one of them.
+        assert!(DetectRequest::parse(nested(MOST_NESTED - 1).as_bytes()).is_ok());
+        let refused = problem(&nested(MOST_NESTED)).problem;
+        assert_eq!(refused.code, "json_malformed");
+        assert!(refused.message.contains("more than 128"), "{}", refused.message);
+        let many = "[{".repeat(1_000);
+        for fine in [format!(r#""{many}\"{many}\\""#), format!("[{}7]", "[],".repeat(1_000))] {
+            assert!(DetectRequest::parse(around(&fine).as_bytes()).is_ok(), "{fine}");
+        }
+        for cut in [r#"{"x":"\"#, r#"{"x":""#, r#"{"x":"a"#] {
+            assert_eq!(problem(cut).problem.code, "json_malformed");
+        }
     }
 
     #[test]
