@@ -139,6 +139,9 @@ impl<'de> Visitor<'de> for Fields {
 /// What editors and some libraries write before UTF-8. RFC 8259 lets a reader ignore it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// The shortest request, as messages show it.
+const REQUEST: &str = r#"{"sessionId": "…", "faceImageBase": "…"}"#;
+
 /// What is wrong with a request, and the `sessionId` if at least that could be read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RequestError {
@@ -158,6 +161,10 @@ impl<'b> DetectRequest<'b> {
         let body = str::from_utf8(body).map_err(|error| {
             refused(format!("the body is not in UTF-8 (after {} bytes): JSON is sent in UTF-8", error.valid_up_to()))
         })?;
+        // What is none would be read to its end, and copied, only to say what it is instead.
+        if !body.trim_ascii_start().starts_with('{') {
+            return Err(refused(format!("the body is no JSON object: send {REQUEST}")));
+        }
         if is_too_deep(body.as_bytes()) {
             return Err(refused(format!(
                 "in the body more than {MOST_NESTED} arrays and objects stand in each other: send the fields of a detect request"
@@ -165,8 +172,7 @@ impl<'b> DetectRequest<'b> {
         }
         let raw: RawRequest<'b> = serde_json::from_str(body).map_err(|error| {
             refused(format!(
-                "the body is no JSON object with the fields of a detect request (line {}, column {}): send \
-                 {{\"sessionId\": \"…\", \"faceImageBase\": \"…\"}}",
+                "the body is no JSON object with the fields of a detect request (line {}, column {}): send {REQUEST}",
                 error.line(),
                 error.column()
             ))
@@ -264,12 +270,17 @@ fn printable(c: char) -> bool {
 
 fn text<'b>(raw: Option<&'b RawValue>, name: &'static str) -> Result<Cow<'b, str>, Problem> {
     let raw = raw.ok_or_else(|| field(name, "is missing: it is a required string"))?.get();
+    let none = || field(name, "is no string: send a JSON string");
+    // Of a number all digits would be copied, only to say that it is one.
+    if !raw.starts_with('"') {
+        return Err(none());
+    }
     if let Ok(plain) = serde_json::from_str::<&'b str>(raw) {
         return Ok(Cow::Borrowed(plain));
     }
     match serde_json::from_str::<String>(raw) {
         Ok(text) => Ok(Cow::Owned(text)),
-        Err(_) => Err(field(name, "is no string: send a JSON string")),
+        Err(_) => Err(none()),
     }
 }
 
@@ -357,7 +368,8 @@ mod tests {
         }
         let escaped = format!(r#"{{"sessionId":"{}","faceImageBase":"AAAA"}}"#, r"\ud83d\ude00".repeat(128));
         assert_eq!(DetectRequest::parse(escaped.as_bytes()).expect("128").session_id, "😀".repeat(128));
-        for bad in [r#"{"sessionId":5,"faceImageBase":"AAAA"}"#, r#"{"faceImageBase":"AAAA"}"#] {
+        let digits = format!(r#"{{"sessionId":{},"faceImageBase":"AAAA"}}"#, "5".repeat(100_000));
+        for bad in [r#"{"sessionId":5,"faceImageBase":"AAAA"}"#, r#"{"faceImageBase":"AAAA"}"#, &digits] {
             assert_eq!(problem(bad).problem.code, "session_id_invalid", "{bad}");
         }
     }
@@ -457,6 +469,10 @@ mod tests {
         let nested = "[".repeat(100_000);
         for bad in ["", "{", "[]", " [\"a\", \"AAAA\"]", "7", "null", "{\"sessionId\":\"a\"", nested.as_str()] {
             assert_eq!(problem(bad).problem.code, "json_malformed");
+        }
+        // What it is instead is not looked at.
+        for other in ["", "7", "\"\\n\"", " [{}]"] {
+            assert!(problem(other).problem.message.starts_with("the body is no JSON object: send {"), "{other}");
         }
         for bad in [
             &b"\xff\xfe{}"[..],
