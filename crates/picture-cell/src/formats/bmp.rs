@@ -80,8 +80,6 @@ struct Header {
     states_colours: bool,
     /// Bytes of a colour: blue, green, red, and none or one that means nothing.
     entry: usize,
-    /// Whether the places in a palette come in run-length codes (BI_RLE8, BI_RLE4).
-    run_lengths: bool,
     /// Where the pixels begin: where the file says, or behind all else when it says 0.
     pixels: u32,
     /// What fills up a row to a multiple of four bytes.
@@ -112,7 +110,6 @@ impl Header {
             colours: colours as usize,
             states_colours: stated > 0,
             entry: entry as usize,
-            run_lengths,
             pixels: long(10).filter(|&pixels| pixels > 0).unwrap_or(behind),
             padding: if run_lengths { 0 } else { (row.next_multiple_of(4) - row) as usize },
         })
