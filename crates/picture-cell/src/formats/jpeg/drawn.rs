@@ -284,10 +284,13 @@ mod tests {
     fn every_pixel_is_the_one_of_libjpeg_turbo() {
         let mut dice = Dice(1);
         for sampling in SAMPLINGS {
-            for size in (1..=36).flat_map(|width| [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 50].map(|height| (width, height))) {
+            for size in (1..=36).flat_map(|width| [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 50].map(|height| (width, height)))
+            {
                 let file = encoded(&mut dice, size, sampling);
                 match drawn(&file) {
-                    Some(pixels) => assert!(pixels.as_ref() == Ok(&by_libjpeg(&file).expect("whole")), "{sampling:?} {size:?}"),
+                    Some(pixels) => {
+                        assert!(pixels.as_ref() == Ok(&by_libjpeg(&file).expect("whole")), "{sampling:?} {size:?}")
+                    }
                     None => assert!(size.0 <= 4 && sampling != Subsampling::S444, "{sampling:?} {size:?} is not drawn"),
                 }
             }
@@ -301,7 +304,8 @@ mod tests {
         for round in 0..3_000 {
             let mut file = encoded(&mut dice, (40, 50), SAMPLINGS[round % 3]);
             // After the headers, whose damages are another matter.
-            let header = markers::layout(&file, 9).map(|layout| file.len() - layout.scans[0].data.len()).expect("whole");
+            let header =
+                markers::layout(&file, 9).map(|layout| file.len() - layout.scans[0].data.len()).expect("whole");
             let place = header + dice.roll(file.len() - header);
             match dice.roll(4) {
                 0 => file.truncate(place),

@@ -11,11 +11,11 @@ const QUICK: u32 = 10;
 /// More places than a block has.
 const END: u8 = 128;
 
-/// Where the coefficients of a block lie, with their places in zigzag order counted from one.
-const ORDER: [u8; 65] = {
-    let (mut order, mut place) = ([0; 65], 0);
+/// Where the last of so many coefficients lies in a block.
+const ORDER: [u8; 64] = {
+    let (mut order, mut place) = ([0; 64], 1);
     while place < 64 {
-        order[place + 1] = ZIGZAG_ORDER[place] as u8;
+        order[place] = ZIGZAG_ORDER[place - 1] as u8;
         place += 1;
     }
     order
@@ -40,6 +40,11 @@ impl Value {
         let places = if ends { END } else { places as u8 };
         Some(Self { bits: (length + bits) as u8, places, value: value(window << length, bits) })
     }
+
+    /// The same once more, which changes nothing.
+    fn again(self) -> Self {
+        Self { bits: 0, places: 0, ..self }
+    }
 }
 
 /// What the next bits hold: two coefficients, or one twice, or (no bits) not even one.
@@ -54,9 +59,8 @@ impl Pair {
     fn within(codes: &Codes, window: u64) -> Self {
         let fits = |value: &Value, before: u8| u32::from(before + value.bits) <= QUICK;
         let Some(first) = Value::find(codes, window).filter(|first| fits(first, 0)) else { return Self::default() };
-        let again = Value { bits: 0, places: 0, ..first };
         let after = Value::find(codes, window << first.bits).filter(|second| fits(second, first.bits));
-        Self { first, second: after.filter(|_| first.places < END).unwrap_or(again) }
+        Self { first, second: after.filter(|_| first.places < END).unwrap_or(first.again()) }
     }
 }
 
@@ -97,41 +101,27 @@ impl Values {
         *dc = dc.wrapping_add(value(window << length, size.into()));
         block[0] = *dc;
         window <<= used;
-        // Places filled so far.
-        let mut filled = 1_usize;
-        let mut lay = |filled: usize, value: i16| block[usize::from(ORDER[filled] & 63)] = value;
+        let mut filled = 1;
         loop {
             while used <= WINDOW - LONGEST {
-                let Pair { first, second } = self.quick[(window >> (64 - QUICK)) as usize];
-                let (first, second) = if first.bits > 0 {
-                    (first, second)
-                } else {
-                    let one = Value::find(&self.ac, window).ok_or(NO_CODE)?;
-                    (one, Value { bits: 0, places: 0, ..one })
-                };
-                let once = used + u32::from(first.bits);
-                filled += usize::from(first.places);
-                if filled >= 64 {
-                    return match filled {
-                        64 => Ok(lay(64, first.value)),
-                        _ if first.places == END => Ok(()),
-                        _ => Err(TOO_MANY),
-                    }
-                    .map(|()| at + once as usize);
+                let Pair { mut first, mut second } = self.quick[(window >> (64 - QUICK)) as usize];
+                if first.bits == 0 {
+                    first = Value::find(&self.ac, window).ok_or(NO_CODE)?;
+                    second = first.again();
                 }
-                lay(filled, first.value);
-                used = once + u32::from(second.bits);
                 window <<= first.bits + second.bits;
-                filled += usize::from(second.places);
-                if filled >= 64 {
-                    return match filled {
-                        64 => Ok(lay(64, second.value)),
-                        _ if second.places == END => Ok(()),
-                        _ => Err(TOO_MANY),
+                for value in [first, second] {
+                    used += u32::from(value.bits);
+                    filled += usize::from(value.places);
+                    if filled < 64 {
+                        block[usize::from(ORDER[filled])] = value.value;
+                    } else if filled == 64 {
+                        block[63] = value.value;
+                        return Ok(at + used as usize);
+                    } else {
+                        return if value.places == END { Ok(at + used as usize) } else { Err(TOO_MANY) };
                     }
-                    .map(|()| at + used as usize);
                 }
-                lay(filled, second.value);
             }
             at += used as usize;
             used = 0;
