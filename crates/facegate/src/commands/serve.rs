@@ -85,7 +85,6 @@ async fn listen(
     let files = models::files(store)?;
     let settings = config.service();
     let app = Arc::new(App::new(&settings, Arc::clone(&users), workers)?);
-    heap::keep_free_memory(KEPT_MS);
     app.give_back_with(heap::give_back);
     app.count_dropped_lines(dropped_lines);
     let tls = tls(&config.server)?;
@@ -222,10 +221,6 @@ pub(super) fn users(config: &AuthConfig) -> Result<(Authenticator, Option<String
         (None, ..) => Err(CommandError::new("auth.user and auth.password belong together: one of them is missing")),
     }
 }
-
-/// How long freed memory stays with the process, in milliseconds: an analysis finds what the one before left, also where it waits
-/// for a processor (docs/performance.md). What all of them leave is given back when there have been none for a while.
-const KEPT_MS: u16 = 30;
 
 /// The user that exists when none is configured.
 const GENERATED_USER: &str = "facegate";
