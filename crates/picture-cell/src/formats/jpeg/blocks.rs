@@ -88,7 +88,7 @@ pub(super) struct Stop {
 impl Stop {
     /// Before the first block.
     pub(super) fn damaged_table() -> Self {
-        Self { blocks: 0, of: 1, fault: Fault::Missing("a Huffman table is damaged") }
+        Self { blocks: 0, of: 1, fault: Fault::Missing("a Huffman table is damaged or missing") }
     }
 
     /// In words, with the `place` of the scan among others.
@@ -135,8 +135,8 @@ impl<'s, 'b> Walk<'s, 'b> {
             let each = |(i, c)| std::iter::repeat_n(i, blocks(c) as usize);
             (frame.units(), scan.components.iter().enumerate().flat_map(each).collect())
         };
-        let codes = |table: &[u8]| Codes::new(table).ok_or_else(Stop::damaged_table);
-        let (dc, ac) = (|coded: &Coded<'_>| codes(coded.dc_table()), |coded: &Coded<'_>| codes(coded.ac_table()));
+        let codes = |table: Option<&[u8]>| table.and_then(Codes::new).ok_or_else(Stop::damaged_table);
+        let (dc, ac) = (|coded: &Coded<'_>| codes(coded.dc), |coded: &Coded<'_>| codes(coded.ac));
         let tables = if frame.progressive {
             let table = |coded| match (scan.band.0, scan.bits.0) {
                 (0, 0) => dc(coded).map(Some),

@@ -48,9 +48,9 @@ impl<'l, 'b> Drawn<'l, 'b> {
         let mut tables: Vec<Values> = Vec::new();
         let mut table_of = [0; 3];
         for (index, coded) in self.scan.components.iter().enumerate() {
-            let own = (coded.dc_table(), coded.ac_table());
+            let own = coded.dc.zip(coded.ac).ok_or_else(Stop::damaged_table)?;
             let before = &self.scan.components[..index];
-            table_of[index] = match before.iter().position(|earlier| (earlier.dc_table(), earlier.ac_table()) == own) {
+            table_of[index] = match before.iter().position(|earlier| earlier.dc.zip(earlier.ac) == Some(own)) {
                 Some(earlier) => table_of[earlier],
                 None => {
                     tables.push(Values::new(own.0, own.1).ok_or_else(Stop::damaged_table)?);
@@ -327,5 +327,27 @@ mod tests {
             }
         }
         assert!(whole > 300 && refused > 1_000, "{whole} and {refused} are too few to mean anything");
+    }
+
+    #[test]
+    fn headers_that_libjpeg_refuses_are_refused() {
+        let mut dice = Dice(3);
+        let whole = encoded(&mut dice, (40, 50), Subsampling::S420);
+        assert!(drawn(&whole).is_some_and(|pixels| pixels.is_ok()));
+        let scan = whole.windows(2).position(|marker| marker == b"\xff\xda").expect("a scan");
+        let changed = |place: usize, value: u8| {
+            let mut file = whole.clone();
+            file[scan + place] = value;
+            file
+        };
+        // Data that would be taken for a longer header, and tables that never came.
+        let longer = changed(3, 40);
+        assert!(by_libjpeg(&longer).is_none_or(|pixels| Some(Ok(pixels)) != drawn(&whole)));
+        assert!(drawn(&longer).is_none());
+        let (dc, ac) = (changed(6, 0x30), changed(6, 0x03));
+        for file in [dc, ac] {
+            assert!(by_libjpeg(&file).is_none());
+            assert!(drawn(&file).is_some_and(|pixels| pixels.is_err_and(|message| message.contains("missing"))));
+        }
     }
 }

@@ -57,28 +57,19 @@ pub(super) struct Scan<'b> {
     pub(super) data: &'b [u8],
 }
 
-/// A component of a scan and the Huffman tables in force for it: 16 counts and the values; `None` for the standard's.
+/// A component of a scan and the tables in force for it; `None` for those that are missing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coded<'b> {
     /// Which of the frame's.
     pub(super) component: usize,
-    dc: Option<&'b [u8]>,
-    ac: Option<&'b [u8]>,
-    /// Whether the tables are the luminance's where the standard's count.
-    luminance: (bool, bool),
-    /// The quantisation table in force, in zigzag order: 64 bytes, or 64 words.
+    /// Huffman tables: 16 counts and the values. Webcams leave them out, and mean the standard's.
+    pub(super) dc: Option<&'b [u8]>,
+    pub(super) ac: Option<&'b [u8]>,
+    /// In zigzag order: 64 bytes, or 64 words.
     quantisation: Option<&'b [u8]>,
 }
 
-impl<'b> Coded<'b> {
-    pub(super) fn dc_table(&self) -> &'b [u8] {
-        self.dc.unwrap_or(STANDARD_DC[usize::from(!self.luminance.0)])
-    }
-
-    pub(super) fn ac_table(&self) -> &'b [u8] {
-        self.ac.unwrap_or(STANDARD_AC[usize::from(!self.luminance.1)])
-    }
-
+impl Coded<'_> {
     /// The quantisation table in force, in zigzag order.
     pub(super) fn steps(&self) -> Option<[u16; 64]> {
         let table = self.quantisation?;
@@ -213,18 +204,17 @@ impl<'b> Reader<'b> {
         let cut = || Fault::Malformed("a scan header is damaged".into());
         let count = usize::from(*body.first().ok_or_else(cut)?);
         let names = body.get(1..1 + count * 2).ok_or_else(cut)?;
-        let &[first, last, bits, ..] = body.get(1 + count * 2..).ok_or_else(cut)? else { return Err(cut()) };
+        let Some(&[first, last, bits]) = body.get(1 + count * 2..) else { return Err(cut()) };
         let mut components = Vec::with_capacity(count);
         for &[id, tables] in names.as_chunks().0 {
             let component = frame.components.iter().position(|component| component.id == id).ok_or_else(cut)?;
             let (dc, ac) = (usize::from(tables >> 4 & 3), usize::from(tables & 3));
-            let quantisation = frame.components[component].quantisation;
+            let quantisation = usize::from(frame.components[component].quantisation);
             components.push(Coded {
                 component,
-                dc: self.dc[dc],
-                ac: self.ac[ac],
-                luminance: (dc == 0, ac == 0),
-                quantisation: self.quantisation.get(usize::from(quantisation)).copied().flatten(),
+                dc: self.dc[dc].or(STANDARD_DC.get(dc).copied()),
+                ac: self.ac[ac].or(STANDARD_AC.get(ac).copied()),
+                quantisation: self.quantisation.get(quantisation).copied().flatten(),
             });
         }
         if components.is_empty() || components.len() > frame.components.len() || first > last || last > 63 {

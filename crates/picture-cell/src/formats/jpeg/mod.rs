@@ -41,8 +41,9 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
     let pixels = width as usize * height as usize;
     // The decoder looks for further scans until it meets an end marker.
     let ended = if layout.has_end { Cow::Borrowed(bytes) } else { Cow::Owned([bytes, b"\xff\xd9"].concat()) };
+    let usual = |decoder: Decoder<'_>| decoder.jpeg_color_space() == ColorSpace::YCbCr && !decoder.is_arithmetic();
     if let Some(drawn) = Drawn::new(&layout)
-        && Decoder::new(&ended).is_ok_and(|decoder| decoder.jpeg_color_space() == ColorSpace::YCbCr)
+        && Decoder::new(&ended).is_ok_and(usual)
     {
         let stopped = |stop: Stop| PictureError::malformed(FORMAT.name, stop.told(""));
         drawn.draw(canvas.room(pixels * 3)).map_err(stopped)?;
