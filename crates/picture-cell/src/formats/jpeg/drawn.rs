@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_libjpeg_refuses_are_refused() {
+    fn scan_headers_of_another_length_or_without_their_tables_are_refused() {
         let mut dice = Dice(3);
         let whole = encoded(&mut dice, (40, 50), Subsampling::S420);
         assert!(drawn(&whole).is_some_and(|pixels| pixels.is_ok()));
@@ -340,9 +340,8 @@ mod tests {
             file[scan + place] = value;
             file
         };
-        // Data that would be taken for a longer header, and tables that never came.
+        // What libjpeg calls a bogus marker length; then tables that never came.
         let longer = changed(3, 40);
-        assert!(by_libjpeg(&longer).is_none_or(|pixels| Some(Ok(pixels)) != drawn(&whole)));
         assert!(drawn(&longer).is_none());
         let (dc, ac) = (changed(6, 0x30), changed(6, 0x03));
         for file in [dc, ac] {
