@@ -10,9 +10,6 @@ use super::blocks::{Stop, intervals};
 use super::markers::{Frame, Layout, Scan};
 use super::values::Values;
 
-/// Blocks in a unit: four of luminance, two of chrominance.
-const MOST_BLOCKS: usize = 6;
-
 /// A picture that is drawn here.
 pub(super) struct Drawn<'l, 'b> {
     frame: &'l Frame,
@@ -79,22 +76,16 @@ impl<'l, 'b> Drawn<'l, 'b> {
         dc: &mut [i16; 3],
         strip: &mut Strip<'_>,
     ) -> Result<(), &'static str> {
-        // Read first, then transformed: a transform that follows its block's last value at once waits for it to be stored.
-        let mut blocks = [[0; 64]; MOST_BLOCKS];
-        let many = [self.across * self.down, 1, 1];
-        let components = (0..3).flat_map(|component| std::iter::repeat_n(component, many[component]));
-        for (component, block) in components.zip(&mut blocks) {
-            bits.at = tables[component].block(&bits.bytes, bits.at, &mut dc[component], block)?;
-        }
-        if bits.ran_out() {
-            return Err(ENDS);
-        }
-        let (luma, chroma) = blocks.split_at(many[0]);
-        for (index, block) in luma.iter().enumerate() {
-            strip.put(0, (index % self.across, index / self.across), block, &self.steps[0]);
-        }
-        for (component, block) in (1..3).zip(chroma) {
-            strip.put(component, (0, 0), block, &self.steps[component]);
+        for component in 0..3 {
+            let (across, down) = if component == 0 { (self.across, self.down) } else { (1, 1) };
+            for (y, x) in (0..down).flat_map(|y| (0..across).map(move |x| (y, x))) {
+                let mut block = [0; 64];
+                bits.at = tables[component].block(&bits.bytes, bits.at, &mut dc[component], &mut block)?;
+                if bits.ran_out() {
+                    return Err(ENDS);
+                }
+                strip.put(component, (strip.unit * across + x, y), &block, &self.steps[component]);
+            }
         }
         Ok(())
     }
@@ -163,14 +154,13 @@ impl<'c> Strip<'c> {
         }
     }
 
-    /// Transforms a block of `component` and lays it down at `x` and `y` among the unit's.
+    /// Transforms a block of `component` and lays it down `x` blocks from the left and `y` from the strip's top.
     #[inline]
     fn put(&mut self, component: usize, (x, y): (usize, usize), block: &[i16; 64], steps: &[u16; 64]) {
-        let across = if component == 0 { self.across } else { 1 };
         let mut samples = [0; 64];
         (self.routines.idct_islow)(block, steps, &mut samples);
         let Plane { samples: plane, stride } = &mut self.planes[component];
-        let first = (self.kept + y * 8) * *stride + (self.unit * across + x) * 8;
+        let first = (self.kept + y * 8) * *stride + x * 8;
         for (row, samples) in plane[first..].chunks_mut(*stride).zip(samples.as_chunks::<8>().0) {
             row[..8].copy_from_slice(samples);
         }

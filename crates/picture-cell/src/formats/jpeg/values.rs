@@ -40,44 +40,24 @@ impl Value {
         let places = if ends { END } else { places as u8 };
         Some(Self { bits: (length + bits) as u8, places, value: value(window << length, bits) })
     }
-
-    /// The same once more, which changes nothing.
-    fn again(self) -> Self {
-        Self { bits: 0, places: 0, ..self }
-    }
-}
-
-/// What the next bits hold: two coefficients, or one twice, or (no bits) not even one.
-#[derive(Clone, Copy, Default)]
-struct Pair {
-    first: Value,
-    /// Without places where it is the first one.
-    second: Value,
-}
-
-impl Pair {
-    fn within(codes: &Codes, window: u64) -> Self {
-        let fits = |value: &Value, before: u8| u32::from(before + value.bits) <= QUICK;
-        let Some(first) = Value::find(codes, window).filter(|first| fits(first, 0)) else { return Self::default() };
-        let after = Value::find(codes, window << first.bits).filter(|second| fits(second, first.bits));
-        Self { first, second: after.filter(|_| first.places < END).unwrap_or(first.again()) }
-    }
 }
 
 /// The tables of a component.
 pub(super) struct Values {
     dc: Codes,
     ac: Codes,
-    quick: Box<[Pair; 1 << QUICK]>,
+    /// By the next [`QUICK`] bits: the value that lies in them whole; no bits where there is none.
+    quick: Box<[Value; 1 << QUICK]>,
 }
 
 impl Values {
     /// From the two tables as [`Codes::new`] takes them.
     pub(super) fn new(dc: &[u8], ac: &[u8]) -> Option<Self> {
         let (dc, ac) = (Codes::new(dc)?, Codes::new(ac)?);
-        let mut quick = Box::new([Pair::default(); 1 << QUICK]);
-        for (window, pair) in (0_u64..).zip(quick.iter_mut()) {
-            *pair = Pair::within(&ac, window << (64 - QUICK));
+        let mut quick = Box::new([Value::default(); 1 << QUICK]);
+        for (window, value) in (0_u64..).zip(quick.iter_mut()) {
+            let whole = Value::find(&ac, window << (64 - QUICK)).filter(|value| u32::from(value.bits) <= QUICK);
+            *value = whole.unwrap_or_default();
         }
         Some(Self { dc, ac, quick })
     }
@@ -104,23 +84,20 @@ impl Values {
         let mut filled = 1;
         loop {
             while used <= WINDOW - LONGEST {
-                let Pair { mut first, mut second } = self.quick[(window >> (64 - QUICK)) as usize];
-                if first.bits == 0 {
-                    first = Value::find(&self.ac, window).ok_or(NO_CODE)?;
-                    second = first.again();
+                let mut value = self.quick[(window >> (64 - QUICK)) as usize];
+                if value.bits == 0 {
+                    value = Value::find(&self.ac, window).ok_or(NO_CODE)?;
                 }
-                window <<= first.bits + second.bits;
-                for value in [first, second] {
-                    used += u32::from(value.bits);
-                    filled += usize::from(value.places);
-                    if filled < 64 {
-                        block[usize::from(ORDER[filled])] = value.value;
-                    } else if filled == 64 {
-                        block[63] = value.value;
-                        return Ok(at + used as usize);
-                    } else {
-                        return if value.places == END { Ok(at + used as usize) } else { Err(TOO_MANY) };
-                    }
+                window <<= value.bits;
+                used += u32::from(value.bits);
+                filled += usize::from(value.places);
+                if filled < 64 {
+                    block[usize::from(ORDER[filled])] = value.value;
+                } else if filled == 64 {
+                    block[63] = value.value;
+                    return Ok(at + used as usize);
+                } else {
+                    return if value.places == END { Ok(at + used as usize) } else { Err(TOO_MANY) };
                 }
             }
             at += used as usize;
