@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Cursor, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use image::{ImageError, ImageFormat, RgbImage};
 
@@ -66,9 +67,11 @@ impl Drawings {
         let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, format).map_err(image)?;
         // Beside and renamed: a link that appears meanwhile is replaced and not followed, and no half picture is left.
+        // In containers that share a folder two processes may have the same number.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let mut name = std::ffi::OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}.part", std::process::id()));
+        name.push(format!(".{}.{now}.part", std::process::id()));
         let part = path.with_file_name(name);
         let written = (|| {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&part)?;

@@ -5,11 +5,11 @@ mod watched;
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::io::{Cursor, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 use face_analysis::{FaceAnalyzer, HeadName};
@@ -22,7 +22,6 @@ use face_service::paths::{DETECT, METRICS};
 use face_service::settings::ServerSettings;
 use face_service::shares::share_of;
 use face_service::tls::Tls;
-use image::ImageFormat;
 use image::imageops::FilterType;
 use tokio::net::TcpListener;
 
@@ -31,6 +30,7 @@ use self::watched::Watched;
 use super::CommandError;
 use super::models::fetch_with_progress;
 use crate::config::{AuthConfig, Config, Loaded};
+use crate::drawings::Drawings;
 use crate::parallel::threads;
 use crate::{models, trust};
 
@@ -278,17 +278,9 @@ fn demo_picture(pictures: &Path) -> Result<PathBuf, CommandError> {
     let portrait = pictures.join("demo-portrait.jpg");
     let small = image::open(pictures.join("astronaut.png"))?.to_rgb8();
     let (width, height) = small.dimensions();
-    let mut bytes = Cursor::new(Vec::new());
-    image::imageops::resize(&small, 2 * width, 2 * height, FilterType::CatmullRom)
-        .write_to(&mut bytes, ImageFormat::Jpeg)?;
-    // Beside and renamed: services share the folder, and whoever reads the portrait while another one starts finds all of it.
-    // In containers their processes may have the same number.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    let part = pictures.join(format!(".demo-portrait.{}.{now}.part", std::process::id()));
-    std::fs::write(&part, bytes.get_ref()).and_then(|()| std::fs::rename(&part, &portrait)).inspect_err(|_| {
-        // What is left of it helps nobody; it may not even be there.
-        let _ = std::fs::remove_file(&part);
-    })?;
+    let large = image::imageops::resize(&small, 2 * width, 2 * height, FilterType::CatmullRom);
+    // Services share the folder: whoever reads the portrait while another one starts finds all of it.
+    Drawings::new(&[]).save(&large, &portrait)?;
     Ok(portrait)
 }
 
