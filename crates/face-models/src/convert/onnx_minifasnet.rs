@@ -1,5 +1,7 @@
 //! A MiniFASNet that its package ships as ONNX: rebuilt with the interface and the speed of those that come as PyTorch files.
 
+mod dormant;
+
 use std::collections::HashMap;
 
 use super::ConvertError;
@@ -46,12 +48,14 @@ pub fn minifasnet(onnx: &[u8]) -> Result<Vec<u8>, ConvertError> {
             constants.insert(tensor.name.clone(), Constant::of(&tensor)?);
         }
     }
+    let mut constants = Constants(constants);
+    let mut nodes = graph.node.iter().map(|node| Node::decode(node.as_slice())).collect::<Result<Vec<_>, _>>()?;
+    dormant::leave_out(&mut nodes, &mut constants);
     let mut builder = GraphBuilder::new(FORMAT);
     let picture = builder.picture(3, SIDE);
-    let constants = Constants(constants);
     let mut reader = Reader { builder, constants, values: HashMap::from([(input.name, picture)]), dense: None };
-    for node in &graph.node {
-        reader.node(&Node::decode(node.as_slice())?)?;
+    for node in &nodes {
+        reader.node(node)?;
     }
     reader.finish()
 }
