@@ -11,10 +11,14 @@
 //! - A PReLU, which has no fast kernel and makes its neighbours change the layout, is written as depthwise
 //!   convolutions.
 
+mod mirrored;
+
+use self::mirrored::Prelu;
 use super::ConvertError;
 use super::array::element_count;
 use super::onnx::{self, Attribute, Extent, Node, Tensor, ValueInfo};
 use prost::Message;
+use std::collections::HashSet;
 
 /// The most weights that one graph may hold: 64 MB of f32, six times the largest network here.
 const MAX_ELEMENTS: usize = 16 << 20;
@@ -84,6 +88,7 @@ pub(super) struct GraphBuilder {
     /// Names of all values, by id.
     names: Vec<String>,
     steps: Vec<Step>,
+    prelus: Vec<Prelu>,
     weights: Vec<Tensor>,
     elements: usize,
     inputs: Vec<ValueInfo>,
@@ -105,6 +110,7 @@ impl GraphBuilder {
             name,
             names: Vec::new(),
             steps: Vec::new(),
+            prelus: Vec::new(),
             weights: Vec::new(),
             elements: 0,
             inputs: Vec::new(),
@@ -234,6 +240,7 @@ impl GraphBuilder {
     /// convolution before it and the addition into one that it has yet to write, in place: into that of `s`, also where all of
     /// them are 1, or into that which makes `x`, where that is cheap enough to be computed twice.
     pub(super) fn prelu(&mut self, x: Value, slopes: &[f32]) -> Result<Value, ConvertError> {
+        let first = self.steps.len();
         let signs: Vec<f32> = slopes.iter().map(|&slope| if slope > 1.0 { -1.0 } else { 1.0 }).collect();
         let factors: Vec<f32> = slopes.iter().zip(&signs).map(|(slope, sign)| sign * (slope - 1.0)).collect();
         let again = self.scaled_again(x, &factors)?;
@@ -242,7 +249,9 @@ impl GraphBuilder {
         if again.is_none() || signs.contains(&-1.0) {
             change = self.scale(change, &signs)?;
         }
-        self.add(change, x)
+        let value = self.add(change, x)?;
+        self.prelus.push(Prelu { x: x.id, slopes: slopes.to_vec(), steps: first..self.steps.len() });
+        Ok(value)
     }
 
     /// A convolution of its own that gives `x` times one factor per channel, where `x` comes of one that is no dearer than
@@ -342,7 +351,11 @@ impl GraphBuilder {
     }
 
     /// The finished model.
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.mirror_prelus();
+        let used: HashSet<usize> = self.steps.iter().flat_map(|step| &step.inputs).copied().collect();
+        let used: HashSet<&str> = used.into_iter().map(|id| self.names[id].as_str()).collect();
+        self.weights.retain(|tensor| used.contains(tensor.name.as_str()));
         let names = &self.names;
         let node = |step: &Step| Node {
             input: step.inputs.iter().map(|&id| names[id].clone()).collect(),
