@@ -29,7 +29,7 @@ const BLOCK: usize = 16;
 /// A convolution of at most so many weights per channel is computed twice rather than its result read once more: depthwise 3x3
 /// and pointwise ones over 16 or 32 channels. Landmarks 4.25 instead of 4.39 ms, the liveness pair 1.83 instead of 1.88, and
 /// with twice as many weights 4.22 and 1.93 (medians of 200, in turns).
-const TWICE: usize = 32;
+const TWICE: usize = 16;
 
 /// A value that flows through the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
