@@ -332,8 +332,9 @@ mod tests {
         let excited = operators(&minifasnet(&tiny_network(true)).unwrap());
         assert_eq!((count(&plain, "GlobalAveragePool"), count(&excited, "GlobalAveragePool")), (0, 1));
         assert_eq!((count(&plain, "Sigmoid"), count(&excited, "Sigmoid")), (0, 1));
-        // 16 convolutions, 11 of them with slopes, which take one more each; the sum of the residual block beside theirs.
-        assert_eq!((count(&plain, "Conv"), count(&plain, "Add")), (27, 12));
+        // 16 convolutions, 11 of them with slopes, which take one more each, and that of the picture one more again; the sum of the
+        // residual block beside theirs.
+        assert_eq!((count(&plain, "Conv"), count(&plain, "Add")), (28, 12));
         assert_eq!(plain.last().unwrap(), "Softmax");
     }
 

@@ -110,3 +110,111 @@ impl GraphBuilder {
         tensor.raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::onnx::{self, Graph, Model, Node, Tensor};
+    use crate::convert::onnx_graph::{BLOCK, Convolution, Value, batch};
+    use prost::Message;
+
+    const SLOPES: [f32; 2] = [0.25, -1.5];
+
+    fn convolution(builder: &mut GraphBuilder, x: Value, shape: [usize; 2], groups: usize, weights: &[f32]) -> Value {
+        let bias = [0.5, -0.25];
+        let [out, per_group] = shape;
+        let (bias, shape) = (&bias[..out], [out, per_group, 1, 1]);
+        builder.convolution(x, &Convolution { shape, weights, bias, strides: [1; 2], pads: [0; 4], groups }).unwrap()
+    }
+
+    /// One pixel through a pointwise convolution, a PReLU, a depthwise convolution, and one that gathers. The PReLU's value may also
+    /// be read by somebody else.
+    fn network(read_elsewhere: bool) -> Graph {
+        let mut builder = GraphBuilder::new("test");
+        let x = builder.picture(3, 1);
+        let x = convolution(&mut builder, x, [2, 3], 1, &[1.0, -2.0, 0.5, -1.0, 1.0, 2.0]);
+        let x = builder.prelu(x, &SLOPES).unwrap();
+        let y = convolution(&mut builder, x, [2, 1], 2, &[3.0, -0.5]);
+        let y = if read_elsewhere { builder.add(x, y).unwrap() } else { y };
+        let y = convolution(&mut builder, y, [1, 2], 1, &[2.0, 4.0]);
+        let y = builder.reshape(y, &[-1]);
+        builder.output(y, "y", &[batch()]);
+        Model::decode(builder.finish().as_slice()).unwrap().graph.unwrap()
+    }
+
+    /// What the graph gives for one pixel.
+    fn run(graph: &Graph, pixel: &[f32]) -> f32 {
+        let tensors: Vec<Tensor> = graph.initializer.iter().map(|t| Tensor::decode(t.as_slice()).unwrap()).collect();
+        let constant = |name: &str| -> Vec<f32> {
+            let tensor = tensors.iter().find(|t| t.name == name && t.data_type == onnx::FLOAT).unwrap();
+            tensor.raw_data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+        };
+        let mut values = vec![("input".to_owned(), pixel.to_vec())];
+        for node in &graph.node {
+            let node = Node::decode(node.as_slice()).unwrap();
+            let of = |input: usize| values.iter().find(|(name, _)| *name == node.input[input]).unwrap().1.clone();
+            let x = of(0);
+            let y = match node.op_type.as_str() {
+                "Conv" => {
+                    let (weights, bias) = (constant(&node.input[1]), constant(&node.input[2]));
+                    let depthwise = node.attribute.iter().any(|a| a.name == "group" && a.i != Some(1));
+                    let sum = |row: &[f32]| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f32>();
+                    let row = |at: usize| &weights[at * weights.len() / bias.len()..][..weights.len() / bias.len()];
+                    let each = |at: usize| if depthwise { weights[at] * x[at] } else { sum(row(at)) };
+                    bias.iter().enumerate().map(|(at, bias)| bias + each(at)).collect()
+                }
+                "Relu" => x.iter().map(|x| x.max(0.0)).collect(),
+                "Add" => x.iter().zip(of(1)).map(|(a, b)| a + b).collect(),
+                "Slice" | "Reshape" => vec![x[0]],
+                other => panic!("{other}"),
+            };
+            values.push((node.output[0].clone(), y));
+        }
+        values.pop().unwrap().1[0]
+    }
+
+    fn expected(pixel: [f32; 3], read_elsewhere: bool) -> f32 {
+        let [a, b, c] = pixel;
+        let prelu = |x: f32, slope: f32| if x > 0.0 { x } else { slope * x };
+        let x = [prelu(a - 2.0 * b + 0.5 * c + 0.5, SLOPES[0]), prelu(-a + b + 2.0 * c - 0.25, SLOPES[1])];
+        let also = if read_elsewhere { x } else { [0.0; 2] };
+        let y = [3.0 * x[0] + 0.5 + also[0], -0.5 * x[1] - 0.25 + also[1]];
+        2.0 * y[0] + 4.0 * y[1] + 0.5
+    }
+
+    #[test]
+    fn a_prelu_with_room_beside_it_becomes_a_relu() {
+        for (read_elsewhere, relus) in
+            [(false, &["Conv", "Relu", "Conv", "Conv"][..]), (true, &["Conv", "Conv", "Relu", "Add"])]
+        {
+            let graph = network(read_elsewhere);
+            let operators: Vec<String> =
+                graph.node.iter().map(|n| Node::decode(n.as_slice()).unwrap().op_type).collect();
+            assert_eq!(operators[..4], *relus);
+            for pixel in [[1.0, 0.25, 0.5], [-1.0, 2.0, 0.5], [0.5, -3.0, 1.0], [2.0, 1.0, -4.0], [0.0, 0.0, 0.0]] {
+                let (found, expected) = (run(&graph, &pixel), expected(pixel, read_elsewhere));
+                assert!((found - expected).abs() < 1e-5, "{found} instead of {expected} for {pixel:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_prelu_that_fills_its_channels_stays() {
+        let channels = BLOCK / 2 + 1;
+        let (ones, zeros) = (vec![1.0; 3 * channels], vec![0.0; channels]);
+        let mut builder = GraphBuilder::new("test");
+        let mut x = builder.picture(3, 1);
+        for (out, per_group, groups) in [(channels, 3, 1), (channels, 1, channels), (1, channels, 1)] {
+            let (shape, bias) = ([out, per_group, 1, 1], &zeros[..out]);
+            let weights = &ones[..out * per_group];
+            let conv = Convolution { shape, weights, bias, strides: [1; 2], pads: [0; 4], groups };
+            x = builder.convolution(x, &conv).unwrap();
+            if (per_group, groups) == (3, 1) {
+                x = builder.prelu(x, &vec![0.5; channels]).unwrap();
+            }
+        }
+        let graph = Model::decode(builder.finish().as_slice()).unwrap().graph.unwrap();
+        let operators: Vec<String> = graph.node.iter().map(|n| Node::decode(n.as_slice()).unwrap().op_type).collect();
+        assert_eq!(operators, ["Conv", "Conv", "Relu", "Add", "Conv", "Conv"]);
+    }
+}

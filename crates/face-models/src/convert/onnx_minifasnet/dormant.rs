@@ -112,7 +112,8 @@ impl Widened {
         let slopes = [self.first, self.second].map(|at| at.map(|at| of(at, 1)));
         let channels = widen_bias.values.len();
         let &[outputs, inputs, 1, 1] = narrow.shape.as_slice() else { return None };
-        let per_channel = [widen, depthwise, depthwise_bias].into_iter().map(|constant| constant.shape.first().copied());
+        let per_channel =
+            [widen, depthwise, depthwise_bias].into_iter().map(|constant| constant.shape.first().copied());
         let fit = channels > 0 && inputs == channels && narrow_bias.values.len() == outputs;
         if !fit || per_channel.into_iter().any(|extent| extent != Some(channels)) {
             return None;
@@ -216,4 +217,120 @@ fn steepest(slope: f32) -> f64 {
 
 fn prelu(x: f64, slope: f32) -> f64 {
     if x > 0.0 { x } else { f64::from(slope) * x }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::onnx::Attribute;
+
+    const SIDE: usize = 4;
+
+    fn node(operator: &str, inputs: &[&str], output: &str, groups: i64) -> Node {
+        Node {
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            name: String::new(),
+            op_type: operator.to_owned(),
+            attribute: vec![Attribute::int("group", groups)],
+        }
+    }
+
+    /// Two channels widened to three, of which the middle one has a row of nearly nothing and the given bias.
+    fn widening(bias: f32, slopes: bool) -> (Vec<Node>, Constants) {
+        let mut nodes = vec![
+            node("Conv", &["picture", "w", "wb"], "1", 1),
+            node("PRelu", &["1", "s"], "2", 1),
+            node("Conv", &["2", "d", "db"], "3", 3),
+            node("PRelu", &["3", "t"], "4", 1),
+            node("Conv", &["4", "n", "nb"], "5", 1),
+        ];
+        if !slopes {
+            nodes.retain(|node| node.op_type == "Conv");
+            nodes[1].input[0] = "1".to_owned();
+            nodes[2].input[0] = "3".to_owned();
+        }
+        let windows = (0..27).map(|at| [0.25, -0.5, 1.0, 0.75][at % 4]).collect();
+        let constants: [(&str, &[usize], Vec<f32>); 8] = [
+            ("w", &[3, 2, 1, 1], vec![1.0, -2.0, 1e-20, -1e-21, 0.5, 1.0]),
+            ("wb", &[3], vec![0.25, bias, -0.5]),
+            ("s", &[3, 1, 1], vec![0.5, 0.25, -1.5]),
+            ("d", &[3, 1, 3, 3], windows),
+            ("db", &[3], vec![-1.0, -0.75, 0.5]),
+            ("t", &[3, 1, 1], vec![0.125, -0.5, 2.0]),
+            ("n", &[2, 3, 1, 1], vec![1.0, 2.0, 3.0, -1.0, 4.0, 0.5]),
+            ("nb", &[2], vec![0.0, 1.0]),
+        ];
+        let constant = |shape: &[usize], values| Constant { shape: shape.to_vec(), values };
+        (nodes, Constants(constants.into_iter().map(|(n, s, v)| (n.to_owned(), constant(s, v))).collect()))
+    }
+
+    /// The narrowed channels of a picture of two, channel by channel; windows see zeros beyond the edge.
+    fn run(nodes: &[Node], constants: &Constants, picture: &[f32]) -> Vec<f32> {
+        let pixels = SIDE * SIDE;
+        let mut x = picture.to_vec();
+        for node in nodes {
+            let weights = &constants.of(node, 1).unwrap().values;
+            if node.op_type == "PRelu" {
+                let slope = |at: usize| weights[at / pixels];
+                x = x.iter().enumerate().map(|(at, &x)| if x > 0.0 { x } else { slope(at) * x }).collect();
+                continue;
+            }
+            let bias = &constants.of(node, 2).unwrap().values;
+            let groups = node.attribute[0].i.unwrap() as usize;
+            assert!(groups == 1 || groups == bias.len());
+            let value = |at: usize| {
+                let (channel, row, column) = (at / pixels, at / SIDE % SIDE, at % SIDE);
+                let row_of = |length: usize| &weights[channel * length..][..length];
+                if groups == 1 {
+                    let planes = x.iter().skip(at % pixels).step_by(pixels);
+                    return bias[channel]
+                        + row_of(x.len() / pixels).iter().zip(planes).map(|(w, x)| w * x).sum::<f32>();
+                }
+                let near = |at: usize, step: usize| (at + step).checked_sub(1).filter(|&at| at < SIDE);
+                let seen = (0..9).filter_map(|place| {
+                    let (row, column) = (near(row, place / 3)?, near(column, place % 3)?);
+                    Some(row_of(9)[place] * x[channel * pixels + row * SIDE + column])
+                });
+                bias[channel] + seen.sum::<f32>()
+            };
+            x = (0..bias.len() * pixels).map(value).collect();
+        }
+        x
+    }
+
+    fn extents(constants: &Constants) -> Vec<usize> {
+        ["w", "wb", "d", "db", "nb"].map(|name| constants.0[name].shape[0]).to_vec()
+    }
+
+    #[test]
+    fn a_channel_without_influence_goes_and_its_constant_stays() {
+        let picture: Vec<f32> = (0..2 * SIDE * SIDE).map(|at| (at * 7 % 11) as f32 / 4.0 - 1.0).collect();
+        for slopes in [true, false] {
+            let (mut nodes, mut constants) = widening(1e-18, slopes);
+            let before = run(&nodes, &constants, &picture);
+            leave_out(&mut nodes, &mut constants);
+            assert_eq!(extents(&constants), [2, 2, 2, 2, 2]);
+            assert_eq!(constants.0["n"].shape, [2, 2, 1, 1]);
+            let after = run(&nodes, &constants, &picture);
+            for (before, after) in before.iter().zip(&after) {
+                assert!((before - after).abs() < 1e-4, "{after} instead of {before}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_that_shows_at_the_edge_stays() {
+        let (mut nodes, mut constants) = widening(0.5, true);
+        leave_out(&mut nodes, &mut constants);
+        assert_eq!(extents(&constants), [3, 3, 3, 3, 2]);
+    }
+
+    #[test]
+    fn weights_that_are_used_twice_stay() {
+        let (mut nodes, mut constants) = widening(0.0, true);
+        nodes.push(node("Conv", &["5", "w", "wb"], "6", 1));
+        leave_out(&mut nodes, &mut constants);
+        assert_eq!(extents(&constants), [3, 3, 3, 3, 2]);
+    }
 }
