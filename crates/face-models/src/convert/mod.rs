@@ -7,6 +7,8 @@
 
 mod array;
 #[cfg(test)]
+mod evaluated;
+#[cfg(test)]
 mod hostile;
 mod onnx;
 mod onnx_graph;

@@ -12,6 +12,9 @@ use prost::Message;
 
 const FORMAT: &str = "MiniFASNet";
 
+/// The most operators in a graph; the network has 121.
+const MAX_OPERATORS: usize = 10_000;
+
 /// Side of the square input in pixels.
 const SIDE: usize = 128;
 
@@ -49,6 +52,7 @@ pub fn minifasnet(onnx: &[u8]) -> Result<Vec<u8>, ConvertError> {
         }
     }
     let mut constants = Constants(constants);
+    ConvertError::check_size("the list of operators", graph.node.len(), MAX_OPERATORS)?;
     let mut nodes = graph.node.iter().map(|node| Node::decode(node.as_slice())).collect::<Result<Vec<_>, _>>()?;
     dormant::leave_out(&mut nodes, &mut constants);
     let mut builder = GraphBuilder::new(FORMAT);
@@ -276,13 +280,18 @@ mod tests {
         .encode_to_vec()
     }
 
-    /// A network of every operator: one convolution that leaves one pixel of two channels, and the last layers.
+    /// A network of every operator: one convolution that leaves one pixel of two channels, which a widening gives on as they are, and the
+    /// last layers.
     fn published(last: &str) -> Vec<u8> {
         let strides = vec![Attribute::ints("strides", &[128, 128]), Attribute::ints("pads", &[0; 4])];
-        let tensors: [(&str, &[usize], &[f32]); 10] = [
+        let tensors: [(&str, &[usize], &[f32]); 14] = [
             ("w", &[2, 3, 1, 1], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
             ("b", &[2], &[0.0, 1.0]),
             ("slopes", &[2, 1, 1], &[0.5, 0.25]),
+            ("ones", &[2, 1, 1, 1], &[1.0, 1.0]),
+            ("d", &[2], &[0.0, 0.0]),
+            ("identity", &[2, 2, 1, 1], &[1.0, 0.0, 0.0, 1.0]),
+            ("n", &[2], &[0.0, 0.0]),
             ("first", &[2, 2], &[1.0, 2.0, 3.0, 4.0]),
             ("gamma", &[2], &[2.0, 1.0]),
             ("beta", &[2], &[0.5, 0.0]),
@@ -294,7 +303,9 @@ mod tests {
         let graph = Graph {
             node: vec![
                 node("Conv", &["input", "w", "b"], "1", strides),
-                node("PRelu", &["1", "slopes"], "2", vec![]),
+                node("PRelu", &["1", "slopes"], "each", vec![]),
+                node("Conv", &["each", "ones", "d"], "seen", vec![Attribute::int("group", 2)]),
+                node("Conv", &["seen", "identity", "n"], "2", vec![]),
                 node("GlobalAveragePool", &["2"], "3", vec![]),
                 node("Relu", &["3"], "4", vec![]),
                 node("Sigmoid", &["4"], "5", vec![]),

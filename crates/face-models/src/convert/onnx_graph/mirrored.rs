@@ -1,17 +1,17 @@
 //! PReLUs that cost nothing, in the channels that only fill a block.
 //!
-//! A PReLU is `relu(x) - slope * relu(-x)`. Where a convolution fills at most half of the channels that are stored for it, the
-//! other half can hold `-x`: one relu over all of them, which ONNX Runtime merges into that convolution, gives both summands.
-//! A depthwise convolution looks at both with its own weights and `-slope` times these, and the convolution that gathers
-//! its channels adds them up.
+//! A PReLU is `relu(x) - slope * relu(-x)`. Where a convolution fills at most half of the channels that are stored for it, which is up to
+//! half a block, the other half can hold `-x`: one relu over all of them, which ONNX Runtime merges into that convolution, gives both
+//! summands. A depthwise convolution looks at both with its own weights and `-slope` times these, and the convolution that
+//! gathers its channels adds them up.
 
 use std::ops::Range;
 
-use super::{GraphBuilder, Step};
+use super::{BLOCK, GraphBuilder, Step};
 
 /// A PReLU as it was written down.
 pub(super) struct Prelu {
-    /// What it is of.
+    /// The value that it is applied to.
     pub x: usize,
     /// One per channel.
     pub slopes: Vec<f32>,
@@ -19,15 +19,18 @@ pub(super) struct Prelu {
     pub steps: Range<usize>,
 }
 
-/// The steps around a PReLU that can be mirrored, by their places: before it, after it, and behind that.
+/// The convolutions around a PReLU that can be mirrored, by their places among the steps.
 struct Around {
-    filled: usize,
+    before: usize,
     depthwise: usize,
-    gathered: usize,
+    gathering: usize,
 }
 
 impl GraphBuilder {
     /// Replaces the steps of every PReLU whose mirror image has room beside it by one relu.
+    ///
+    /// The last one first: places of earlier steps stay, and a depthwise convolution that was computed twice for the PReLU behind it
+    /// has become one again when its turn comes.
     pub(super) fn mirror_prelus(&mut self) {
         for prelu in std::mem::take(&mut self.prelus).into_iter().rev() {
             if let Some(around) = self.around(&prelu) {
@@ -37,23 +40,27 @@ impl GraphBuilder {
     }
 
     fn around(&self, prelu: &Prelu) -> Option<Around> {
-        let filled = self.steps.iter().position(|step| step.output == prelu.x)?;
-        let [stored, ..] = self.extents(&self.steps[filled])?;
-        let inside = self.readers(prelu.x).all(|reader| prelu.steps.contains(&reader));
+        let channels = prelu.slopes.len();
+        if 2 * channels > channels.next_multiple_of(BLOCK) {
+            return None;
+        }
+        let before = self.steps[..prelu.steps.start].iter().rposition(|step| step.output == prelu.x)?;
+        let [stored, ..] = self.extents(&self.steps[before])?;
+        let inside = self.readers(prelu.x).all(|reader| prelu.steps.contains(&reader)) && !self.is_output(prelu.x);
         let depthwise = self.only_reader(self.steps[prelu.steps.end - 1].output)?;
-        let gathered = self.only_reader(self.steps[depthwise].output)?;
-        let [_, inputs, ..] = self.extents(&self.steps[gathered])?;
+        let gathering = self.only_reader(self.steps[depthwise].output)?;
+        let [_, inputs, ..] = self.extents(&self.steps[gathering])?;
         let groups = |at: usize| self.steps[at].attributes.iter().find(|a| a.name == "group").and_then(|a| a.i);
-        let kinds = [filled, depthwise, gathered].map(groups) == [1, stored as i64, 1].map(Some);
-        let fits = 2 * prelu.slopes.len() <= stored && inputs == stored && kinds && inside;
-        fits.then_some(Around { filled, depthwise, gathered })
+        let kinds = [before, depthwise, gathering].map(groups) == [1, stored as i64, 1].map(Some);
+        let fits = 2 * channels <= stored && inputs == stored && kinds && inside;
+        fits.then_some(Around { before, depthwise, gathering })
     }
 
     fn mirror(&mut self, prelu: &Prelu, around: &Around) {
         let channels = prelu.slopes.len();
         let factors: Vec<f32> = prelu.slopes.iter().map(|slope| -slope).collect();
         // Each output channel's row, and its bias, once more.
-        for (place, factors) in [(around.filled, &vec![-1.0; channels]), (around.depthwise, &factors)] {
+        for (place, factors) in [(around.before, &vec![-1.0; channels]), (around.depthwise, &factors)] {
             for input in [1, 2] {
                 // The bias of the depthwise one is in the first half already.
                 if (place, input) != (around.depthwise, 2) {
@@ -69,9 +76,9 @@ impl GraphBuilder {
             }
         }
         // Each input channel's column once more.
-        let [_, inputs, height, width] = self.extents(&self.steps[around.gathered]).unwrap_or_default();
+        let [_, inputs, height, width] = self.extents(&self.steps[around.gathering]).unwrap_or_default();
         let window = height * width;
-        self.change_weights(around.gathered, 1, |values, _| {
+        self.change_weights(around.gathering, 1, |values, _| {
             for row in values.chunks_exact_mut((inputs * window).max(1)) {
                 row.copy_within(..channels * window, channels * window);
             }
@@ -84,10 +91,13 @@ impl GraphBuilder {
 
     /// The extents of a convolution's weights.
     fn extents(&self, step: &Step) -> Option<[usize; 4]> {
+        if step.operator != "Conv" {
+            return None;
+        }
         let name = &self.names[*step.inputs.get(1)?];
         let weights = self.weights.iter().find(|tensor| tensor.name == *name)?;
         let dims: Vec<usize> = weights.dims.iter().map(|&extent| extent as usize).collect();
-        dims.try_into().ok().filter(|_| step.operator == "Conv")
+        dims.try_into().ok()
     }
 
     fn readers(&self, value: usize) -> impl Iterator<Item = usize> {
@@ -98,7 +108,11 @@ impl GraphBuilder {
     fn only_reader(&self, value: usize) -> Option<usize> {
         let mut readers = self.readers(value);
         let only = readers.next().filter(|_| readers.next().is_none())?;
-        self.outputs.iter().all(|&(output, _)| output != value).then_some(only)
+        (!self.is_output(value)).then_some(only)
+    }
+
+    fn is_output(&self, value: usize) -> bool {
+        self.outputs.iter().any(|&(output, _)| output == value)
     }
 
     /// Changes the values of one input of a step; the function also gets the first extent.
@@ -114,107 +128,135 @@ impl GraphBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::onnx::{self, Graph, Model, Node, Tensor};
-    use crate::convert::onnx_graph::{BLOCK, Convolution, Value, batch};
+    use crate::convert::evaluated::{Map, Weights, evaluate, nodes, weights};
+    use crate::convert::onnx::{Attribute, Extent, Graph, Model, Node};
+    use crate::convert::onnx_graph::{Convolution, Value};
     use prost::Message;
 
-    const SLOPES: [f32; 2] = [0.25, -1.5];
+    const ROWS: usize = 7;
+    const COLUMNS: usize = 9;
 
-    fn convolution(builder: &mut GraphBuilder, x: Value, shape: [usize; 2], groups: usize, weights: &[f32]) -> Value {
-        let bias = [0.5, -0.25];
-        let [out, per_group] = shape;
-        let (bias, shape) = (&bias[..out], [out, per_group, 1, 1]);
-        builder.convolution(x, &Convolution { shape, weights, bias, strides: [1; 2], pads: [0; 4], groups }).unwrap()
+    /// Weights that are all of some size, and differ.
+    fn some(count: usize, from: usize) -> Vec<f32> {
+        (0..count).map(|at| [0.25, -0.5, 1.0, 0.75, -1.25, 0.5, -0.75][(at + from) % 7]).collect()
     }
 
-    /// One pixel through a pointwise convolution, a PReLU, a depthwise convolution, and one that gathers. The PReLU's value may also
-    /// be read by somebody else.
-    fn network(read_elsewhere: bool) -> Graph {
-        let mut builder = GraphBuilder::new("test");
-        let x = builder.picture(3, 1);
-        let x = convolution(&mut builder, x, [2, 3], 1, &[1.0, -2.0, 0.5, -1.0, 1.0, 2.0]);
-        let x = builder.prelu(x, &SLOPES).unwrap();
-        let y = convolution(&mut builder, x, [2, 1], 2, &[3.0, -0.5]);
-        let y = if read_elsewhere { builder.add(x, y).unwrap() } else { y };
-        let y = convolution(&mut builder, y, [1, 2], 1, &[2.0, 4.0]);
-        let y = builder.reshape(y, &[-1]);
-        builder.output(y, "y", &[batch()]);
-        Model::decode(builder.finish().as_slice()).unwrap().graph.unwrap()
+    /// A chain of convolutions as the builder writes it, and as its PReLUs are meant.
+    struct Both {
+        builder: GraphBuilder,
+        value: Value,
+        meant: Vec<Node>,
+        weights: Weights,
     }
 
-    /// What the graph gives for one pixel.
-    fn run(graph: &Graph, pixel: &[f32]) -> f32 {
-        let tensors: Vec<Tensor> = graph.initializer.iter().map(|t| Tensor::decode(t.as_slice()).unwrap()).collect();
-        let constant = |name: &str| -> Vec<f32> {
-            let tensor = tensors.iter().find(|t| t.name == name && t.data_type == onnx::FLOAT).unwrap();
-            tensor.raw_data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
-        };
-        let mut values = vec![("input".to_owned(), pixel.to_vec())];
-        for node in &graph.node {
-            let node = Node::decode(node.as_slice()).unwrap();
-            let of = |input: usize| values.iter().find(|(name, _)| *name == node.input[input]).unwrap().1.clone();
-            let x = of(0);
-            let y = match node.op_type.as_str() {
-                "Conv" => {
-                    let (weights, bias) = (constant(&node.input[1]), constant(&node.input[2]));
-                    let depthwise = node.attribute.iter().any(|a| a.name == "group" && a.i != Some(1));
-                    let sum = |row: &[f32]| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f32>();
-                    let row = |at: usize| &weights[at * weights.len() / bias.len()..][..weights.len() / bias.len()];
-                    let each = |at: usize| if depthwise { weights[at] * x[at] } else { sum(row(at)) };
-                    bias.iter().enumerate().map(|(at, bias)| bias + each(at)).collect()
-                }
-                "Relu" => x.iter().map(|x| x.max(0.0)).collect(),
-                "Add" => x.iter().zip(of(1)).map(|(a, b)| a + b).collect(),
-                "Slice" | "Reshape" => vec![x[0]],
-                other => panic!("{other}"),
-            };
-            values.push((node.output[0].clone(), y));
+    impl Both {
+        fn new() -> Self {
+            let mut builder = GraphBuilder::new("test");
+            let value = builder.picture(3, COLUMNS);
+            Self { builder, value, meant: Vec::new(), weights: Weights::new() }
         }
-        values.pop().unwrap().1[0]
+
+        fn means(&mut self, operator: &str, weights: Vec<(Vec<usize>, Vec<f32>)>, attribute: Vec<Attribute>) {
+            let at = self.meant.len();
+            let from = self.meant.last().map_or("input".to_owned(), |node| node.output[0].clone());
+            let names: Vec<String> = (0..weights.len()).map(|n| format!("weights {at} {n}")).collect();
+            self.weights.extend(names.iter().cloned().zip(weights));
+            let input = [vec![from], names].concat();
+            let output = vec![format!("meant {at}")];
+            self.meant.push(Node { input, output, name: String::new(), op_type: operator.to_owned(), attribute });
+        }
+
+        fn convolution(mut self, shape: [usize; 4], stride: usize, groups: usize) -> Self {
+            let from = self.meant.len();
+            let (weights, bias) = (some(shape.iter().product(), from), some(shape[0], from + 3));
+            let pads = [shape[2] / 2; 4];
+            let conv = Convolution { shape, weights: &weights, bias: &bias, strides: [stride; 2], pads, groups };
+            self.value = self.builder.convolution(self.value, &conv).unwrap();
+            let attributes = vec![
+                Attribute::ints("pads", &pads.map(|pad| pad as i64)),
+                Attribute::ints("strides", &[stride as i64; 2]),
+                Attribute::int("group", groups as i64),
+            ];
+            self.means("Conv", vec![(shape.to_vec(), weights), (vec![shape[0]], bias)], attributes);
+            self
+        }
+
+        fn prelu(mut self) -> Self {
+            // Steeper than 1, and the other way round, too.
+            let slopes: Vec<f32> = (0..self.value.channels()).map(|at| [0.25, 3.0, -1.5][at % 3]).collect();
+            self.value = self.builder.prelu(self.value, &slopes).unwrap();
+            self.means("PRelu", vec![(vec![slopes.len()], slopes)], Vec::new());
+            self
+        }
+
+        /// The operators that were written, after a comparison of what both give.
+        fn operators(self) -> Vec<String> {
+            let graph = graph(self.builder);
+            let picture = || Map { values: some(3 * ROWS * COLUMNS, 1), shape: [3, ROWS, COLUMNS] };
+            let expected = evaluate(&self.meant, &self.weights, picture());
+            let found = evaluate(&nodes(&graph), &weights(&graph), picture());
+            assert!(!expected.is_empty() && expected.len() <= found.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-3 * expected.abs().max(1.0), "{found} instead of {expected}");
+            }
+            let read = nodes(&graph).into_iter().filter(|node| node.op_type == "Conv").count() * 2;
+            assert_eq!(graph.initializer.len(), read, "weights that nobody reads");
+            nodes(&graph).into_iter().map(|node| node.op_type).collect()
+        }
     }
 
-    fn expected(pixel: [f32; 3], read_elsewhere: bool) -> f32 {
-        let [a, b, c] = pixel;
-        let prelu = |x: f32, slope: f32| if x > 0.0 { x } else { slope * x };
-        let x = [prelu(a - 2.0 * b + 0.5 * c + 0.5, SLOPES[0]), prelu(-a + b + 2.0 * c - 0.25, SLOPES[1])];
-        let also = if read_elsewhere { x } else { [0.0; 2] };
-        let y = [3.0 * x[0] + 0.5 + also[0], -0.5 * x[1] - 0.25 + also[1]];
-        2.0 * y[0] + 4.0 * y[1] + 0.5
+    fn graph(builder: GraphBuilder) -> Graph {
+        Model::decode(builder.finish().as_slice()).unwrap().graph.unwrap()
     }
 
     #[test]
     fn a_prelu_with_room_beside_it_becomes_a_relu() {
-        for (read_elsewhere, relus) in
-            [(false, &["Conv", "Relu", "Conv", "Conv"][..]), (true, &["Conv", "Conv", "Relu", "Add"])]
-        {
-            let graph = network(read_elsewhere);
-            let operators: Vec<String> =
-                graph.node.iter().map(|n| Node::decode(n.as_slice()).unwrap().op_type).collect();
-            assert_eq!(operators[..4], *relus);
-            for pixel in [[1.0, 0.25, 0.5], [-1.0, 2.0, 0.5], [0.5, -3.0, 1.0], [2.0, 1.0, -4.0], [0.0, 0.0, 0.0]] {
-                let (found, expected) = (run(&graph, &pixel), expected(pixel, read_elsewhere));
-                assert!((found - expected).abs() < 1e-5, "{found} instead of {expected} for {pixel:?}");
-            }
+        for channels in [2, BLOCK / 2] {
+            // What gathers the first comes before the second.
+            let both = Both::new().convolution([channels, 3, 3, 3], 2, 1).prelu();
+            let both = both.convolution([channels, 1, 3, 3], 1, channels).convolution([channels, channels, 1, 1], 1, 1);
+            let both = both.prelu().convolution([channels, 1, 3, 3], 2, channels);
+            let both = both.convolution([channels + 2, channels, 3, 3], 1, 1);
+            assert_eq!(both.operators(), ["Conv", "Relu", "Conv", "Conv", "Relu", "Conv", "Conv"]);
         }
+    }
+
+    #[test]
+    fn two_prelus_round_a_depthwise_convolution_give_the_same_values() {
+        let both = Both::new().convolution([6, 3, 1, 1], 1, 1).prelu().convolution([6, 1, 3, 3], 1, 6).prelu();
+        assert!(both.convolution([6, 6, 1, 1], 1, 1).operators().contains(&"Add".to_owned()));
     }
 
     #[test]
     fn a_prelu_that_fills_its_channels_stays() {
         let channels = BLOCK / 2 + 1;
-        let (ones, zeros) = (vec![1.0; 3 * channels], vec![0.0; channels]);
-        let mut builder = GraphBuilder::new("test");
-        let mut x = builder.picture(3, 1);
-        for (out, per_group, groups) in [(channels, 3, 1), (channels, 1, channels), (1, channels, 1)] {
-            let (shape, bias) = ([out, per_group, 1, 1], &zeros[..out]);
-            let weights = &ones[..out * per_group];
-            let conv = Convolution { shape, weights, bias, strides: [1; 2], pads: [0; 4], groups };
-            x = builder.convolution(x, &conv).unwrap();
-            if (per_group, groups) == (3, 1) {
-                x = builder.prelu(x, &vec![0.5; channels]).unwrap();
-            }
-        }
-        let graph = Model::decode(builder.finish().as_slice()).unwrap().graph.unwrap();
-        let operators: Vec<String> = graph.node.iter().map(|n| Node::decode(n.as_slice()).unwrap().op_type).collect();
-        assert_eq!(operators, ["Conv", "Conv", "Relu", "Add", "Conv", "Conv"]);
+        let both = Both::new().convolution([channels, 3, 1, 1], 1, 1).prelu();
+        let both = both.convolution([channels, 1, 3, 3], 1, channels).convolution([1, channels, 1, 1], 1, 1);
+        assert!(both.operators().contains(&"Add".to_owned()));
+    }
+
+    #[test]
+    fn values_that_others_see_stay() {
+        let operators = |seen_by: fn(&mut GraphBuilder, [Value; 3])| {
+            let convolution = |builder: &mut GraphBuilder, x: Value, shape: [usize; 4], groups: usize| {
+                let (weights, bias) = (some(shape.iter().product(), 0), some(shape[0], 1));
+                let conv = Convolution { shape, weights: &weights, bias: &bias, strides: [1; 2], pads: [0; 4], groups };
+                builder.convolution(x, &conv).unwrap()
+            };
+            let mut builder = GraphBuilder::new("test");
+            let x = builder.picture(3, 1);
+            let x = convolution(&mut builder, x, [2, 3, 1, 1], 1);
+            let y = builder.prelu(x, &[0.25, -1.5]).unwrap();
+            let z = convolution(&mut builder, y, [2, 1, 1, 1], 2);
+            convolution(&mut builder, z, [1, 2, 1, 1], 1);
+            seen_by(&mut builder, [x, y, z]);
+            nodes(&graph(builder)).len()
+        };
+        assert_eq!(operators(|_, _| ()), 4);
+        assert!(operators(|builder, [x, ..]| builder.output(x, "seen", &[Extent::Fixed(2)])) > 4);
+        assert!(operators(|builder, [_, y, _]| builder.output(y, "seen", &[Extent::Fixed(2)])) > 4);
+        assert!(operators(|builder, [.., z]| builder.output(z, "seen", &[Extent::Fixed(2)])) > 4);
+        let sum = |builder: &mut GraphBuilder, [_, y, z]: [Value; 3]| assert_ne!(builder.add(y, z).unwrap(), z);
+        assert!(operators(sum) > 5);
     }
 }

@@ -1,16 +1,16 @@
 //! Channels that training has driven to nothing, left out.
 //!
 //! A MiniFASNet widens its features by a pointwise convolution, looks at each channel with a depthwise one and narrows them again.
-//! Of the widened channels of `fr_liveness` 40 to 50 % no longer depend on the picture: their weights have decayed to
-//! 1e-20 and less. Such a channel adds a constant to what comes after it, which its bias holds as well.
+//! Of the channels that `fr_liveness` widens to, two fifths no longer depend on the picture: the product of their weights in the three
+//! convolutions has decayed. Such a channel adds a constant to what comes after it, which its bias holds as well.
 
 use std::collections::HashMap;
 
-use super::{Constant, Constants};
+use super::{Constant, Constants, numbers};
 use crate::convert::onnx::Node;
 
-/// A channel goes when it changes what comes after it by no more than this part of what the strongest one does: eight units in
-/// the last place of an f32.
+/// The channels that go change what comes after them, all together, by no more than this part of what the strongest one does: eight
+/// units in the last place of an f32. Features of about 1 are assumed.
 const NOTHING: f64 = 1.0 / (1 << 20) as f64;
 
 const GROUPS: &str = "group";
@@ -88,9 +88,9 @@ impl<'a> Edges<'a> {
             narrow = self.reader(&nodes[narrow])?;
         }
         let widened = Widened { widen, first, depthwise, second, narrow };
-        let weights = widened.weights().into_iter().filter_map(|(at, input)| nodes[at].input.get(input));
+        let mut weights = widened.weights().into_iter().filter_map(|(at, input)| nodes[at].input.get(input));
         let once = |name: &String| self.readers.get(name.as_str()).is_some_and(|readers| readers.len() == 1);
-        ([widen, narrow].iter().all(plain) && weights.into_iter().all(once)).then_some(widened)
+        ([widen, narrow].iter().all(plain) && weights.all(once)).then_some(widened)
     }
 }
 
@@ -110,19 +110,21 @@ impl Widened {
         let (depthwise, depthwise_bias) = (of(self.depthwise, 1)?, of(self.depthwise, 2)?);
         let (narrow, narrow_bias) = (of(self.narrow, 1)?, of(self.narrow, 2)?);
         let slopes = [self.first, self.second].map(|at| at.map(|at| of(at, 1)));
-        let channels = widen_bias.values.len();
-        let &[outputs, inputs, 1, 1] = narrow.shape.as_slice() else { return None };
-        let per_channel =
-            [widen, depthwise, depthwise_bias].into_iter().map(|constant| constant.shape.first().copied());
-        let fit = channels > 0 && inputs == channels && narrow_bias.values.len() == outputs;
-        if !fit || per_channel.into_iter().any(|extent| extent != Some(channels)) {
-            return None;
-        }
         let slopes = match slopes {
             [Some(None), _] | [_, Some(None)] => return None,
             known => known.map(Option::flatten),
         };
-        if slopes.iter().flatten().any(|slopes| slopes.values.len() != channels) {
+        let channels = widen_bias.values.len();
+        let &[outputs, inputs, 1, 1] = narrow.shape.as_slice() else { return None };
+        let &[rows, _, _, _] = widen.shape.as_slice() else { return None };
+        let &[windows, 1, _, _] = depthwise.shape.as_slice() else { return None };
+        let groups = nodes[self.depthwise].attribute.iter().find(|a| a.name == GROUPS).and_then(|a| a.i);
+        let one_each =
+            [depthwise_bias].into_iter().chain(slopes.into_iter().flatten()).all(|c| c.values.len() == channels);
+        let fit = [rows, windows, inputs] == [channels; 3] && groups == Some(channels as i64) && one_each;
+        // Beyond the edge of a padded map a constant would not be there.
+        let unpadded = numbers(&nodes[self.narrow], "pads", [0; 4]).is_ok_and(|pads| pads == [0; 4]);
+        if channels == 0 || narrow_bias.values.len() != outputs || !fit || !unpadded {
             return None;
         }
         let at = |channel: usize| Channel {
@@ -135,19 +137,18 @@ impl Widened {
             column: narrow.values.iter().skip(channel).step_by(channels).copied().collect(),
         };
         let all: Vec<Channel<'_>> = (0..channels).map(at).collect();
-        let strongest = all.iter().map(Channel::influence).fold(0.0, f64::max);
-        let awake = |channel: &Channel<'_>| channel.influence() + channel.at_the_edge() > NOTHING * strongest;
-        let kept: Vec<usize> = (0..channels).filter(|&channel| awake(&all[channel])).collect();
+        let dormant = dormant(&all);
+        let kept: Vec<usize> = (0..channels).filter(|&channel| !dormant[channel]).collect();
         if kept.is_empty() || kept.len() == channels {
             return None;
         }
         let mut bias: Vec<f64> = narrow_bias.values.iter().map(|&value| value.into()).collect();
-        for channel in all.iter().filter(|channel| !awake(channel)) {
+        for (channel, _) in all.iter().zip(&dormant).filter(|(_, dormant)| **dormant) {
             let constant = channel.constant();
             bias.iter_mut().zip(&channel.column).for_each(|(bias, &weight)| *bias += constant * f64::from(weight));
         }
         let rows = |constant: &Constant| Constant {
-            shape: [&[kept.len()], &constant.shape[1..]].concat(),
+            shape: [&[kept.len()], constant.shape.get(1..).unwrap_or_default()].concat(),
             values: kept.iter().flat_map(|&channel| row(constant, channels, channel)).copied().collect(),
         };
         let columns = narrow.values.chunks_exact(channels).flat_map(|row| kept.iter().map(|&channel| row[channel]));
@@ -190,8 +191,8 @@ impl Channel<'_> {
         sum(self.row) * steepest(self.first) * self.passed_on()
     }
 
-    /// The most that a dormant channel differs from its constant where the depthwise window reaches beyond the picture's edge.
-    fn at_the_edge(&self) -> f64 {
+    /// The most that its bias adds, which is not in its constant: where the depthwise window reaches beyond the edge it adds less.
+    fn of_its_bias(&self) -> f64 {
         prelu(self.bias.into(), self.first).abs() * self.passed_on()
     }
 
@@ -200,11 +201,27 @@ impl Channel<'_> {
         sum(self.window) * steepest(self.second) * sum(&self.column)
     }
 
-    /// What a channel gives after its second PReLU when the picture does not matter.
+    /// What a dormant channel gives after its second PReLU.
     fn constant(&self) -> f64 {
-        let window: f64 = self.window.iter().map(|&weight| f64::from(weight)).sum();
-        prelu(f64::from(self.window_bias) + prelu(self.bias.into(), self.first) * window, self.second)
+        prelu(self.window_bias.into(), self.second)
     }
+}
+
+/// Which channels go: the weakest, as long as they are [`NOTHING`] together. None where a weight is no number.
+fn dormant(channels: &[Channel<'_>]) -> Vec<bool> {
+    let mut weakest: Vec<(usize, f64)> =
+        channels.iter().map(|channel| channel.influence() + channel.of_its_bias()).enumerate().collect();
+    weakest.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+    let strongest = channels.iter().map(Channel::influence).fold(0.0, f64::max);
+    let mut dormant = vec![false; channels.len()];
+    let mut together = 0.0;
+    if weakest.iter().all(|(_, change)| change.is_finite()) {
+        for (channel, change) in weakest {
+            together += change;
+            dormant[channel] = together <= NOTHING * strongest;
+        }
+    }
+    dormant
 }
 
 fn sum(values: &[f32]) -> f64 {
@@ -222,115 +239,159 @@ fn prelu(x: f64, slope: f32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::evaluated::{Map, evaluate};
     use crate::convert::onnx::Attribute;
 
-    const SIDE: usize = 4;
+    const CONVOLUTION: &str = "Conv";
 
-    fn node(operator: &str, inputs: &[&str], output: &str, groups: i64) -> Node {
+    fn node(operator: &str, inputs: &[&str], output: &str, groups: i64, pads: i64) -> Node {
         Node {
             input: inputs.iter().map(|&name| name.to_owned()).collect(),
             output: vec![output.to_owned()],
             name: String::new(),
             op_type: operator.to_owned(),
-            attribute: vec![Attribute::int("group", groups)],
+            attribute: vec![Attribute::int(GROUPS, groups), Attribute::ints("pads", &[pads; 4])],
         }
     }
 
-    /// Two channels widened to three, of which the middle one has a row of nearly nothing and the given bias.
-    fn widening(bias: f32, slopes: bool) -> (Vec<Node>, Constants) {
-        let mut nodes = vec![
-            node("Conv", &["picture", "w", "wb"], "1", 1),
-            node("PRelu", &["1", "s"], "2", 1),
-            node("Conv", &["2", "d", "db"], "3", 3),
-            node("PRelu", &["3", "t"], "4", 1),
-            node("Conv", &["4", "n", "nb"], "5", 1),
-        ];
-        if !slopes {
-            nodes.retain(|node| node.op_type == "Conv");
-            nodes[1].input[0] = "1".to_owned();
-            nodes[2].input[0] = "3".to_owned();
-        }
-        let windows = (0..27).map(|at| [0.25, -0.5, 1.0, 0.75][at % 4]).collect();
-        let constants: [(&str, &[usize], Vec<f32>); 8] = [
-            ("w", &[3, 2, 1, 1], vec![1.0, -2.0, 1e-20, -1e-21, 0.5, 1.0]),
-            ("wb", &[3], vec![0.25, bias, -0.5]),
-            ("s", &[3, 1, 1], vec![0.5, 0.25, -1.5]),
-            ("d", &[3, 1, 3, 3], windows),
-            ("db", &[3], vec![-1.0, -0.75, 0.5]),
-            ("t", &[3, 1, 1], vec![0.125, -0.5, 2.0]),
-            ("n", &[2, 3, 1, 1], vec![1.0, 2.0, 3.0, -1.0, 4.0, 0.5]),
-            ("nb", &[2], vec![0.0, 1.0]),
-        ];
-        let constant = |shape: &[usize], values| Constant { shape: shape.to_vec(), values };
-        (nodes, Constants(constants.into_iter().map(|(n, s, v)| (n.to_owned(), constant(s, v))).collect()))
+    /// Weights that are all of some size, and differ.
+    fn some(count: usize) -> Vec<f32> {
+        (0..count).map(|at| [0.25, -0.5, 1.0, 0.75, -1.25][at % 5]).collect()
     }
 
-    /// The narrowed channels of a picture of two, channel by channel; windows see zeros beyond the edge.
-    fn run(nodes: &[Node], constants: &Constants, picture: &[f32]) -> Vec<f32> {
-        let pixels = SIDE * SIDE;
-        let mut x = picture.to_vec();
-        for node in nodes {
-            let weights = &constants.of(node, 1).unwrap().values;
-            if node.op_type == "PRelu" {
-                let slope = |at: usize| weights[at / pixels];
-                x = x.iter().enumerate().map(|(at, &x)| if x > 0.0 { x } else { slope(at) * x }).collect();
-                continue;
+    /// Two widenings one after the other, so that what narrows the first widens the second: two channels, three, four, two.
+    struct Network {
+        nodes: Vec<Node>,
+        constants: Constants,
+    }
+
+    impl Network {
+        fn new() -> Self {
+            let nodes = vec![
+                node(CONVOLUTION, &["input", "w", "wb"], "1", 1, 1),
+                node("PRelu", &["1", "s"], "2", 1, 0),
+                node(CONVOLUTION, &["2", "d", "db"], "3", 3, 1),
+                node("PRelu", &["3", "t"], "4", 1, 0),
+                node(CONVOLUTION, &["4", "n", "nb"], "5", 1, 0),
+                node(CONVOLUTION, &["5", "e", "eb"], "6", 4, 1),
+                node("PRelu", &["6", "u"], "7", 1, 0),
+                node(CONVOLUTION, &["7", "o", "ob"], "8", 1, 0),
+            ];
+            let shapes: [(&str, &[usize]); 11] = [
+                ("w", &[3, 2, 3, 3]),
+                ("wb", &[3]),
+                ("s", &[3, 1, 1]),
+                ("d", &[3, 1, 3, 3]),
+                ("db", &[3]),
+                ("t", &[3, 1, 1]),
+                ("n", &[4, 3, 1, 1]),
+                ("nb", &[4]),
+                ("e", &[4, 1, 3, 3]),
+                ("eb", &[4]),
+                ("u", &[4, 1, 1]),
+            ];
+            let last: [(&str, &[usize]); 2] = [("o", &[2, 4, 1, 1]), ("ob", &[2])];
+            let constant = |shape: &[usize]| Constant { shape: shape.to_vec(), values: some(shape.iter().product()) };
+            let constants = shapes.into_iter().chain(last).map(|(name, shape)| (name.to_owned(), constant(shape)));
+            Self { nodes, constants: Constants(constants.collect()) }
+        }
+
+        /// Multiplies the values of one channel of a constant.
+        fn scale(mut self, name: &str, channel: usize, factor: f32) -> Self {
+            let Constant { shape, values } = self.constants.0.get_mut(name).unwrap();
+            let row = values.len() / shape[0];
+            values[channel * row..][..row].iter_mut().for_each(|value| *value *= factor);
+            self
+        }
+
+        /// The same for the weights of a channel that the next convolution reads.
+        fn scale_column(mut self, name: &str, channel: usize, factor: f32) -> Self {
+            let Constant { shape, values } = self.constants.0.get_mut(name).unwrap();
+            values.iter_mut().skip(channel).step_by(shape[1]).for_each(|value| *value *= factor);
+            self
+        }
+
+        fn run(&self) -> Vec<f32> {
+            let weights =
+                self.constants.0.iter().map(|(n, c)| (n.clone(), (c.shape.clone(), c.values.clone()))).collect();
+            let values = (0..2 * 5 * 4).map(|at| (at * 7 % 11) as f32 / 4.0 - 1.0).collect();
+            evaluate(&self.nodes, &weights, Map { values, shape: [2, 5, 4] })
+        }
+
+        /// The channels of both widenings once dormant ones are gone; the answer stays the same.
+        fn left(mut self) -> [usize; 2] {
+            let before = self.run();
+            leave_out(&mut self.nodes, &mut self.constants);
+            for (before, after) in before.iter().zip(self.run()) {
+                assert!((before - after).abs() < 1e-4 * before.abs().max(1.0), "{after} instead of {before}");
             }
-            let bias = &constants.of(node, 2).unwrap().values;
-            let groups = node.attribute[0].i.unwrap() as usize;
-            assert!(groups == 1 || groups == bias.len());
-            let value = |at: usize| {
-                let (channel, row, column) = (at / pixels, at / SIDE % SIDE, at % SIDE);
-                let row_of = |length: usize| &weights[channel * length..][..length];
-                if groups == 1 {
-                    let planes = x.iter().skip(at % pixels).step_by(pixels);
-                    return bias[channel]
-                        + row_of(x.len() / pixels).iter().zip(planes).map(|(w, x)| w * x).sum::<f32>();
-                }
-                let near = |at: usize, step: usize| (at + step).checked_sub(1).filter(|&at| at < SIDE);
-                let seen = (0..9).filter_map(|place| {
-                    let (row, column) = (near(row, place / 3)?, near(column, place % 3)?);
-                    Some(row_of(9)[place] * x[channel * pixels + row * SIDE + column])
-                });
-                bias[channel] + seen.sum::<f32>()
-            };
-            x = (0..bias.len() * pixels).map(value).collect();
-        }
-        x
-    }
-
-    fn extents(constants: &Constants) -> Vec<usize> {
-        ["w", "wb", "d", "db", "nb"].map(|name| constants.0[name].shape[0]).to_vec()
-    }
-
-    #[test]
-    fn a_channel_without_influence_goes_and_its_constant_stays() {
-        let picture: Vec<f32> = (0..2 * SIDE * SIDE).map(|at| (at * 7 % 11) as f32 / 4.0 - 1.0).collect();
-        for slopes in [true, false] {
-            let (mut nodes, mut constants) = widening(1e-18, slopes);
-            let before = run(&nodes, &constants, &picture);
-            leave_out(&mut nodes, &mut constants);
-            assert_eq!(extents(&constants), [2, 2, 2, 2, 2]);
-            assert_eq!(constants.0["n"].shape, [2, 2, 1, 1]);
-            let after = run(&nodes, &constants, &picture);
-            for (before, after) in before.iter().zip(&after) {
-                assert!((before - after).abs() < 1e-4, "{after} instead of {before}");
-            }
+            ["d", "e"].map(|name| self.constants.0[name].shape[0])
         }
     }
 
     #[test]
-    fn a_constant_that_shows_at_the_edge_stays() {
-        let (mut nodes, mut constants) = widening(0.5, true);
-        leave_out(&mut nodes, &mut constants);
-        assert_eq!(extents(&constants), [3, 3, 3, 3, 2]);
+    fn channels_without_influence_go_and_their_constants_stay() {
+        assert_eq!(Network::new().left(), [3, 4]);
+        let quiet = |network: Network| network.scale("w", 1, 1e-12).scale("wb", 1, 1e-12);
+        assert_eq!(quiet(Network::new()).left(), [2, 4]);
+        // A channel that is widened to, looked at, or read by nothing to speak of.
+        assert_eq!(Network::new().scale("d", 2, 1e-12).left(), [2, 4]);
+        assert_eq!(Network::new().scale_column("n", 0, 1e-12).left(), [2, 4]);
+        // Of both widenings, and in the second one only.
+        assert_eq!(quiet(Network::new()).scale("e", 3, 1e-12).scale("e", 0, 1e-12).left(), [2, 2]);
+        assert_eq!(Network::new().scale("n", 2, 1e-12).scale("nb", 2, 1e-12).left(), [3, 3]);
     }
 
     #[test]
-    fn weights_that_are_used_twice_stay() {
-        let (mut nodes, mut constants) = widening(0.0, true);
-        nodes.push(node("Conv", &["5", "w", "wb"], "6", 1));
-        leave_out(&mut nodes, &mut constants);
-        assert_eq!(extents(&constants), [3, 3, 3, 3, 2]);
+    fn a_bias_that_shows_at_the_edge_keeps_its_channel() {
+        assert_eq!(Network::new().scale("w", 1, 1e-12).left(), [3, 4]);
+    }
+
+    #[test]
+    fn channels_that_matter_together_stay() {
+        // Each alone is less than nothing, all three together are not.
+        let half = 0.7 * NOTHING as f32;
+        let mut network =
+            Network::new().scale_column("o", 0, half).scale_column("o", 1, half).scale_column("o", 2, half);
+        leave_out(&mut network.nodes, &mut network.constants);
+        assert!((2..=3).contains(&network.constants.0["e"].shape[0]));
+    }
+
+    #[test]
+    fn what_is_used_twice_or_padded_stays() {
+        let mut network = Network::new().scale("d", 2, 1e-12);
+        network.nodes.push(node(CONVOLUTION, &["8", "o", "ob"], "9", 1, 0));
+        network.nodes.push(node("Add", &["4", "4"], "10", 1, 0));
+        leave_out(&mut network.nodes, &mut network.constants);
+        assert_eq!(network.constants.0["d"].shape[0], 3);
+        let mut network = Network::new().scale("d", 2, 1e-12);
+        network.nodes[4] = node(CONVOLUTION, &["4", "n", "nb"], "5", 1, 1);
+        assert_eq!(network.left(), [3, 4]);
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_are_left_as_they_are() {
+        for (name, shape) in [
+            ("db", vec![3, 0]),
+            ("db", vec![3, 2]),
+            ("s", vec![3, 0]),
+            ("w", vec![0, 3, 1, 1]),
+            ("n", vec![0, 3, 1, 1]),
+        ] {
+            let mut network = Network::new().scale("d", 2, 1e-12);
+            let values = vec![0.5; shape.iter().product()];
+            network.constants.0.insert(name.to_owned(), Constant { shape, values });
+            leave_out(&mut network.nodes, &mut network.constants);
+            assert_eq!(network.constants.0["d"].shape[0], 3, "{name}");
+        }
+        for groups in [-1, 0, 2, 4] {
+            let mut network = Network::new().scale("d", 2, 1e-12);
+            network.nodes[2] = node(CONVOLUTION, &["2", "d", "db"], "3", groups, 1);
+            leave_out(&mut network.nodes, &mut network.constants);
+            assert_eq!(network.constants.0["d"].shape[0], 3, "{groups}");
+        }
+        let mut network = Network::new().scale("d", 2, 1e-12).scale("w", 0, f32::NAN);
+        leave_out(&mut network.nodes, &mut network.constants);
+        assert_eq!(network.constants.0["d"].shape[0], 3);
     }
 }
