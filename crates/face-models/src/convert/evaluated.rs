@@ -19,7 +19,7 @@ pub(super) type Weights = HashMap<String, (Vec<usize>, Vec<f32>)>;
 pub(super) fn weights(graph: &Graph) -> Weights {
     let tensors = graph.initializer.iter().map(|t| Tensor::decode(t.as_slice()).unwrap());
     let floats = tensors.filter(|tensor| tensor.data_type == FLOAT).map(|tensor| {
-        let values = tensor.raw_data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        let values = tensor.values();
         (tensor.name, (tensor.dims.iter().map(|&extent| extent as usize).collect(), values))
     });
     floats.collect()

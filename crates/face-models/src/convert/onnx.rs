@@ -122,6 +122,11 @@ impl Tensor {
         }
     }
 
+    /// The elements of an f32 tensor.
+    pub(super) fn values(&self) -> Vec<f32> {
+        self.raw_data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+    }
+
     pub(super) fn ints(name: &str, values: &[i64]) -> Self {
         Self {
             dims: vec![values.len() as i64],

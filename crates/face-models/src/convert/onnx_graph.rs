@@ -271,9 +271,9 @@ impl GraphBuilder {
             if row > TWICE {
                 return Ok(None);
             }
-            let values = tensor.raw_data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
             let factor = |at: usize| factors.get(at / row).copied().unwrap_or(0.0);
-            let values: Vec<f32> = values.enumerate().map(|(at, value)| value * factor(at)).collect();
+            let values: Vec<f32> =
+                tensor.values().into_iter().enumerate().map(|(at, value)| value * factor(at)).collect();
             *place = self.constant(&shape, &values)?;
         }
         let id = self.step("Conv", vec![input, scaled[0], scaled[1]], attributes);

@@ -73,7 +73,7 @@ struct Constant {
 impl Constant {
     fn of(tensor: &Tensor) -> Result<Self, ConvertError> {
         let shape: Option<Vec<usize>> = tensor.dims.iter().map(|&extent| usize::try_from(extent).ok()).collect();
-        let values: Vec<f32> = tensor.raw_data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let values = tensor.values();
         match shape.filter(|shape| element_count(shape) == Some(values.len())) {
             Some(shape) => Ok(Self { shape, values }),
             None => {

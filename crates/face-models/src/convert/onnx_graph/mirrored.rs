@@ -119,7 +119,7 @@ impl GraphBuilder {
     fn change_weights(&mut self, step: usize, input: usize, change: impl FnOnce(&mut [f32], usize)) {
         let name = &self.names[self.steps[step].inputs[input]];
         let Some(tensor) = self.weights.iter_mut().find(|tensor| tensor.name == *name) else { return };
-        let mut values: Vec<f32> = tensor.raw_data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        let mut values = tensor.values();
         change(&mut values, tensor.dims[0] as usize);
         tensor.raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     }
