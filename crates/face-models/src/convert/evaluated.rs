@@ -61,7 +61,7 @@ fn convolved(node: &Node, weights: &Weights, x: &Map) -> Map {
         let found = node.attribute.iter().find(|a| a.name == name).map(|a| a.ints.clone());
         found.filter(|ints| !ints.is_empty()).unwrap_or_else(|| otherwise.to_vec())
     };
-    let groups = node.attribute.iter().find(|a| a.name == "group").and_then(|a| a.i).unwrap_or(1) as usize;
+    let groups = node.groups() as usize;
     let (pads, strides) = (sizes("pads", &[0; 4]), sizes("strides", &[1; 2]));
     let (shape, window) = &weights[&node.input[1]];
     let &[out, per_group, height, width] = shape.as_slice() else { panic!("{shape:?}") };

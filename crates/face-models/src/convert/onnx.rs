@@ -71,6 +71,16 @@ pub(super) struct Node {
     pub attribute: Vec<Attribute>,
 }
 
+impl Node {
+    /// The convolution's groups: 1 where it does not say.
+    pub(super) fn groups(&self) -> i64 {
+        self.attribute.iter().find(|attribute| attribute.name == GROUPS).and_then(|groups| groups.i).unwrap_or(1)
+    }
+}
+
+/// The attribute of a convolution that says in how many groups its channels are.
+pub(super) const GROUPS: &str = "group";
+
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Attribute {
     #[prost(string, tag = "1")]

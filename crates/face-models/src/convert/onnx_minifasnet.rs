@@ -169,14 +169,13 @@ impl Reader {
         if numbers(node, "dilations", [1; 2])? != [1; 2] {
             return Err(ConvertError::unsupported(FORMAT, "a dilated convolution"));
         }
-        let group = node.attribute.iter().find(|a| a.name == "group").and_then(|a| a.i).unwrap_or(1);
         let conv = Convolution {
             shape,
             weights: &weights.values,
             bias: &bias.values,
             strides: numbers(node, "strides", [1; 2])?,
             pads: numbers(node, "pads", [0; 4])?,
-            groups: usize::try_from(group).unwrap_or(0),
+            groups: usize::try_from(node.groups()).unwrap_or(0),
         };
         self.builder.convolution(x, &conv)
     }

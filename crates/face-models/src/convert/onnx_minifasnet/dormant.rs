@@ -7,13 +7,11 @@
 use std::collections::HashMap;
 
 use super::{Constant, Constants, numbers};
-use crate::convert::onnx::Node;
+use crate::convert::onnx::{GROUPS, Node};
 
 /// The channels that go change what comes after them, all together, by no more than this part of what the strongest one does: eight
 /// units in the last place of an f32. Features of about 1 are assumed.
 const NOTHING: f64 = 1.0 / (1 << 20) as f64;
-
-const GROUPS: &str = "group";
 
 /// Convolutions of one widening, by their places in the list of nodes: pointwise (or the first of the network), depthwise, pointwise,
 /// with a PReLU between them or without.
@@ -72,9 +70,8 @@ impl<'a> Edges<'a> {
     /// The widening round a depthwise convolution.
     fn around(&self, nodes: &[Node], depthwise: usize) -> Option<Widened> {
         let is = |at: usize, operator: &str| nodes[at].op_type == operator;
-        let groups = |at: usize| nodes[at].attribute.iter().find(|a| a.name == GROUPS).and_then(|a| a.i).unwrap_or(1);
-        let plain = |at: &usize| is(*at, "Conv") && groups(*at) == 1;
-        if !is(depthwise, "Conv") || groups(depthwise) == 1 {
+        let plain = |at: &usize| is(*at, "Conv") && nodes[*at].groups() == 1;
+        if !is(depthwise, "Conv") || nodes[depthwise].groups() == 1 {
             return None;
         }
         let mut widen = self.maker(&nodes[depthwise])?;
@@ -118,10 +115,10 @@ impl Widened {
         let &[outputs, inputs, 1, 1] = narrow.shape.as_slice() else { return None };
         let &[rows, _, _, _] = widen.shape.as_slice() else { return None };
         let &[windows, 1, _, _] = depthwise.shape.as_slice() else { return None };
-        let groups = nodes[self.depthwise].attribute.iter().find(|a| a.name == GROUPS).and_then(|a| a.i);
         let one_each =
             [depthwise_bias].into_iter().chain(slopes.into_iter().flatten()).all(|c| c.values.len() == channels);
-        let fit = [rows, windows, inputs] == [channels; 3] && groups == Some(channels as i64) && one_each;
+        let fit =
+            [rows, windows, inputs] == [channels; 3] && nodes[self.depthwise].groups() == channels as i64 && one_each;
         // Beyond the edge of a padded map a constant would not be there.
         let unpadded = numbers(&nodes[self.narrow], "pads", [0; 4]).is_ok_and(|pads| pads == [0; 4]);
         if channels == 0 || narrow_bias.values.len() != outputs || !fit || !unpadded {
