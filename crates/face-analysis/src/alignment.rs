@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::report::Extent;
 use picture_cell::{Area, Orientation, Pixels};
@@ -85,12 +86,13 @@ pub(crate) fn resize(pixels: &Pixels, area: Area, width: usize, height: usize) -
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .crop(area.left as f64, area.top as f64, area.width as f64, area.height as f64)
         .use_alpha(false);
-    let source = ImageRef::new(pixels.width() as u32, pixels.height() as u32, pixels.data(), PixelType::U8x3);
-    let target = Image::from_slice_u8(width as u32, height as u32, out.data_mut(), PixelType::U8x3);
+    let source = TypedImageRef::<U8x3>::from_buffer(pixels.width() as u32, pixels.height() as u32, pixels.data());
+    let target = TypedImage::<U8x3>::from_buffer(width as u32, height as u32, out.data_mut());
     if let (Ok(source), Ok(mut target)) = (source, target) {
         // Cannot fail: both buffers have the stated sizes and the area lies inside the source.
         RESIZER.with_borrow_mut(|resizer| {
-            let done = resizer.resize(&source, &mut target, &options);
+            // Typed, because what chooses by kind of pixel is compiled for each of thirteen: a minute of every build.
+            let done = resizer.resize_typed(&source, &mut target, &options);
             debug_assert!(done.is_ok(), "{done:?}");
             if resizer.size_of_internal_buffers() > KEPT {
                 resizer.reset_internal_buffers();
