@@ -122,8 +122,10 @@ impl App {
         self.analysts.begin(|_| work())
     }
 
-    /// How a thread that analyses gives its free memory back to the system, some time after large pictures.
+    /// How a thread gives its free memory back to the system: one that analyses some time after large pictures, one that
+    /// checks a password after each.
     pub fn give_back_with(&self, how: fn()) {
+        self.users.give_back_with(how);
         self.analysts.give_back_with(how);
     }
 

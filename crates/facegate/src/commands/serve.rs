@@ -100,6 +100,8 @@ async fn listen(
     let loading = app.prepare(move || -> Result<FaceAnalyzer, CommandError> {
         let analyzer = models::analyzer(&files, &configured, workers)?;
         analyzer.warm_up()?;
+        // What loading used and has freed, which this thread, an analyst's, would otherwise keep while it has work.
+        heap::give_back();
         Ok(analyzer)
     });
     let files =
