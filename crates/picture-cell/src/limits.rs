@@ -14,8 +14,8 @@ pub struct DecodeLimits {
     pub max_pixels: u64,
     /// The longer side.
     pub max_side: u32,
-    /// Milliseconds that decoding one picture may take. Of a processor, 25 megapixels take at most 1.4 s (AVIF; HEIC 0.9 s,
-    /// JPEG 0.2 to 0.3 s).
+    /// Milliseconds of a processor that decoding one picture may take, and three times as many by the clock. 25 megapixels take
+    /// at most 1.4 s (AVIF; HEIC 0.9 s, JPEG 0.2 to 0.3 s).
     pub max_decode_ms: u64,
     /// Bytes of memory that decoding one picture may take, beside its bytes and its pixels. 25 megapixels take at most 472
     /// MiB (HEIC; AVIF 230, GIF 120, JPEG 36 to 109). A cell's process may hold a quarter and 64 MiB more, for its allocator.

@@ -381,6 +381,29 @@ fn nothing_that_a_cell_says_is_believed() {
 }
 
 #[test]
+fn a_cell_that_waits_for_a_processor_has_more_time_and_one_that_works_has_none() {
+    let _alone = alone();
+    let rogue = Rogue::new();
+    let bytes = encoded(&noise(9, 9), ImageFormat::Png);
+    let limits = DecodeLimits { max_decode_ms: 2_000, ..Default::default() };
+    let held_up = rogue.cells("sleep 3; say picture", limits.clone());
+    assert_eq!(code(held_up.decode(&bytes)), "decoded");
+    let cells = rogue.cells("while :; do :; done", limits);
+    let attempts: Vec<_> = (0..3)
+        .map(|_| {
+            cells.warm_up().expect("a cell");
+            let begin = Instant::now();
+            assert_eq!(code(cells.decode(&bytes)), "image_too_costly");
+            begin.elapsed()
+        })
+        .collect();
+    // Once at least it had a processor.
+    let least = attempts.iter().min().expect("three");
+    assert!((2_000..5_000).contains(&least.as_millis()), "{attempts:?}");
+    assert_eq!(cells.endings(), Endings { time: 3, ..Endings::default() });
+}
+
+#[test]
 fn a_cell_that_answers_without_being_asked_holds_nobody_up() {
     let _alone = alone();
     let rogue = Rogue::new();

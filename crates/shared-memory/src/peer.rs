@@ -3,10 +3,12 @@
 use std::io;
 use std::ops::Range;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
+use crate::clock::processor_time;
 use crate::mapping::Mapping;
 use crate::signals::keep_endings;
 
@@ -55,6 +57,11 @@ impl Peer {
     /// How the child has ended, if it has.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
+    }
+
+    /// Processor time that the child has used since it was started.
+    pub fn processor_time(&self) -> io::Result<Duration> {
+        processor_time(pid(&self.child))
     }
 
     /// Waits for the child's end.
@@ -117,6 +124,11 @@ impl Frozen {
         let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix("kB"));
         let number = kilobytes.and_then(|number| number.trim().parse::<usize>().ok());
         number.map(|number| number << 10).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Processor time that the child has used since it was started.
+    pub fn processor_time(&self) -> io::Result<Duration> {
+        self.peer.processor_time()
     }
 
     /// The child's number.
@@ -199,6 +211,22 @@ mod tests {
             own = frozen.own_memory().expect("a process");
         }
         assert!((1 << 20..16 << 20).contains(&own), "{own}");
+    }
+
+    #[test]
+    fn only_work_counts_as_processor_time() {
+        let start = |script| Peer::spawn(Command::new("sh").arg("-c").arg(script), LENGTH).expect("a shell");
+        let (busy, idle, begin) = (start("while :; do :; done"), start("sleep 60"), Instant::now());
+        let enough = Duration::from_millis(300);
+        while busy.processor_time().expect("it lives") < enough && begin.elapsed() < Duration::from_secs(60) {
+            sleep(Duration::from_millis(20));
+        }
+        let frozen = busy.freeze().expect("stops");
+        let used = frozen.processor_time().expect("it lives");
+        assert!(used >= enough && used <= begin.elapsed(), "{used:?}");
+        assert!(idle.processor_time().expect("it lives") < used);
+        sleep(Duration::from_millis(50));
+        assert_eq!(frozen.processor_time().expect("it lives"), used);
     }
 
     #[test]

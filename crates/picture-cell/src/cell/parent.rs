@@ -41,6 +41,10 @@ const TOGETHER: Duration = Duration::from_millis(20);
 /// After so long without a large picture what those took goes back to the system.
 pub(super) const REST: Duration = Duration::from_secs(2);
 
+/// How many times longer than its limit a picture may take by the clock: while others have the processor, its cell waits for it
+/// and works little.
+const HELD_UP: u32 = 3;
+
 /// How long a cell that has closed its end may take to be gone. It takes milliseconds, unless the machine is very busy.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -64,6 +68,8 @@ pub(super) struct Cell {
     past: Past,
     /// When it was started or asked.
     since: Instant,
+    /// Processor time that it had used by then; `None` where the system does not tell.
+    worked: Option<Duration>,
 }
 
 /// What a cell's pictures have done to it.
@@ -132,7 +138,7 @@ impl Cell {
         // A group of its own: what a terminal sends to ours must not let a stopped cell run.
         command.current_dir("/").process_group(0).stdin(theirs).stderr(Stdio::null());
         let peer = Peer::spawn(&mut command, memory).map_err(start)?;
-        Ok(Self { peer, socket, past: Past::default(), since: Instant::now() })
+        Ok(Self { peer, socket, past: Past::default(), since: Instant::now(), worked: None })
     }
 
     /// Waits until it is confined.
@@ -160,12 +166,12 @@ impl Cell {
         together: &mut Option<Together>,
     ) -> Result<Answer, Ending> {
         let begin = self.since;
-        let deadline = begin + Duration::from_millis(orders.limits.max_decode_ms);
-        let soon = self.wait(deadline.min(begin + TOGETHER));
+        let limit = Duration::from_millis(orders.limits.max_decode_ms);
+        let soon = self.wait(begin + limit.min(TOGETHER));
         if !soon && let Some(together) = together.take() {
             together.part();
         }
-        if !soon && !self.wait(deadline) {
+        if !soon && !self.wait_for_work(limit) {
             let _ = self.peer.kill();
             return Err(Ending::Time);
         }
@@ -192,6 +198,23 @@ impl Cell {
     pub(super) fn freeze(self) -> io::Result<Stopped> {
         let Self { peer, socket, past, .. } = self;
         Ok(Stopped { memory: peer.freeze()?, socket, past })
+    }
+
+    /// Whether there is something to hear before it has worked for `limit` since it was asked, or has been held up for too long.
+    fn wait_for_work(&self, limit: Duration) -> bool {
+        let latest = self.since + limit * HELD_UP;
+        let mut deadline = self.since + limit;
+        while !self.wait(deadline) {
+            let worked =
+                self.worked.zip(self.peer.processor_time().ok()).map(|(before, now)| now.saturating_sub(before));
+            let left = limit.saturating_sub(worked.unwrap_or(limit));
+            if left.is_zero() || deadline == latest {
+                return false;
+            }
+            // By then at the earliest it has, and no earlier than the time that it takes to look.
+            deadline = latest.min(Instant::now() + left.max(Duration::from_millis(1)));
+        }
+        true
     }
 
     /// Whether there is something to hear, waiting until `deadline`.
@@ -265,8 +288,8 @@ impl Stopped {
         }
         let Self { memory, socket, past } = self;
         // It may be done before this thread is on again.
-        let since = Instant::now();
-        Ok(Cell { peer: memory.thaw().map_err(|_| Ending::Crash)?, socket, past, since })
+        let (since, worked) = (Instant::now(), memory.processor_time().ok());
+        Ok(Cell { peer: memory.thaw().map_err(|_| Ending::Crash)?, socket, past, since, worked })
     }
 
     /// Whether it can be given another picture.
