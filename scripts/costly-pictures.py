@@ -9,7 +9,7 @@ attacker, for a third beside him, and for a third after him; then each of the at
 hold, or the exit code is 1:
 
 - every picture of the attacker is answered with 200 or 422, or shed with 503; alone, so that it waits for none of his others,
-  within `analysis.limits.max_decode_ms` and half a second;
+  within three times `analysis.limits.max_decode_ms` and half a second (where nothing else runs it takes a third of that);
 - the user's median beside the attacker is at most --factor (1.3) times that without him;
 - afterwards the service's memory is within 20 MB of where it was before, and so is that of its cells.
 
@@ -228,7 +228,7 @@ def run(options, service, limit, good, attacks):
         print(f"{name:34} alone {status} after {took:.2f} s")
         if status not in (200, 422):
             faults.append(f"{name}: {status} alone")
-        if took > limit + 0.5:
+        if took > 3 * limit + 0.5:
             slow.append(f"{name}: {took:.2f} s")
     own_most = max(s[1] for s in samples)
     print(f"median {calm * 1000:.0f} ms, beside the attacker {strained * 1000:.0f} ms ({strained / calm:.2f} times), after him "

@@ -91,7 +91,7 @@ pub(crate) fn resize(pixels: &Pixels, area: Area, width: usize, height: usize) -
     if let (Ok(source), Ok(mut target)) = (source, target) {
         // Cannot fail: both buffers have the stated sizes and the area lies inside the source.
         RESIZER.with_borrow_mut(|resizer| {
-            // Typed, because what chooses by kind of pixel is compiled for each of thirteen: a minute of every build.
+            // The untyped call would be compiled for all thirteen kinds of pixel: a minute of every build.
             let done = resizer.resize_typed(&source, &mut target, &options);
             debug_assert!(done.is_ok(), "{done:?}");
             if resizer.size_of_internal_buffers() > KEPT {

@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Err(error) => return Err(error.into()),
         };
         let took = begin.elapsed();
-        late += u64::from(took > Duration::from_millis(LIMITS.max_decode_ms) + GRACE);
+        late += u64::from(took > LIMITS.longest() + GRACE);
         let after = cells.endings();
         if after.crash > before.crash || after.nonsense > before.nonsense {
             let path = format!("{name}-{files}.found");

@@ -1,5 +1,7 @@
 //! How large a picture may be.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::PictureError;
@@ -14,8 +16,8 @@ pub struct DecodeLimits {
     pub max_pixels: u64,
     /// The longer side.
     pub max_side: u32,
-    /// Milliseconds of a processor that decoding one picture may take, and three times as many by the clock. 25 megapixels take
-    /// at most 1.4 s (AVIF; HEIC 0.9 s, JPEG 0.2 to 0.3 s).
+    /// Milliseconds of processor time that decoding one picture may take; by the clock it may take three times as long. 25
+    /// megapixels take at most 1.4 s (AVIF; HEIC 0.9 s, JPEG 0.2 to 0.3 s).
     pub max_decode_ms: u64,
     /// Bytes of memory that decoding one picture may take, beside its bytes and its pixels. 25 megapixels take at most 472
     /// MiB (HEIC; AVIF 230, GIF 120, JPEG 36 to 109). A cell's process may hold a quarter and 64 MiB more, for its allocator.
@@ -30,6 +32,12 @@ impl Default for DecodeLimits {
 }
 
 impl DecodeLimits {
+    /// How long decoding one picture may take by the clock, on a machine so busy that its cell waits for a processor most of the
+    /// time.
+    pub fn longest(&self) -> Duration {
+        Duration::from_millis(self.max_decode_ms).saturating_mul(3)
+    }
+
     /// Refuses a stored size of no pixels, of too many, or with too long a side.
     pub(crate) fn check(&self, format: &'static str, width: u32, height: u32) -> Result<(), PictureError> {
         if width == 0 || height == 0 {

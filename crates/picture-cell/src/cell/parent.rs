@@ -41,9 +41,11 @@ const TOGETHER: Duration = Duration::from_millis(20);
 /// After so long without a large picture what those took goes back to the system.
 pub(super) const REST: Duration = Duration::from_secs(2);
 
-/// How many times longer than its limit a picture may take by the clock: while others have the processor, its cell waits for it
-/// and works little.
-const HELD_UP: u32 = 3;
+/// The least share of the time that a cell works while it waits for nothing but a processor, however many others want it.
+const BUSY: u32 = 16;
+
+/// How long after one look at what a cell has worked the next one is at the earliest, lest looking become work itself.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long a cell that has closed its end may take to be gone. It takes milliseconds, unless the machine is very busy.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -167,11 +169,12 @@ impl Cell {
     ) -> Result<Answer, Ending> {
         let begin = self.since;
         let limit = Duration::from_millis(orders.limits.max_decode_ms);
+        let longest = orders.limits.longest();
         let soon = self.wait(begin + limit.min(TOGETHER));
         if !soon && let Some(together) = together.take() {
             together.part();
         }
-        if !soon && !self.wait_for_work(limit) {
+        if !soon && !self.wait_for_work(limit, longest) {
             let _ = self.peer.kill();
             return Err(Ending::Time);
         }
@@ -200,19 +203,26 @@ impl Cell {
         Ok(Stopped { memory: peer.freeze()?, socket, past })
     }
 
-    /// Whether there is something to hear before it has worked for `limit` since it was asked, or has been held up for too long.
-    fn wait_for_work(&self, limit: Duration) -> bool {
-        let latest = self.since + limit * HELD_UP;
+    /// Whether there is something to hear before it has worked for `limit` since it was asked, has taken `longest` by the clock
+    /// or, from `limit` on, does not even work.
+    fn wait_for_work(&self, limit: Duration, longest: Duration) -> bool {
+        let latest = self.since + longest;
         let mut deadline = self.since + limit;
+        let mut last = (self.since, Duration::ZERO);
         while !self.wait(deadline) {
+            let now = Instant::now();
             let worked =
                 self.worked.zip(self.peer.processor_time().ok()).map(|(before, now)| now.saturating_sub(before));
-            let left = limit.saturating_sub(worked.unwrap_or(limit));
-            if left.is_zero() || deadline == latest {
-                return false;
+            let Some(worked) = worked.filter(|&worked| worked < limit && deadline < latest) else { return false };
+            let since_last = now - last.0;
+            if since_last >= limit / 8 {
+                if (worked - last.1) * BUSY < since_last {
+                    return false;
+                }
+                last = (now, worked);
             }
-            // By then at the earliest it has, and no earlier than the time that it takes to look.
-            deadline = latest.min(Instant::now() + left.max(Duration::from_millis(1)));
+            // It cannot have worked for what is left any sooner.
+            deadline = latest.min(now + (limit - worked).max(LOOK));
         }
         true
     }
