@@ -217,7 +217,7 @@ mod tests {
     fn only_work_counts_as_processor_time() {
         let start = |script| Peer::spawn(Command::new("sh").arg("-c").arg(script), LENGTH).expect("a shell");
         let begin = Instant::now();
-        let (busy, idle) = (start("while :; do :; done"), start("sleep 60"));
+        let (busy, idle) = (start("while :; do :; done"), start("exec sleep 60"));
         let enough = Duration::from_millis(300);
         while busy.processor_time().expect("it lives") < enough && begin.elapsed() < Duration::from_secs(60) {
             sleep(Duration::from_millis(20));
