@@ -322,12 +322,11 @@ fn a_container_that_lies_costs_one_picture_within_the_limits() {
         for (format, (name, file, expected)) in
             all.iter().flat_map(|(f, files)| files.iter().map(move |file| (f, file)))
         {
-            let (cells, late_ms) = if expected.contains(&"image_too_costly") {
-                (&hasty, LIMITS.longest().as_millis() as u64 + 500)
+            let (cells, late) = if expected.contains(&"image_too_costly") {
+                (&hasty, LIMITS.longest() + Duration::from_millis(500))
             } else {
-                (&patient, PATIENT_MS)
+                (&patient, Duration::from_millis(PATIENT_MS))
             };
-            let late = Duration::from_millis(late_ms);
             let attempt = || {
                 let begin = Instant::now();
                 (code(cells.decode(file)), begin.elapsed())

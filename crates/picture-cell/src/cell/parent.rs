@@ -211,12 +211,12 @@ impl Cell {
         let mut last = (self.since, Duration::ZERO);
         while !self.wait(deadline) {
             let now = Instant::now();
-            let worked =
-                self.worked.zip(self.peer.processor_time().ok()).map(|(before, now)| now.saturating_sub(before));
+            let worked = self.worked.zip(self.peer.processor_time().ok());
+            let worked = worked.map(|(before, in_all)| in_all.saturating_sub(before));
             let Some(worked) = worked.filter(|&worked| worked < limit && deadline < latest) else { return false };
             let since_last = now - last.0;
             if since_last >= limit / 8 {
-                if (worked - last.1) * BUSY < since_last {
+                if worked.saturating_sub(last.1) * BUSY < since_last {
                     return false;
                 }
                 last = (now, worked);
