@@ -17,7 +17,7 @@ use crate::report::{
     Analysis, Details, DetectedFace, Extent, Face, ImageDetails, MODELS, Margins, ModelInfo, QualityComponent,
     Rectangle, Rejection, StageTime, Verdict,
 };
-use crate::rules::{Measurements, RejectionWord, Rules};
+use crate::rules::{Measurements, RejectionWord, Rules, rests_on_pupils};
 use crate::{AnalysisError, LivenessObservation, LivenessSample, Wanted, light, quality};
 use picture_cell::Orientation;
 use picture_cell::Picture;
@@ -129,7 +129,8 @@ impl<'r> Examination<'r> {
 
     /// Measures whether something covers the face.
     pub(crate) fn occlusion(&mut self, detector: &mut OcclusionDetector) -> Result<(), InferenceError> {
-        if self.decided() || !self.rules.wants(RejectionWord::FaceIsOccluded, self.wanted.details) {
+        let decided = self.decided() && !self.rejection.as_ref().is_some_and(rests_on_pupils);
+        if decided || !self.rules.wants(RejectionWord::FaceIsOccluded, self.wanted.details) {
             return Ok(());
         }
         let (Some((_, face)), Some(view)) = (self.main_face(), &self.view) else {

@@ -35,10 +35,10 @@ impl OcclusionDetector {
         Self { network, input: vec![0.0; 3 * INPUT * INPUT], reduction: 0.0 }
     }
 
-    /// All that tells a covered face: the network, a face blurred away, a grid of cells over it.
+    /// All that tells a covered face: the network and its parts, a face blurred away, a grid of cells over it.
     pub(crate) fn measure(&mut self, view: &FaceView, face: &Detection) -> Result<Occlusion, InferenceError> {
         let seen = self.run(view, face)?;
-        Ok(seen.with_detail(self.detail()).under_grid(pixelation::strength(view, face)))
+        Ok(seen.with_eyes().with_detail(self.detail()).under_grid(pixelation::strength(view, face)))
     }
 
     /// What the network alone says: probabilities that something covers the face and its parts.
@@ -66,6 +66,11 @@ impl OcclusionDetector {
 }
 
 impl Occlusion {
+    /// The face is as covered as both of its eyes: dark glasses of an odd shape the network may see there and not in the whole.
+    fn with_eyes(self) -> Self {
+        Self { probability: self.probability.max(self.right_eye.min(self.left_eye)), ..self }
+    }
+
     /// The same of a face over which a grid lies so strongly (`pixelation::strength`): from `GRID` on all of its parts are hidden, which
     /// the network sees of coarse cells only. The stronger, the surer.
     fn under_grid(self, strength: f32) -> Self {
@@ -93,6 +98,11 @@ impl Occlusion {
         }
     }
 
+    /// Whether an eye is covered, so that where its pupil lies is a guess.
+    pub(crate) fn hides_an_eye(&self) -> bool {
+        self.right_eye.max(self.left_eye) >= COVERED
+    }
+
     /// What is covered, as a sentence without its full stop: `the mouth is covered`.
     pub(crate) fn finding(&self) -> String {
         let named = [
@@ -117,6 +127,16 @@ impl Occlusion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_face_is_as_covered_as_both_of_its_eyes() {
+        let of = |probability, right_eye, left_eye| {
+            Occlusion { probability, right_eye, left_eye, nose: 0.9, mouth: 0.9, lower_face: 0.9 }.with_eyes().probability
+        };
+        assert_eq!(of(0.2, 0.7, 0.6), 0.6);
+        assert_eq!(of(0.2, 0.7, 0.1), 0.2);
+        assert_eq!(of(0.8, 0.7, 0.6), 0.8);
+    }
 
     #[test]
     fn the_covered_parts_are_named() {

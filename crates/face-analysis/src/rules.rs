@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use self::table::{Broken, RULES, Rule};
+use self::table::{Broken, PUPILS, RULES, Rule};
 use crate::light::Light;
 use crate::report::{Margins, Occlusion, Pose, Rejection, Warning};
 
@@ -254,13 +254,17 @@ impl Rules {
             .collect()
     }
 
-    /// The first rejection among what has been measured so far.
+    /// The first rejection among what has been measured so far. The distance between pupils that are covered is a guess: it
+    /// decides where nothing else does.
     pub(crate) fn reject(&self, measured: &Measurements) -> Option<Rejection> {
-        RULES.iter().zip(&self.settings).find_map(|(rule, setting)| {
+        let mut rejections = RULES.iter().zip(&self.settings).filter_map(|(rule, setting)| {
             let value = (rule.measure)(measured)?;
             let rejects = setting.action == Action::Reject && rule.breaks(value, setting.limit);
             rejects.then(|| rule.finding(value, setting.limit, measured))
-        })
+        });
+        let first = rejections.next()?;
+        let guessed = rests_on_pupils(&first) && measured.occlusion.is_some_and(|o| o.hides_an_eye());
+        Some(if guessed { rejections.next().unwrap_or(first) } else { first })
     }
 
     /// What breaks a rule that only warns.
@@ -272,6 +276,11 @@ impl Rules {
         });
         broken.map(|Rejection { code, message, .. }| Warning { code, message }).collect()
     }
+}
+
+/// Whether a covered eye could be its cause.
+pub(crate) fn rests_on_pupils(rejection: &Rejection) -> bool {
+    rejection.code == PUPILS
 }
 
 impl Rule {

@@ -1,9 +1,10 @@
 //! Coverings, bars, light and colour on real pictures: what hides a face is told and named, what merely looks like it is not.
 
+use face_analysis::Wanted;
 use face_analysis::report::{Analysis, Details, Occlusion, Verdict};
 use image::imageops;
 use image::{Rgb, RgbImage};
-use testkit::{analyze, cropped, jpeg, picture, png, portrait, resized, word};
+use testkit::{analyze, analyzer, cropped, jpeg, picture, png, portrait, resized, word};
 
 /// A change to a face whose points are known.
 type Drawn = fn(&Marked) -> RgbImage;
@@ -132,6 +133,8 @@ fn every_kind_of_covering_is_told_and_its_part_named() {
         assert!(!details(&analysis).faces.is_empty(), "{name} on {}: no face", face.name);
         let found = occlusion(&analysis);
         assert!(found.probability >= 0.5, "{name} on {}: {found:?}", face.name);
+        // The man turns away too far. On the portrait nothing else is wrong, whatever the mesh takes for the pupils.
+        assert!(face.name == "man" || word(&analysis) == "FACE_IS_OCCLUDED", "{name}: {}", word(&analysis));
         for (part, hidden) in [(found.right_eye, right), (found.left_eye, left), (found.mouth, mouth)] {
             assert!(part >= 0.5 || !hidden, "{name} on {}: {found:?}", face.name);
         }
@@ -151,6 +154,20 @@ fn a_rejection_names_the_part() {
     assert_eq!((rejection.word.as_str(), rejection.code), ("FACE_IS_OCCLUDED", "face_covered"));
     let part = rejection.message.split(':').next().expect("a beginning");
     assert!(part.contains("mouth") && part.ends_with("covered") && !part.contains("eye"), "{}", rejection.message);
+}
+
+#[test]
+fn covered_eyes_are_not_called_too_near_to_each_other() {
+    let [portrait, _] = faces();
+    let fingers = HARDER.iter().find(|(name, ..)| *name == "fingers over the eyes").expect("a case").1;
+    let bytes = jpeg(&fingers(&portrait), 92);
+    let found = analyze(&bytes);
+    let distance = details(&found).interpupillary_distance.expect("measured");
+    // They are 86 pixels apart. Should the mesh find them behind fingers one day, another drawing is needed here.
+    assert!(distance < 50.0, "{distance}");
+    assert_eq!(word(&found), "FACE_IS_OCCLUDED");
+    let plain = analyzer().analyze(&bytes, Wanted { details: false, face_image: false }).expect("an analysis");
+    assert_eq!(word(&plain), "FACE_IS_OCCLUDED", "also where nobody asked for details");
 }
 
 #[test]

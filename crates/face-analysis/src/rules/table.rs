@@ -35,6 +35,9 @@ pub(super) struct Rule {
     pub(super) advice: &'static str,
 }
 
+/// The rejection by what is measured between the pupils.
+pub(super) const PUPILS: &str = "interpupillary_distance_too_small";
+
 pub(super) const REJECT: [Action; 3] = [Action::Reject; 3];
 
 /// All rules, in the order in which their rejections are sent.
@@ -99,7 +102,7 @@ pub(super) static RULES: [Rule; 14] = [
     Rule {
         word: RejectionWord::FaceTooSmall,
         name: "min_interpupillary_distance",
-        code: "interpupillary_distance_too_small",
+        code: PUPILS,
         unit: "px",
         broken: Broken::Under,
         limits: [50.0, 80.0, 30.0],
