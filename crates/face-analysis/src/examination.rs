@@ -127,8 +127,10 @@ impl<'r> Examination<'r> {
         Ok(())
     }
 
-    /// Measures whether something covers the face.
+    /// Measures whether something covers the face. Where it is rejected for that and an eye is hidden, nobody can say how far the
+    /// pupils are apart.
     pub(crate) fn occlusion(&mut self, detector: &mut OcclusionDetector) -> Result<(), InferenceError> {
+        // Pupils that seem too near to each other may be covered ones.
         let decided = self.decided() && !self.rejection.as_ref().is_some_and(rests_on_pupils);
         if decided || !self.rules.wants(RejectionWord::FaceIsOccluded, self.wanted.details) {
             return Ok(());
@@ -138,6 +140,9 @@ impl<'r> Examination<'r> {
         };
         let occlusion = self.timings.time("occlusion", || detector.measure(view, &face))?;
         self.measured.occlusion = Some(occlusion);
+        if occlusion.hides_an_eye() && self.rules.reject_as_covered(&self.measured) {
+            self.measured.interpupillary_distance = None;
+        }
         self.judge();
         Ok(())
     }

@@ -40,7 +40,7 @@ pub use liveness_head::NetworkId;
 pub use models::{LoadError, ModelFiles};
 pub use picture_cell::{CellError, DecodeLimits, Decoder, PictureError};
 pub use report::{Analysis, Verdict};
-pub use rules::{Profile, RejectionWord, RuleConfig};
+pub use rules::{Action, Profile, RejectionWord, RuleConfig, RuleOverride};
 
 use picture_cell::{DecodeError, Picture};
 

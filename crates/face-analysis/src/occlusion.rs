@@ -66,9 +66,12 @@ impl OcclusionDetector {
 }
 
 impl Occlusion {
-    /// The face is as covered as both of its eyes: dark glasses of an odd shape the network may see there and not in the whole.
+    /// The face is as covered as both of its eyes are: dark glasses of an odd shape the network may see there and not in the whole.
     fn with_eyes(self) -> Self {
-        Self { probability: self.probability.max(self.right_eye.min(self.left_eye)), ..self }
+        let eyes = [self.right_eye, self.left_eye];
+        // What is no number stays none, and raises nothing.
+        let surer = eyes.iter().all(|eye| *eye > self.probability);
+        Self { probability: if surer { eyes[0].min(eyes[1]) } else { self.probability }, ..self }
     }
 
     /// The same of a face over which a grid lies so strongly (`pixelation::strength`): from `GRID` on all of its parts are hidden, which
@@ -98,7 +101,7 @@ impl Occlusion {
         }
     }
 
-    /// Whether an eye is covered, so that where its pupil lies is a guess.
+    /// Whether an eye is told as covered, so that where its pupil lies may be a guess.
     pub(crate) fn hides_an_eye(&self) -> bool {
         self.right_eye.max(self.left_eye) >= COVERED
     }
@@ -131,11 +134,15 @@ mod tests {
     #[test]
     fn a_face_is_as_covered_as_both_of_its_eyes() {
         let of = |probability, right_eye, left_eye| {
-            Occlusion { probability, right_eye, left_eye, nose: 0.9, mouth: 0.9, lower_face: 0.9 }.with_eyes().probability
+            Occlusion { probability, right_eye, left_eye, nose: 0.9, mouth: 0.9, lower_face: 0.9 }
+                .with_eyes()
+                .probability
         };
         assert_eq!(of(0.2, 0.7, 0.6), 0.6);
         assert_eq!(of(0.2, 0.7, 0.1), 0.2);
         assert_eq!(of(0.8, 0.7, 0.6), 0.8);
+        assert_eq!(of(0.2, f32::NAN, 0.6), 0.2);
+        assert!(of(f32::NAN, 0.7, 0.6).is_nan(), "what is no number is rejected");
     }
 
     #[test]

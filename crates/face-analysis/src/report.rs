@@ -120,7 +120,7 @@ pub struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub landmark_confidence: Option<f32>,
-    /// Distance of the pupils in pixels.
+    /// Distance of the pupils in pixels; absent where the face is rejected as covered and an eye is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub interpupillary_distance: Option<f32>,
@@ -232,7 +232,7 @@ pub struct Warning {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Occlusion {
-    /// Anything over an eye, the nose, the mouth or the lower face; 0.5 is the operating point.
+    /// Anything over an eye, the nose, the mouth or the lower face, never less than for both eyes; 0.5 is the operating point.
     pub probability: f32,
     /// The right eye.
     pub right_eye: f32,

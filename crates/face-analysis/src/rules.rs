@@ -228,6 +228,11 @@ impl Rules {
         })
     }
 
+    /// Whether what has been measured so far is a covering that rejects the picture.
+    pub(crate) fn reject_as_covered(&self, measured: &Measurements) -> bool {
+        self.broken(Action::Reject, measured).any(|rejection| rejection.word == RejectionWord::FaceIsOccluded)
+    }
+
     /// Judges what has been measured so far.
     pub(crate) fn judge(&self, measured: &Measurements) -> Vec<RuleReport> {
         RULES
@@ -254,31 +259,28 @@ impl Rules {
             .collect()
     }
 
-    /// The first rejection among what has been measured so far. The distance between pupils that are covered is a guess: it
-    /// decides where nothing else does.
+    /// The first rejection among what has been measured so far.
     pub(crate) fn reject(&self, measured: &Measurements) -> Option<Rejection> {
-        let mut rejections = RULES.iter().zip(&self.settings).filter_map(|(rule, setting)| {
-            let value = (rule.measure)(measured)?;
-            let rejects = setting.action == Action::Reject && rule.breaks(value, setting.limit);
-            rejects.then(|| rule.finding(value, setting.limit, measured))
-        });
-        let first = rejections.next()?;
-        let guessed = rests_on_pupils(&first) && measured.occlusion.is_some_and(|o| o.hides_an_eye());
-        Some(if guessed { rejections.next().unwrap_or(first) } else { first })
+        self.broken(Action::Reject, measured).next()
     }
 
     /// What breaks a rule that only warns.
     pub(crate) fn warnings(&self, measured: &Measurements) -> Vec<Warning> {
-        let broken = RULES.iter().zip(&self.settings).filter_map(|(rule, setting)| {
-            let value = (rule.measure)(measured)?;
-            let warns = setting.action == Action::Warn && rule.breaks(value, setting.limit);
-            warns.then(|| rule.finding(value, setting.limit, measured))
-        });
+        let broken = self.broken(Action::Warn, measured);
         broken.map(|Rejection { code, message, .. }| Warning { code, message }).collect()
+    }
+
+    /// What breaks the rules with this action, in their order.
+    fn broken(&self, action: Action, measured: &Measurements) -> impl Iterator<Item = Rejection> {
+        RULES.iter().zip(&self.settings).filter_map(move |(rule, setting)| {
+            let value = (rule.measure)(measured)?;
+            let broken = setting.action == action && rule.breaks(value, setting.limit);
+            broken.then(|| rule.finding(value, setting.limit, measured))
+        })
     }
 }
 
-/// Whether a covered eye could be its cause.
+/// Whether it rests on where the pupils are.
 pub(crate) fn rests_on_pupils(rejection: &Rejection) -> bool {
     rejection.code == PUPILS
 }

@@ -35,7 +35,7 @@ pub(super) struct Rule {
     pub(super) advice: &'static str,
 }
 
-/// The rejection by what is measured between the pupils.
+/// The rejection by the distance between the pupils.
 pub(super) const PUPILS: &str = "interpupillary_distance_too_small";
 
 pub(super) const REJECT: [Action; 3] = [Action::Reject; 3];

@@ -143,32 +143,17 @@ fn sends_the_first_word_of_the_contract_when_several_apply() {
 }
 
 #[test]
-fn pupils_that_are_covered_reject_only_what_nothing_else_rejects() {
-    use RejectionWord::*;
-    let eyes = |probability| Some(Occlusion { right_eye: probability, ..covered(probability).expect("an occlusion") });
-    type Change = fn(&mut Measurements);
-    let others: [(Change, RejectionWord); 4] = [
-        (|_| (), FaceIsOccluded),
-        (|m| m.face_side = Some(149.0), FaceTooSmall),
-        (|m| m.pose = Some(Pose { yaw: 50.0, pitch: 0.0, roll: 0.0 }), FaceAngleTooLarge),
-        (|m| m.faces = 0, FaceNotFound),
-    ];
-    for (change, word) in others {
-        let near = |m: &mut Measurements| {
-            (m.interpupillary_distance, m.occlusion) = (Some(45.0), eyes(0.9));
-            change(m);
-        };
-        assert_eq!(rejection(near), Some(word));
-    }
-    let small = |occlusion| rejection(|m| (m.interpupillary_distance, m.occlusion) = (Some(45.0), occlusion));
-    assert_eq!(small(covered(0.9)), Some(FaceTooSmall), "a mask hides no pupil");
-    assert_eq!(small(eyes(0.4)), Some(FaceTooSmall));
-    assert_eq!(small(None), Some(FaceTooSmall));
-    // What the covering itself does not reject is too small all the same.
-    let warned = RuleOverride { action: Some(Action::Warn), limit: None };
-    let config = RuleConfig { overrides: [("max_occlusion".to_owned(), warned)].into(), ..Default::default() };
-    let measured = Measurements { interpupillary_distance: Some(45.0), occlusion: eyes(0.9), ..usable() };
-    assert_eq!(config.resolve().expect("a known rule").reject(&measured).map(|r| r.word), Some(FaceTooSmall));
+fn a_covering_counts_as_a_rejection_where_its_rule_rejects() {
+    let with = |action, limit| {
+        let change = RuleOverride { action: Some(action), limit: Some(limit) };
+        let config = RuleConfig { overrides: [("max_occlusion".to_owned(), change)].into(), ..Default::default() };
+        config.resolve().expect("a known rule")
+    };
+    let seen = |probability| Measurements { occlusion: covered(probability), faces: 0, ..usable() };
+    assert!(with(Action::Reject, 0.5).reject_as_covered(&seen(0.6)), "whatever else rejects it");
+    assert!(!with(Action::Reject, 0.7).reject_as_covered(&seen(0.6)));
+    assert!(!with(Action::Warn, 0.5).reject_as_covered(&seen(0.6)));
+    assert!(!with(Action::Reject, 0.5).reject_as_covered(&Measurements { occlusion: None, ..usable() }));
 }
 
 #[test]
