@@ -201,8 +201,8 @@ fn the_first_rejection_in_the_contracts_order_is_sent() {
     let large = portrait(4.0);
     let face = marked(4.0, 0.0, 0.0);
     let cropped_and_close = cropped(&large, face.left as u32 + 80, face.top as u32 - 20, 350, 520);
-    // Too close, and near to the borders: too close goes first.
-    let close_and_border = cropped(&large, face.left as u32 - 13, face.top as u32 - 13, 386, 498);
+    // Too close, and near to all borders: too close goes first.
+    let close_and_border = cropped(&large, face.left as u32 - 5, face.top as u32 - 5, 370, 482);
     for (picture, expected) in [
         (small_and_cropped, "FACE_TOO_SMALL"),
         (cropped_and_close, "FACE_CROPPED"),

@@ -38,9 +38,9 @@ const MOST_LEAN: f32 = 1.13;
 /// A mesh of this presence and more shows a face.
 const SEEN: f32 = 0.5;
 
-/// A face that leaves the picture by more than this share of its longer side is cut so much that the mesh is a guess, and the detector sees
-/// where the picture ends. Up to there the mesh's box is as near to that of a closer look as anywhere (docs/accuracy.md).
-const BEYOND: f32 = 0.1;
+/// A face that is this near to the border of the picture, as a share of its longer side, may be cut by it. There the mesh is
+/// a guess, and the detector sees where the picture ends.
+const BORDER_SHARE: f32 = 0.02;
 
 /// A candidate with all that was measured on it.
 #[derive(Debug)]
@@ -197,10 +197,10 @@ impl FaceFinder {
 }
 
 impl Candidate {
-    /// Takes box and points of the mesh, unless the picture cuts too much of the face.
+    /// Takes box and points of the mesh, unless the picture may cut the face.
     fn take_box_of_mesh(&mut self, size: (usize, usize)) -> bool {
         let mesh = face_box::from_landmarks(&self.landmarks.points);
-        let cut = is_cut(&mesh.extent, size) || is_cut(&self.face.detection.extent, size);
+        let cut = near_border(&mesh.extent, size) || near_border(&self.face.detection.extent, size);
         if !cut {
             self.face.detection.extent = mesh.extent;
             let landmarks = &self.landmarks;
@@ -225,7 +225,8 @@ impl Candidate {
     }
 }
 
-fn is_cut(e: &Extent, size: (usize, usize)) -> bool {
+fn near_border(e: &Extent, size: (usize, usize)) -> bool {
+    let near = BORDER_SHARE * e.width.max(e.height);
     let (right, bottom) = (size.0 as f32 - e.left - e.width, size.1 as f32 - e.top - e.height);
-    e.left.min(e.top).min(right).min(bottom) < -BEYOND * e.width.max(e.height)
+    e.left < near || e.top < near || right < near || bottom < near
 }
