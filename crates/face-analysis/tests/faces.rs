@@ -78,13 +78,33 @@ fn the_box_hardly_moves_when_the_picture_does() {
     });
     let packed = [95, 80, 60].map(|quality| details(&jpeg(&scene, quality)).faces[0].extent);
     for e in moved.into_iter().chain(packed) {
-        let edges = [
-            e.left - first.left,
-            e.top - first.top,
-            e.left + e.width - first.left - first.width,
-            e.top + e.height - first.top - first.height,
-        ];
-        assert!(edges.iter().all(|edge| edge.abs() < 0.01 * size), "{edges:?} of {size}");
+        let off = apart(e, first);
+        assert!(off.iter().all(|edge| edge.abs() < 0.01 * size), "{off:?} of {size}");
+    }
+}
+
+/// How far the left, upper, right and lower edge are apart.
+fn apart(a: Extent, b: Extent) -> [f32; 4] {
+    [a.left - b.left, a.top - b.top, a.left + a.width - b.left - b.width, a.top + a.height - b.top - b.height]
+}
+
+/// A fifth of the face cut off on one side: the box keeps its other edges, to 2 % of its height. The detector's move by up to 6.
+#[test]
+fn a_face_that_the_picture_cuts_keeps_its_other_edges() {
+    let whole = details(&png(&portrait(2.0))).faces[0].extent;
+    let fifth = (0.2 * whole.width) as u32;
+    let (left, right) = (whole.left as u32 + fifth, (whole.left + whole.width) as u32 - fifth);
+    let (top, bottom) = (whole.top as u32 + fifth, (whole.top + whole.height) as u32 - fifth);
+    for (side, [x, y, width, height]) in
+        [[left, 0, 1024 - left, 1024], [0, top, 1024, 1024 - top], [0, 0, right, 1024], [0, 0, 1024, bottom]]
+            .into_iter()
+            .enumerate()
+    {
+        let part = image::imageops::crop_imm(&portrait(2.0), x, y, width, height).to_image();
+        let e = details(&png(&part)).faces[0].extent;
+        let off = apart(Extent { left: e.left + x as f32, top: e.top + y as f32, ..e }, whole);
+        let kept = off.iter().enumerate().all(|(edge, off)| edge == side || off.abs() < 0.02 * whole.height);
+        assert!(kept, "cut on side {side}: {off:?} of {}", whole.height);
     }
 }
 
