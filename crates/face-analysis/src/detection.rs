@@ -192,10 +192,11 @@ impl FaceFinder {
                 found = turned.beside(&found, stored, self.settings.min_score);
             }
         }
-        if let Some(main) = main_of(&found.faces) {
+        let main = main_of(&found.faces);
+        if let Some(main) = main {
             self.follow_lean(&mut search, found.upright, &mut found.faces[main])?;
         }
-        Ok(found.ordered(self.settings.min_score, search.mesh_time))
+        Ok(found.ordered(main, self.settings.min_score, search.mesh_time))
     }
 
     /// The landmarks of a face whose surroundings are at hand.
@@ -398,9 +399,9 @@ impl Facing {
     }
 
     /// The answer: the main face first, the others by size.
-    fn ordered(self, min_score: f32, mesh_time: Duration) -> Found {
+    fn ordered(self, main: Option<usize>, min_score: f32, mesh_time: Duration) -> Found {
         let Self { rotation, upright, mut faces, elsewhere } = self;
-        let main = main_of(&faces).map(|main| faces.swap_remove(main));
+        let main = main.map(|main| faces.swap_remove(main));
         faces.retain(|candidate| candidate.face.evidence.counts_beside(min_score));
         let mut others: Vec<_> = faces.iter().map(|candidate| candidate.face).chain(elsewhere).collect();
         others.sort_by(|a, b| area(&b.detection.extent).total_cmp(&area(&a.detection.extent)));

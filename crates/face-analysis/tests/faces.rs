@@ -88,23 +88,26 @@ fn apart(a: Extent, b: Extent) -> [f32; 4] {
     [a.left - b.left, a.top - b.top, a.left + a.width - b.left - b.width, a.top + a.height - b.top - b.height]
 }
 
-/// A fifth of the face cut off on one side: the box keeps its other edges, to 2 % of its height. The detector's move by up to 6.
+/// A fifth of the face cut off on one side: the box goes on beyond the picture, to where the whole picture shows that edge, within
+/// 3 % of its height. The detector's ends near the border, up to 11 % short.
 #[test]
-fn a_face_that_the_picture_cuts_keeps_its_other_edges() {
+fn a_face_that_the_picture_cuts_keeps_its_true_extent() {
     let whole = details(&png(&portrait(2.0))).faces[0].extent;
     let fifth = (0.2 * whole.width) as u32;
     let (left, right) = (whole.left as u32 + fifth, (whole.left + whole.width) as u32 - fifth);
     let (top, bottom) = (whole.top as u32 + fifth, (whole.top + whole.height) as u32 - fifth);
-    for (side, [x, y, width, height]) in
+    for [x, y, width, height] in
         [[left, 0, 1024 - left, 1024], [0, top, 1024, 1024 - top], [0, 0, right, 1024], [0, 0, 1024, bottom]]
-            .into_iter()
-            .enumerate()
     {
-        let part = image::imageops::crop_imm(&portrait(2.0), x, y, width, height).to_image();
-        let e = details(&png(&part)).faces[0].extent;
+        let part = png(&image::imageops::crop_imm(&portrait(2.0), x, y, width, height).to_image());
+        let e = details(&part).faces[0].extent;
         let off = apart(Extent { left: e.left + x as f32, top: e.top + y as f32, ..e }, whole);
-        let kept = off.iter().enumerate().all(|(edge, off)| edge == side || off.abs() < 0.02 * whole.height);
-        assert!(kept, "cut on side {side}: {off:?} of {}", whole.height);
+        assert!(
+            off.iter().all(|edge| edge.abs() < 0.03 * whole.height),
+            "{width} x {height}: {off:?} of {}",
+            whole.height
+        );
+        assert_eq!(word(&analyze(&part)), "FACE_CROPPED");
     }
 }
 
@@ -112,7 +115,7 @@ fn a_face_that_the_picture_cuts_keeps_its_other_edges() {
 fn a_plain_portrait_gets_one_look_and_a_doubtful_face_a_closer_one() {
     let plain = details(&png(&portrait(2.0)));
     assert!(plain.faces[0].closer_score.is_none() && plain.faces[0].certainty > 0.9, "{:?}", plain.faces[0]);
-    // Cut by the border of the picture.
-    let cut = details(&png(&image::imageops::crop_imm(&portrait(2.0), 400, 0, 600, 800).to_image()));
+    // Nearly half of it is outside the picture.
+    let cut = details(&png(&image::imageops::crop_imm(&portrait(2.0), 441, 0, 583, 1024).to_image()));
     assert!(cut.faces[0].closer_score.is_some(), "{:?}", cut.faces[0]);
 }

@@ -34,7 +34,7 @@ pub struct Observation {
     pub group: Option<String>,
     /// What the networks see before their last layers.
     pub features: Vec<f32>,
-    /// The same of the mirror image, as many; only looked at for near-copies.
+    /// The same of the mirror image, as many: fitted on as well, and looked at for near-copies.
     pub mirrored: Vec<f32>,
     /// The networks' own log-odds of a live person.
     pub pair: f64,

@@ -7,6 +7,9 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 const WIDTH: usize = 40;
 
+/// The feature that tells live from attack.
+const TELLING: usize = 3;
+
 /// About normal: the sum of twelve even numbers (Irwin and Hall).
 fn normal(generator: &mut ChaCha8Rng) -> f32 {
     (0..12).map(|_| generator.next_u32() as f32 / u32::MAX as f32).sum::<f32>() - 6.0
@@ -25,7 +28,7 @@ fn collection(separation: f32, people: usize, each: usize) -> Vec<Observation> {
                 .iter()
                 .enumerate()
                 .map(|(i, o)| {
-                    let told = if i == 3 { separation * if live { 1.0 } else { -1.0 } } else { 0.0 };
+                    let told = if i == TELLING { separation * if live { 1.0 } else { -1.0 } } else { 0.0 };
                     0.5 * o + normal(&mut generator) + told
                 })
                 .collect();
@@ -34,7 +37,7 @@ fn collection(separation: f32, people: usize, each: usize) -> Vec<Observation> {
                 path: format!("{person}-{number}.jpg"),
                 presentation: if live { Presentation::BonaFide } else { Presentation::Attack(kind.into()) },
                 group: Some(format!("person {person}")),
-                mirrored: features.iter().rev().copied().collect(),
+                mirrored: mirrored(&features),
                 features,
                 pair,
                 general: pair,
@@ -43,6 +46,11 @@ fn collection(separation: f32, people: usize, each: usize) -> Vec<Observation> {
         }
     }
     all
+}
+
+/// The mirror image turns all round but what tells live from attack.
+fn mirrored(features: &[f32]) -> Vec<f32> {
+    (0..WIDTH).map(|i| features[if i == TELLING { i } else { WIDTH - 1 - i }]).collect()
 }
 
 fn run(observations: &[Observation]) -> Adaptation {
@@ -61,10 +69,24 @@ fn what_the_features_tell_is_found_and_measured_out_of_fold() {
     // The direction is the one that was drawn.
     let weights = &adaptation.fitted.linear.weights;
     let strongest = (0..WIDTH).max_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
-    assert_eq!(strongest, Some(3));
-    assert!(weights[3] > 0.0);
+    assert_eq!(strongest, Some(TELLING));
+    assert!(weights[TELLING] > 0.0);
     let first = adaptation.learning_curve.first().expect("a curve").mean_apcer;
     assert!(adaptation.learning_curve.last().expect("a curve").mean_apcer <= first);
+}
+
+/// All live people were taken with the window on their left, all attacks with it on their right.
+#[test]
+fn what_turns_round_with_the_picture_is_not_learned() {
+    const SIDE: usize = 8;
+    let mut observations = collection(3.0, 12, 16);
+    for observation in &mut observations {
+        let left = if observation.presentation == Presentation::BonaFide { 6.0 } else { -6.0 };
+        observation.features[SIDE] = left;
+        observation.mirrored[SIDE] = -left;
+    }
+    let weights = run(&observations).fitted.linear.weights;
+    assert!(weights[SIDE].abs() < 0.1 * weights[TELLING], "{} {}", weights[SIDE], weights[TELLING]);
 }
 
 #[test]
@@ -85,7 +107,8 @@ fn what_the_networks_see_through_stays_seen_through() {
     let mut observations = collection(2.0, 12, 16);
     for observation in &mut observations {
         if observation.presentation == Presentation::Attack("replay".into()) {
-            observation.features[3] += 6.0;
+            observation.features[TELLING] += 6.0;
+            observation.mirrored[TELLING] += 6.0;
             observation.pair -= 8.0;
             observation.general = observation.pair;
         }

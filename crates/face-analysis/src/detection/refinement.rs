@@ -10,7 +10,6 @@ use crate::confirmation::{Evidence, TRUSTED_PRESENCE};
 use crate::face_box;
 use crate::inference::InferenceError;
 use crate::landmarks::Landmarks;
-use crate::report::Extent;
 use picture_cell::{Orientation, Picture};
 
 /// A doubtful proposal is refined at scales that make the face this high in pixels: YuNet is surest on faces of up to about 300
@@ -38,11 +37,6 @@ const MOST_LEAN: f32 = 1.13;
 /// A mesh of this presence and more shows a face.
 const SEEN: f32 = 0.5;
 
-/// A face that is this near to the border of the picture, as a share of its longer side, may be cut by it. There the mesh is
-/// a guess, and the detector sees where the picture ends: an edge of the box at the border is the detector's, one this far from it
-/// the mesh's, between by degrees (docs/accuracy.md has what each is worth).
-const BORDER_SHARE: f32 = 0.02;
-
 /// A candidate with all that was measured on it.
 #[derive(Debug)]
 pub(super) struct Candidate {
@@ -63,12 +57,11 @@ impl FaceFinder {
         proposal: Detection,
     ) -> Result<Option<Candidate>, InferenceError> {
         let Some(mut candidate) = self.fit_mesh(search, upright, proposal)? else { return Ok(None) };
-        let size = upright.size((search.picture.pixels.width(), search.picture.pixels.height()));
         if candidate.face.evidence.is_drawn() {
             return Ok(Some(candidate));
         }
-        if candidate.face.evidence.is_plain(self.settings.min_score) && !candidate.may_be_cut(size) {
-            candidate.take_box_of_mesh(size);
+        if candidate.face.evidence.is_plain(self.settings.min_score) {
+            candidate.take_box_of_mesh();
             return Ok(Some(candidate));
         }
         let trusted = candidate.face.evidence.presence >= TRUSTED_PRESENCE;
@@ -87,7 +80,7 @@ impl FaceFinder {
             let covered = search.occlusion.run(&candidate.view, &candidate.face.detection)?;
             candidate.face.evidence.covered = Some(covered.probability);
         } else {
-            candidate.take_box_of_mesh(size);
+            candidate.take_box_of_mesh();
         }
         Ok(Some(candidate))
     }
@@ -172,8 +165,7 @@ impl FaceFinder {
                 candidate.take_mesh(again);
             }
             if presence >= TRUSTED_PRESENCE {
-                let (width, height) = (search.picture.pixels.width(), search.picture.pixels.height());
-                candidate.take_box_of_mesh(upright.size((width, height)));
+                candidate.take_box_of_mesh();
             }
         }
         Ok(())
@@ -199,21 +191,12 @@ impl FaceFinder {
 }
 
 impl Candidate {
-    /// Whether the picture may cut the face, by the mesh or by the detector.
-    fn may_be_cut(&self, size: (usize, usize)) -> bool {
-        let mesh = face_box::from_landmarks(&self.landmarks.points).extent;
-        [mesh, self.face.detection.extent].iter().any(|e| margins(e, size).iter().any(|margin| *margin < BORDER_SHARE))
-    }
-
-    /// Takes the edges of the mesh's box that are inside the picture, and its points where all are.
-    fn take_box_of_mesh(&mut self, size: (usize, usize)) {
-        let whole = !self.may_be_cut(size);
-        let mesh = face_box::from_landmarks(&self.landmarks.points).extent;
-        self.face.detection.extent = of_both(&self.face.detection.extent, &mesh, margins(&mesh, size));
-        if whole {
-            let landmarks = &self.landmarks;
-            self.face.detection.keypoints = face_box::keypoints_of(&landmarks.points, landmarks.roll());
-        }
+    /// Takes box and points of the mesh. It goes on beyond the picture where the picture cuts the face; the detector's box ends near
+    /// the border (docs/accuracy.md has both).
+    fn take_box_of_mesh(&mut self) {
+        let landmarks = &self.landmarks;
+        self.face.detection.extent = face_box::from_landmarks(&landmarks.points).extent;
+        self.face.detection.keypoints = face_box::keypoints_of(&landmarks.points, landmarks.roll());
     }
 
     fn take_mesh(&mut self, other: Self) {
@@ -229,48 +212,5 @@ impl Candidate {
             evidence.flat = other.face.evidence.flat;
             self.take_mesh(other);
         }
-    }
-}
-
-/// How far the left, upper, right and lower edge are inside the picture, as a share of the longer side.
-fn margins(e: &Extent, size: (usize, usize)) -> [f32; 4] {
-    let (right, bottom) = (size.0 as f32 - e.left - e.width, size.1 as f32 - e.top - e.height);
-    [e.left, e.top, right, bottom].map(|margin| margin / e.width.max(e.height))
-}
-
-/// Each edge of the mesh's box that is well inside the picture, of the detector's where it is not; the detector's box where that
-/// gives none.
-fn of_both(detector_box: &Extent, mesh_box: &Extent, margins: [f32; 4]) -> Extent {
-    let edges = |e: &Extent| [e.left, e.top, e.left + e.width, e.top + e.height];
-    let (detector, mesh) = (edges(detector_box), edges(mesh_box));
-    let [left, top, right, bottom] = std::array::from_fn(|i| {
-        let inside = (margins[i] / BORDER_SHARE).clamp(0.0, 1.0);
-        detector[i] + (mesh[i] - detector[i]) * inside
-    });
-    let (width, height) = (right - left, bottom - top);
-    if width > 0.0 && height > 0.0 { Extent { left, top, width, height } } else { *detector_box }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DETECTOR: Extent = Extent { left: 10.0, top: -6.0, width: 80.0, height: 100.0 };
-
-    #[test]
-    fn an_edge_is_the_meshes_where_it_is_well_inside_the_picture() {
-        let mesh = Extent { left: 20.0, top: -2.0, width: 80.0, height: 100.0 };
-        // By hand: the left edge is the mesh's, the upper one the detector's, of the right one (90 and 100) half, of the
-        // lower one (94 and 98) the mesh's.
-        let both = of_both(&DETECTOR, &mesh, [0.2, -0.02, 0.01, 0.02]);
-        assert_eq!(both, Extent { left: 20.0, top: -6.0, width: 75.0, height: 104.0 });
-        assert_eq!(margins(&mesh, (110, 100)), [0.2, -0.02, 0.1, 0.02]);
-    }
-
-    #[test]
-    fn two_boxes_that_have_none_between_them_leave_the_detectors() {
-        let beyond = Extent { left: 200.0, ..DETECTOR };
-        assert_eq!(of_both(&DETECTOR, &beyond, [1.0, 1.0, -1.0, 1.0]), DETECTOR);
-        assert_eq!(of_both(&DETECTOR, &beyond, [f32::NAN; 4]), DETECTOR);
     }
 }

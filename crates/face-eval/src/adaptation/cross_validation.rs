@@ -5,9 +5,9 @@ use liveness_head::{GeneralShare, Linear, PairShare, Sample, Trust, fit};
 use super::grouping::{FOLDS, Folds, Grouping};
 use super::{AdaptOptions, Chosen, Fitted, Observation, kinds, quantile, sorted};
 
-/// Ridge penalties that are tried; of equally good ones the first is taken. On real attacks the first two were best by a little; the
-/// last are for collections whose classes overlap, and stay near to what the program has without a head.
-const RIDGES: [f64; 4] = [3e-5, 1e-4, 1e-3, 1e-2];
+/// Ridge penalties that are tried; of equally good ones the first is taken. On real attacks the first two were best by a little
+/// (docs/accuracy.md); the last are for collections whose classes overlap, and stay near to what the program has without a head.
+const RIDGES: [f64; 4] = [3e-6, 3e-5, 1e-3, 1e-2];
 
 /// Beyond these log-odds what the program has without a head says nothing more: surer than that it is of worn prints as well.
 const GENERAL_LIMIT: f64 = 4.0;
@@ -173,18 +173,20 @@ fn known(observation: &Observation) -> f64 {
     observation.general.clamp(-GENERAL_LIMIT, GENERAL_LIMIT)
 }
 
-/// Fits what is missing of that on some pictures: live ones count as much as attacks, and every kind of attack as much as another.
+/// Fits what is missing of that on some pictures and their mirror images: live ones count as much as attacks, and every kind of
+/// attack as much as another.
 fn fit_on(observations: &[Observation], members: &[usize], ridge: f64) -> Linear {
     let names = kinds(observations);
     let count = |kind: Option<&str>| members.iter().filter(|&&i| observations[i].kind() == kind).count().max(1) as f64;
     let present = names.iter().filter(|name| members.iter().any(|&i| observations[i].kind() == Some(name))).count();
     let samples: Vec<Sample<'_>> = members
         .iter()
-        .map(|&i| {
+        .flat_map(|&i| {
             let observation = &observations[i];
             let classes = if observation.live() { 1.0 } else { present.max(1) as f64 };
-            let weight = 0.5 / classes / count(observation.kind());
-            Sample { features: &observation.features, live: observation.live(), weight, offset: known(observation) }
+            let weight = 0.25 / classes / count(observation.kind());
+            let both = [&observation.features, &observation.mirrored];
+            both.map(|features| Sample { features, live: observation.live(), weight, offset: known(observation) })
         })
         .collect();
     fit(&samples, ridge)
