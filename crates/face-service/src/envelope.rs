@@ -16,16 +16,18 @@ pub(crate) async fn finish(State(max_body): State<usize>, request: Request, next
     let id = request_id(request.headers());
     let (request, rest) = Rest::of(request);
     let span = tracing::info_span!("http", request_id = %id);
-    let mut response = match check_host(&request) {
+    let read = check_host(&request);
+    let ambiguous = read.is_err();
+    let mut response = match read {
         Ok(()) => next.run(request).instrument(span).await,
-        Err(problem) => {
-            // Where two servers could disagree about a request, they could about where the next one begins.
-            let mut response = problem.into_response(None);
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            response
-        }
+        Err(problem) => problem.into_response(None),
     };
-    rest.leave(max_body).await;
+    let unread = rest.leave(max_body).await;
+    // Where two servers could disagree about a request, they could about where the next one begins; and what is not read of
+    // one ends the connection, of which a client must know that it carries no other.
+    if ambiguous || unread {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     protect(response.headers_mut(), Some(&id));
     response
 }
