@@ -1,4 +1,4 @@
-//! Where a connection ends after an answer the answer says so.
+//! Where a connection ends after an answer the answer says so, and what two servers could read in two ways ends it.
 
 mod support;
 
@@ -141,5 +141,35 @@ fn a_small_body_that_nobody_needs_keeps_the_connection() {
         stream.write_all(request.as_bytes()).expect("open");
         let answer = next_answer(&mut stream);
         assert_eq!((answer.status, announced(&answer)), (status, false), "{answer:?}");
+    }
+}
+
+#[test]
+fn transfer_codings_other_than_one_chunked_are_refused() {
+    let service = Service::start();
+    let smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (codings, status, code) in [
+        ("gzip, chunked", 501, "transfer_coding_unsupported"),
+        ("identity, chunked", 501, "transfer_coding_unsupported"),
+        ("gzip\r\nTransfer-Encoding: chunked", 501, "transfer_coding_unsupported"),
+        ("x;q=\"a\", Chunked", 501, "transfer_coding_unsupported"),
+        ("chunked, chunked", 400, "http_malformed"),
+        ("chunked, gzip, CHUNKED", 400, "http_malformed"),
+        ("chunked\r\nTransfer-Encoding: chunked", 400, "http_malformed"),
+        (", chunked", 400, "http_malformed"),
+        ("gzip", 400, "http_malformed"),
+        ("chunked, gzip", 400, "http_malformed"),
+    ] {
+        let mut stream = ask(&service, &format!("{}Transfer-Encoding: {codings}\r\n", fields()));
+        let _ = stream.write_all(smuggled.as_bytes());
+        let answer = next_answer(&mut stream);
+        assert_eq!((answer.status, &*answer.code(), announced(&answer)), (status, code, true), "{codings}");
+        assert_ends(stream);
+    }
+    for codings in ["chunked", "Chunked", " CHUNKED \t"] {
+        let mut stream = ask(&service, &format!("{}Transfer-Encoding: {codings}\r\n", fields()));
+        stream.write_all(b"2\r\n{}\r\n0\r\n\r\n").expect("open");
+        let answer = next_answer(&mut stream);
+        assert_eq!((&*answer.code(), announced(&answer)), ("session_id_invalid", false), "{codings}");
     }
 }
