@@ -61,7 +61,7 @@ const PROBLEMS: [Problems; 12] = [
                 "faceImageBase is no Base64: its length or its padding is wrong, perhaps it was cut off",
             ),
             ("data_uri_malformed", "the data URI in faceImageBase is not in Base64: send data:image/jpeg;base64,…"),
-            ("body_incomplete", "the body ended before its announced length: send it again"),
+            ("body_incomplete", "the body ended before all of it had come: send it again"),
             ("body_timeout", "the body did not arrive within 20000 ms: send it again, smaller or on a faster line"),
             ("http_malformed", "what was sent is no HTTP/1.1 request: correct the client"),
         ],

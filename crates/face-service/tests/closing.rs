@@ -121,6 +121,8 @@ fn an_answer_to_a_body_that_does_not_come_announces_the_end() {
         let answer = next_answer(&mut stream);
         assert_eq!((answer.status, &*answer.code()), (400, code), "{framing}");
         assert!(announced(&answer), "{framing}: {answer:?}");
+        let message = answer.envelope()["errorDetail"]["message"].to_string();
+        assert!(!message.contains("announced"), "a chunked body has none: {message}");
         assert_ends(stream);
     }
 }
@@ -171,5 +173,21 @@ fn transfer_codings_other_than_one_chunked_are_refused() {
         stream.write_all(b"2\r\n{}\r\n0\r\n\r\n").expect("open");
         let answer = next_answer(&mut stream);
         assert_eq!((&*answer.code(), announced(&answer)), ("session_id_invalid", false), "{codings}");
+    }
+}
+
+#[test]
+fn chunks_that_cannot_be_read_are_told_from_a_body_that_ended() {
+    let service = Service::start();
+    for chunks in
+        ["zz\r\n{}\r\n", "\r\n", "-1\r\n{}\r\n", "1\r\n{}\r\n0\r\n\r\n", "ffffffffffffffffff\r\n{}", "2 2\r\n"]
+    {
+        let mut stream = ask(&service, &format!("{}Transfer-Encoding: chunked\r\n", fields()));
+        stream.write_all(chunks.as_bytes()).expect("open");
+        let answer = next_answer(&mut stream);
+        assert_eq!((answer.status, &*answer.code(), announced(&answer)), (400, "http_malformed", true), "{chunks:?}");
+        let message = answer.envelope()["errorDetail"]["message"].to_string();
+        assert!(message.contains("chunk"), "{message}");
+        assert_ends(stream);
     }
 }
