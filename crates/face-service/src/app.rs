@@ -143,6 +143,11 @@ impl App {
         self.metrics.set_ready(true);
     }
 
+    /// Whether the networks are loaded.
+    pub fn is_loaded(&self) -> bool {
+        self.analyzer.get().is_some()
+    }
+
     /// Reads the operator's own liveness head again; `None` when none is configured or the networks are still being loaded.
     ///
     /// # Errors
