@@ -137,8 +137,8 @@ impl App {
     /// Takes the loaded networks into service: from now on `/readyz` answers 200.
     pub fn install(&self, analyzer: Arc<FaceAnalyzer>) {
         self.metrics.set_analyzer(Arc::clone(&analyzer));
-        // Set once; a second analyzer would be dropped.
         self.name_head(analyzer.head().as_ref());
+        // Set once; a second analyzer would be dropped.
         let _ = self.analyzer.set(analyzer);
         self.metrics.set_ready(true);
     }
