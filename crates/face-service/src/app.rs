@@ -137,10 +137,15 @@ impl App {
     /// Takes the loaded networks into service: from now on `/readyz` answers 200.
     pub fn install(&self, analyzer: Arc<FaceAnalyzer>) {
         self.metrics.set_analyzer(Arc::clone(&analyzer));
-        // Set once; a second analyzer would be dropped.
         self.name_head(analyzer.head().as_ref());
+        // Set once; a second analyzer would be dropped.
         let _ = self.analyzer.set(analyzer);
         self.metrics.set_ready(true);
+    }
+
+    /// Whether the networks are loaded.
+    pub fn is_loaded(&self) -> bool {
+        self.analyzer.get().is_some()
     }
 
     /// Reads the operator's own liveness head again; `None` when none is configured or the networks are still being loaded.

@@ -112,11 +112,6 @@ impl Authenticator {
         let _ = self.known.give_back.set(how);
     }
 
-    /// The users file, when there is one.
-    pub fn file(&self) -> Option<&Path> {
-        self.known.file.as_deref()
-    }
-
     /// How many users there are.
     pub fn count(&self) -> usize {
         self.known.users.read().unwrap_or_else(PoisonError::into_inner).len()

@@ -3,11 +3,12 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::Next;
 use tracing::Instrument as _;
 
 use super::contract::Problem;
+use super::one_reading::check;
 use super::unread::Rest;
 
 /// What every answer carries: it is nobody's to keep, sniff or frame, and has a number to ask about. The caller gets to see
@@ -16,55 +17,20 @@ pub(crate) async fn finish(State(max_body): State<usize>, request: Request, next
     let id = request_id(request.headers());
     let (request, rest) = Rest::of(request);
     let span = tracing::info_span!("http", request_id = %id);
-    let mut response = match check_host(&request) {
+    let read = check(&request);
+    let ambiguous = read.is_err();
+    let mut response = match read {
         Ok(()) => next.run(request).instrument(span).await,
-        Err(problem) => {
-            // Where two servers could disagree about a request, they could about where the next one begins.
-            let mut response = problem.into_response(None);
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            response
-        }
+        Err(problem) => problem.into_response(None),
     };
-    rest.leave(max_body).await;
+    let unread = rest.leave(max_body).await;
+    // Where two servers could disagree about a request, they could about where the next one begins; and what is not read of
+    // one ends the connection, of which a client must know that it carries no other.
+    if ambiguous || unread {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     protect(response.headers_mut(), Some(&id));
     response
-}
-
-/// RFC 9112, section 3.2: a request of HTTP/1.1 names one host, and what does not is refused, since two servers could
-/// understand it differently.
-fn check_host(request: &Request) -> Result<(), Problem> {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (first, second) = (hosts.next(), hosts.next());
-    let well_formed = |host: &HeaderValue| {
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-        let (name, port) = match host.as_bytes() {
-            // An address in brackets, whose colons are no port's.
-            [b'[', rest @ ..] => {
-                let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
-                let (address, port) = rest.split_at(end);
-                if !address.iter().all(|byte| is_part(byte) || *byte == b':') {
-                    return false;
-                }
-                (&[][..], &port[1..])
-            }
-            bytes => bytes.split_at(bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len())),
-        };
-        let is_port = match port {
-            [] => true,
-            [colon, digits @ ..] => *colon == b':' && digits.iter().all(u8::is_ascii_digit),
-        };
-        name.iter().all(is_part) && is_port
-    };
-    let fine = match (first, second) {
-        (Some(host), None) => well_formed(host),
-        (None, _) => request.version() < Version::HTTP_11,
-        (Some(_), Some(_)) => false,
-    };
-    if fine {
-        return Ok(());
-    }
-    let message = "a request of HTTP/1.1 names one host: send exactly one Host field with a name or an address";
-    Err(Problem::new(StatusCode::BAD_REQUEST, "http_malformed", message))
 }
 
 /// The headers of every answer, with the request's number or a new one.

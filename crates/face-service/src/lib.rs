@@ -22,6 +22,7 @@ mod doors;
 pub mod envelope;
 pub mod link;
 pub mod metrics;
+mod one_reading;
 pub mod openapi;
 mod pace;
 pub mod page;

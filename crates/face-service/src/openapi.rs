@@ -42,7 +42,7 @@ struct Problems {
 }
 
 /// Every answer to a detect request that is no 200. The tests of the HTTP contract refuse what is not in this list.
-const PROBLEMS: [Problems; 11] = [
+const PROBLEMS: [Problems; 12] = [
     Problems {
         status: 400,
         meaning: "The body is malformed, or a field is missing or wrong.",
@@ -61,7 +61,7 @@ const PROBLEMS: [Problems; 11] = [
                 "faceImageBase is no Base64: its length or its padding is wrong, perhaps it was cut off",
             ),
             ("data_uri_malformed", "the data URI in faceImageBase is not in Base64: send data:image/jpeg;base64,…"),
-            ("body_incomplete", "the body ended before its announced length: send it again"),
+            ("body_incomplete", "the body ended before all of it had come: send it again"),
             ("body_timeout", "the body did not arrive within 20000 ms: send it again, smaller or on a faster line"),
             ("http_malformed", "what was sent is no HTTP/1.1 request: correct the client"),
         ],
@@ -185,6 +185,14 @@ const PROBLEMS: [Problems; 11] = [
             ("encoding_failed", FAULT),
             ("decoder_unavailable", FAULT),
         ],
+    },
+    Problems {
+        status: 501,
+        meaning: "The body has a transfer coding other than `chunked`.",
+        reasons: &[(
+            "transfer_coding_unsupported",
+            "the body has a coding other than chunked: send it with a Content-Length, or in chunks, uncompressed",
+        )],
     },
     Problems {
         status: 503,
@@ -423,8 +431,8 @@ mod tests {
         assert_eq!(words, error_words().collect());
         let statuses: BTreeSet<&str> = examples.iter().map(|(status, _)| status.as_str()).collect();
         let contract = ["200", "400", "401", "404", "405", "413", "415", "422", "429", "500", "503"];
-        // Beyond the contract: a head that is too large is refused before there is a request.
-        assert_eq!(statuses, contract.into_iter().chain(["431"]).collect());
+        // Beyond the contract: what is refused by its head alone, before there is a request to answer.
+        assert_eq!(statuses, contract.into_iter().chain(["431", "501"]).collect());
         assert!(examples.iter().any(|(_, value)| value["hasError"] == false));
     }
 

@@ -90,7 +90,8 @@ pub struct ServerSettings {
     pub max_image_bytes: usize,
     /// Bytes of bodies, fetched pictures and answers with the face's picture held at the same time, counted as they
     /// arrive; a request that would exceed them is answered 503. The largest body must fit, and the largest picture beside
-    /// a body with its link, with a users file in the `shares.memory` of them.
+    /// a body with its link, with a users file in the `shares.memory` of them. Answers with the face's picture need room
+    /// too, each about 2.7 times the JPEG of the crop.
     pub max_buffered_bytes: usize,
     /// Milliseconds in which the header of a request must arrive, and that a connection may be idle.
     pub header_timeout_ms: u64,

@@ -62,11 +62,6 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         self.state().used
     }
 
-    /// How much `holder` has.
-    pub fn used_by(&self, holder: &K) -> usize {
-        self.state().by.get(holder).copied().unwrap_or_default()
-    }
-
     fn state(&self) -> MutexGuard<'_, State<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,10 +123,10 @@ mod tests {
         assert_eq!(shares.take("ann", 2, 6).expect_err("her share"), NoMore::Share);
         let second = shares.take("bob", 5, 6).expect("his share");
         assert_eq!(shares.take("cem", 1, 6).expect_err("all gone"), NoMore::Whole);
-        assert_eq!((shares.used(), shares.used_by(&"ann")), (10, 5));
+        assert_eq!((shares.used(), shares.state().by.get("ann")), (10, Some(&5)));
         drop(second);
         assert_eq!(first.grow(1, 6), Ok(()));
-        assert_eq!((shares.used(), shares.used_by(&"bob")), (6, 0));
+        assert_eq!((shares.used(), shares.state().by.get("bob")), (6, None));
         drop(first);
         assert_eq!(shares.state().by.len(), 0);
     }

@@ -114,13 +114,16 @@ impl Rest {
     }
 
     /// Once the handler has answered. What is there already is read, so that the connection can go on; the rest comes after
-    /// the answer (see `caller.rs`), up to a multiple of `max_body`.
-    pub(crate) async fn leave(mut self, max_body: usize) {
+    /// the answer (see `caller.rs`), up to a multiple of `max_body`. Whether there is a rest: then the connection ends with
+    /// the answer, which has to say so.
+    #[must_use]
+    pub(crate) async fn leave(mut self, max_body: usize) -> bool {
         if self.body.is_whole() || !self.waits && self.body.read_to_end().await {
-            return;
+            return false;
         }
         if let Some(standing) = &self.standing {
             standing.leave_unread(max_body.saturating_mul(MOST_DRAINED));
         }
+        true
     }
 }

@@ -214,14 +214,21 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
     let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
     set.iter().for_each(|s| arguments.extend(["--set", s]));
     let mut child = facegate(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
-    let log = Log::of(child.stderr.take().expect("piped"));
+    let (log, stdout) = (Log::of(child.stderr.take().expect("piped")), child.stdout.take().expect("piped"));
     let metrics = log.metrics();
+    let service = Service(child);
+    let hang_up = || {
+        let sent = std::process::Command::new("kill").args(["-HUP", &service.0.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    };
+    // Its networks are still being loaded.
+    hang_up();
     let mut greeting = String::new();
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut lines = BufReader::new(stdout).lines();
     while !greeting.contains("curl") {
         greeting += &lines.next().expect("a greeting").expect("text");
     }
-    let service = Service(child);
+    log.line("the liveness head was read again", 1);
     let named = || {
         let mut stream = TcpStream::connect(&metrics).expect("connects");
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("writes");
@@ -231,10 +238,6 @@ fn the_running_service_names_its_head_and_takes_another_on_sighup() {
     };
     let first = named();
     assert!(first.len() == 1 && first[0].contains("office"), "{first:?}");
-    let hang_up = || {
-        let sent = std::process::Command::new("kill").args(["-HUP", &service.0.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
-    };
     let ask = || {
         let address =
             greeting.split("http://").nth(1).and_then(|r| r.split("models:").next()).expect("an address").trim();

@@ -1,6 +1,8 @@
 //! The body of a request: how large it may be and how it is read.
 
+use std::error::Error;
 use std::io;
+use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,10 +81,7 @@ impl App {
             let frame = match frame {
                 Some(Ok(frame)) => frame,
                 None => return Ok(buffer),
-                Some(Err(_)) => {
-                    let message = "the body ended before its announced length: send it again";
-                    return Err(Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", message));
-                }
+                Some(Err(error)) => return Err(broken(&error)),
             };
             let Some(piece) = frame.data_ref() else { continue };
             buffer.push(piece).map_err(|overflow| match overflow {
@@ -117,4 +116,21 @@ impl App {
         };
         Problem::new(StatusCode::BAD_REQUEST, "body_timeout", message)
     }
+}
+
+/// Why a body has no end: what came is no chunk, or no more came.
+fn broken(error: &(dyn Error + 'static)) -> Problem {
+    let mut causes =
+        successors(Some(error), |error| (*error).source()).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    // As hyper words it for whatever it cannot read as chunks or trailers.
+    let unreadable =
+        |cause: &io::Error| matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+    let (code, message) = if causes.any(unreadable) {
+        let message = "the body's chunks cannot be read: a size, an end or a trailer is malformed or too long; correct the \
+                       client";
+        ("http_malformed", message)
+    } else {
+        ("body_incomplete", "the body ended before all of it had come: send it again")
+    };
+    Problem::new(StatusCode::BAD_REQUEST, code, message)
 }

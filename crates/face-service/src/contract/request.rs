@@ -7,7 +7,7 @@ use std::ops::Range;
 use axum::http::StatusCode;
 use memchr::memchr2;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaType, Type};
@@ -115,7 +115,8 @@ impl<'de> Visitor<'de> for Fields {
         while let Some(key) = map.next_key::<&'de RawValue>()? {
             let key = match key.get() {
                 long if long.len() > LONGEST_NAME => Cow::Borrowed(""),
-                short => serde_json::from_str(short).map(Cow::Owned).map_err(A::Error::custom)?,
+                // One that is no text, with half of a surrogate pair, is no field's either.
+                short => serde_json::from_str(short).map_or(Cow::Borrowed(""), Cow::<str>::Owned),
             };
             let (name, field) = match &*key {
                 "sessionId" => ("sessionId", &mut raw.session_id),
@@ -268,8 +269,14 @@ fn printable(c: char) -> bool {
                 | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// A required field as it was written. `null` is none.
+fn given<'b>(raw: Option<&'b RawValue>, name: &'static str) -> Result<&'b str, Problem> {
+    let given = raw.map(RawValue::get).filter(|raw| *raw != "null");
+    given.ok_or_else(|| field(name, "is missing: it is a required string"))
+}
+
 fn text<'b>(raw: Option<&'b RawValue>, name: &'static str) -> Result<Cow<'b, str>, Problem> {
-    let raw = raw.ok_or_else(|| field(name, "is missing: it is a required string"))?.get();
+    let raw = given(raw, name)?;
     let none = || field(name, "is no string: send a JSON string");
     // Of a number all digits would be copied, only to say that it is one.
     if !raw.starts_with('"') {
@@ -286,8 +293,7 @@ fn text<'b>(raw: Option<&'b RawValue>, name: &'static str) -> Result<Cow<'b, str
 
 /// Where in `body` the inside of a string stands that is part of it.
 fn place(body: &[u8], raw: Option<&RawValue>, name: &'static str) -> Result<Range<usize>, Problem> {
-    let raw = raw.ok_or_else(|| field(name, "is missing: it is a required string"))?.get();
-    let inside = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inside = given(raw, name)?.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let inside = inside.ok_or_else(|| field(name, "is no string: send a JSON string"))?;
     let start = inside.as_ptr().addr() - body.as_ptr().addr();
     Ok(start..start + inside.len())
@@ -354,6 +360,31 @@ mod tests {
             let error = problem(body);
             assert_eq!((error.session_id.as_deref(), error.problem.code), (Some("s"), code), "{body}");
             assert_eq!(error.problem.status, StatusCode::BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn null_is_told_as_a_missing_field() {
+        for (body, name) in [
+            (r#"{"sessionId":null,"faceImageBase":"AAAA"}"#, "sessionId"),
+            (r#"{"faceImageBase":"AAAA"}"#, "sessionId"),
+            (r#"{"sessionId":"s","faceImageBase": null }"#, "faceImageBase"),
+            (r#"{"sessionId":"s"}"#, "faceImageBase"),
+        ] {
+            assert_eq!(problem(body).problem.message, format!("{name} is missing: it is a required string"), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_whose_name_is_no_text_is_ignored() {
+        for name in [r"\ud800", r"\udc00\ud800", r"sessionId\udfff"] {
+            let body = format!(r#"{{"{name}":1,"sessionId":"s","{name}":"{name}","faceImageBase":"AAAA"}}"#);
+            assert_eq!(DetectRequest::parse(body.as_bytes()).expect(name).session_id, "s");
+        }
+        // An escape that is none makes the whole no JSON.
+        for name in [r"\ud80", r"\x", "\n"] {
+            let body = format!(r#"{{"{name}":1,"sessionId":"s","faceImageBase":"AAAA"}}"#);
+            assert_eq!(problem(&body).problem.code, "json_malformed", "{name}");
         }
     }
 

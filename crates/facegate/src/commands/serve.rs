@@ -104,8 +104,8 @@ async fn listen(
         heap::give_back();
         Ok(analyzer)
     });
-    let files =
-        Files { users, tls: tls.clone(), head: config.analysis.liveness.head.clone(), app: Arc::clone(&app), seen };
+    let head = config.analysis.liveness.head.clone();
+    let files = Files { users, tls: tls.clone(), head, head_due: false, app: Arc::clone(&app), seen };
     tokio::spawn(reload(files, hangup, Pool::new("reload", 1)?));
     let connections = Connections::of(&settings);
     if let Some(listener) = metrics {
@@ -381,6 +381,8 @@ struct Files {
     users: Arc<Authenticator>,
     tls: Option<Arc<Tls>>,
     head: Option<PathBuf>,
+    /// It was asked for, and has to wait for the networks.
+    head_due: bool,
     app: Arc<App>,
     seen: Seen,
 }
@@ -413,7 +415,9 @@ impl Files {
             Some(Err(error)) => tracing::error!(%error, "the users file cannot be used; the users stay as they were"),
             None => {}
         }
-        if forced {
+        self.head_due |= forced;
+        if self.head_due && self.app.is_loaded() {
+            self.head_due = false;
             match self.reload_head() {
                 Ok(Some(head)) => {
                     tracing::info!(name = head.name, version = head.version, "the liveness head was read again")
