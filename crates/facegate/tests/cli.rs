@@ -149,6 +149,40 @@ fn a_folder_without_pictures_is_no_success() {
 }
 
 #[test]
+fn options_that_would_be_passed_over_are_refused() {
+    let folder = folder();
+    let picture = write(folder.path(), "text.jpg", b"no picture");
+    let within = |name: &str| text(&folder.path().join(name)).to_owned();
+    let run = |more: &[&str]| output(&[&["analyze", text(&picture)][..], more].concat());
+    let (csv, plain, bare) = (within("a.csv"), within("a.txt"), within("answers"));
+    for (arguments, words) in [
+        (vec!["--face-image", "--format", "csv"], "--face-image needs --format jsonl or json"),
+        (vec!["--face-image", "--format", "table"], "--face-image needs --format jsonl or json"),
+        (vec!["--face-image", "--out", &csv], "--face-image needs --format jsonl or json"),
+        (vec!["--out", &plain], "a.txt ends neither in .jsonl nor in .csv"),
+        (vec!["--out", &bare], "answers ends neither in .jsonl nor in .csv"),
+    ] {
+        let out = run(&arguments);
+        assert_eq!(out.status.code(), Some(1), "{arguments:?}");
+        assert!(said(&out).contains(words), "{arguments:?}: {}", said(&out));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 1, "something was written");
+    for arguments in [vec!["--out", &plain, "--format", "csv"], vec!["--face-image", "--format", "json"]] {
+        assert!(run(&arguments).status.success(), "{arguments:?}");
+    }
+    assert!(std::fs::read_to_string(&plain).expect("text").starts_with("picture,"));
+    // Before what is to be done, and behind it.
+    for arguments in [["models", "--set", "models.dir=/a/b", "path"], ["models", "path", "--set", "models.dir=/a/b"]] {
+        let out = facegate(&arguments).env_remove("FACEGATE_MODELS_DIR").output().expect("runs");
+        assert_eq!(String::from_utf8_lossy(&out.stdout), "/a/b\n", "{}", said(&out));
+    }
+    let nowhere = within("text.jpg/man");
+    let out = facegate(&["man", "--out", &nowhere]).output().expect("runs");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(said(&out).contains(&format!("--out: {nowhere} cannot be written")), "{}", said(&out));
+}
+
+#[test]
 fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
     let folder = folder();
     write(folder.path(), "text.jpg", b"no picture");
