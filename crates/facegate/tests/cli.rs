@@ -198,7 +198,7 @@ fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
     write(folder.path(), "later.jpg", &picture("coffee.png"));
     let out = run();
     assert!(out.status.success(), "{}", said(&out));
-    assert!(said(&out).contains("1 of 2 pictures were analysed by an earlier run"), "{}", said(&out));
+    assert!(said(&out).contains("analysed by an earlier run: 1 of 2 pictures"), "{}", said(&out));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn an_evaluation_goes_on_with_the_very_pictures_that_it_began_with() {
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     assert!(said(&refused).contains("give another output folder"), "{}", said(&refused));
     let again = run(&first);
-    assert!(said(&again).contains("1 of 1 pictures were analysed by an earlier run"), "{}", said(&again));
+    assert!(said(&again).contains("analysed by an earlier run: 1 of 1 picture"), "{}", said(&again));
     // And so is another picture under the same name.
     write(folder.path(), "a/text.jpg", &picture("coffee.png"));
     for earlier in [false, true] {

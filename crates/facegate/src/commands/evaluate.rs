@@ -75,7 +75,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let open: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| !done.contains(p.path.as_str())).collect();
     if !outcomes.is_empty() {
         let (earlier, all) = (outcomes.len(), labels.pictures().len());
-        progress::say(&format!("{earlier} of {} were analysed by an earlier run", plural(all, "picture")));
+        progress::say(&format!("analysed by an earlier run: {earlier} of {}", plural(all, "picture")));
     }
     if !open.is_empty() {
         let analyzer = models::analyzer(&models::files(&store)?, &config, threads)?;
