@@ -93,7 +93,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Compares the destination's record with `record`, or begins it, and reads what the shard has done already.
+    /// Compares the destination's record with `record`, if there is one, and reads what the shard has done already. Nothing is
+    /// written before [`begin`](Self::begin).
     pub async fn resume(
         destination: Location,
         shard: Shard,
@@ -103,12 +104,8 @@ impl Parts {
         max_rows: usize,
     ) -> Result<Self, PartsError> {
         record["shards"] = shard.count.into();
-        // Only where there is none: another shard may begin with other settings at the same time.
-        destination.create(RUN, format!("{record:#}\n").into()).await?;
-        let begun = destination.get(RUN).await?.unwrap_or_default();
-        let begun: Value = serde_json::from_slice(&begun).unwrap_or_default();
-        if let Some(what) = difference(&begun, &record) {
-            return Err(PartsError::OtherRun(what));
+        if let Some(begun) = destination.get(RUN).await? {
+            compare(&begun, &record)?;
         }
         let random = getrandom::u32().map_err(|_| PartsError::Random)?;
         let mut parts = Self {
@@ -130,8 +127,15 @@ impl Parts {
         Ok(parts)
     }
 
+    /// Writes the record of the run, if the destination has none.
+    pub async fn begin(&self) -> Result<(), PartsError> {
+        // Another shard may begin with other settings at the same time.
+        self.destination.create(RUN, format!("{:#}\n", self.record).into()).await?;
+        compare(&self.destination.get(RUN).await?.unwrap_or_default(), &self.record)
+    }
+
     async fn read_done(&mut self) -> Result<(), PartsError> {
-        let (begin, end) = (format!("{}-", self.begin("part")), format!(".{}", self.format.ending()));
+        let (begin, end) = (format!("{}-", self.beginning("part")), format!(".{}", self.format.ending()));
         let mut objects = std::pin::pin!(self.destination.list());
         while let Some((name, meta)) = objects.try_next().await? {
             if !(name.starts_with(&begin) && name.ends_with(&end)) {
@@ -153,7 +157,7 @@ impl Parts {
     }
 
     /// What the names of the shard's files begin with.
-    fn begin(&self, what: &str) -> String {
+    fn beginning(&self, what: &str) -> String {
         format!("{what}-{:05}-of-{:05}", self.shard.index, self.shard.count)
     }
 
@@ -191,7 +195,7 @@ impl Parts {
             PartFormat::Jsonl => Bytes::copy_from_slice(&self.lines),
             PartFormat::Parquet => table::write(&self.rows, self.details, &self.record.to_string())?,
         };
-        let name = format!("{}-{}-{:06}.{}", self.begin("part"), self.process, self.written, self.format.ending());
+        let name = format!("{}-{}-{:06}.{}", self.beginning("part"), self.process, self.written, self.format.ending());
         self.destination.put(&name, bytes).await?;
         self.written += 1;
         self.lines.clear();
@@ -205,9 +209,15 @@ impl Parts {
         self.flush().await?;
         let pictures: u64 = self.outcomes.values().sum();
         let done = json!({ "pictures": pictures, "outcomes": self.outcomes });
-        self.destination.put(&format!("{}.json", self.begin("done")), format!("{done:#}\n").into()).await?;
+        self.destination.put(&format!("{}.json", self.beginning("done")), format!("{done:#}\n").into()).await?;
         Ok(())
     }
+}
+
+/// Refuses to go on with a run that was begun with another record.
+fn compare(begun: &[u8], record: &Value) -> Result<(), PartsError> {
+    let begun: Value = serde_json::from_slice(begun).unwrap_or_default();
+    difference(&begun, record).map_or(Ok(()), |what| Err(PartsError::OtherRun(what)))
 }
 
 /// The pictures that need not be analysed again.
@@ -257,7 +267,9 @@ mod tests {
     async fn begin(out: &Path, format: PartFormat) -> Parts {
         let destination = Location::destination(&out.to_string_lossy(), false).expect("a folder");
         let shard = Shard { index: 0, count: 1 };
-        Parts::resume(destination, shard, format, false, json!({}), 2).await.expect("nobody else has begun it")
+        let parts = Parts::resume(destination, shard, format, false, json!({}), 2).await.expect("nobody has begun it");
+        parts.begin().await.expect("nobody else has begun it");
+        parts
     }
 
     fn answer(name: &str) -> Answer {
@@ -296,7 +308,8 @@ mod tests {
                 let destination = Location::destination(&folder.path().to_string_lossy(), false).expect("a folder");
                 let (shard, format) = (Shard { index, count: 2 }, PartFormat::Jsonl);
                 together.wait();
-                runtime.block_on(Parts::resume(destination, shard, format, false, json!({ "a": index }), 2)).is_ok()
+                let parts = Parts::resume(destination, shard, format, false, json!({ "a": index }), 2);
+                runtime.block_on(async { parts.await?.begin().await }).is_ok()
             };
             let begun =
                 std::thread::scope(|scope| [0, 1].map(|index| scope.spawn(move || begin(index))).map(|t| t.join()));

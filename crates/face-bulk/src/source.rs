@@ -172,32 +172,55 @@ pub fn open(
     Ok(Box::new(pictures.take_while(move |_| !stop.load(Ordering::Relaxed))))
 }
 
-/// Every file below a folder, in the order of the names.
+/// Every file below a folder, in the order of the names, and what is named like one.
 fn folder(folder: &Path, wanted: Wanted) -> Pictures {
     let top = folder.to_owned();
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
     Box::new(walk.filter_map(move |entry| {
-        let entry = match entry {
-            Ok(entry) if entry.file_type().is_file() => entry,
-            Ok(_) => return None,
+        let (path, absent) = match entry {
+            Ok(entry) if entry.file_type().is_dir() => return None,
+            Ok(entry) if entry.file_type().is_file() => (entry.into_path(), None),
+            // Who opens a pipe waits for somebody to write to it.
+            Ok(entry) => (entry.into_path(), Some(NO_FILE.to_owned())),
             // A link to a folder above: what is below it is read already.
             Err(error) if error.loop_ancestor().is_some() => return None,
             Err(error) => {
                 let path = error.path().unwrap_or(&top).to_owned();
-                // A link that leads nowhere is no picture, and a file may go while the folder is read.
                 let source = io::Error::from(error);
-                return (source.kind() != io::ErrorKind::NotFound).then_some(Err(SourceError::Io { path, source }));
+                match std::fs::read_link(&path) {
+                    Ok(target) if source.kind() != io::ErrorKind::PermissionDenied => {
+                        (path, Some(leads_nowhere(&target)))
+                    }
+                    // A file may go while the folder is read.
+                    _ if source.kind() == io::ErrorKind::NotFound => return None,
+                    _ => return Some(Err(SourceError::Io { path, source })),
+                }
             }
         };
-        let parts = entry.path().strip_prefix(&top).unwrap_or(entry.path()).components();
+        let parts = path.strip_prefix(&top).unwrap_or(&path).components();
         let name = parts.map(|part| recorded(part.as_os_str().as_encoded_bytes())).collect::<Vec<_>>().join("/");
         if !wanted.wants(&name) {
             return None;
         }
-        let large = entry.metadata().is_ok_and(|meta| meta.len() > wanted.max_bytes as u64);
-        let content = if large { Content::TooLarge } else { Content::File(entry.into_path()) };
+        let large = || std::fs::metadata(&path).is_ok_and(|meta| meta.len() > wanted.max_bytes as u64);
+        let content = match absent {
+            Some(reason) => Content::Absent(reason),
+            None if large() => Content::TooLarge,
+            None => Content::File(path),
+        };
         Some(Ok(Picture { name, content }))
     }))
+}
+
+/// What is said of what is no file.
+const NO_FILE: &str =
+    "the folder has a pipe, a device or a socket here and not the picture: put a file here, or take it away";
+
+fn leads_nowhere(target: &Path) -> String {
+    let target: String = recorded_path(target).chars().take(archive::LONGEST_TARGET).collect();
+    format!(
+        "the folder has a symbolic link to {target} here, which leads to no file: put the picture there, or take the link away"
+    )
 }
 
 /// Every object below a prefix, several fetched ahead.
@@ -252,6 +275,48 @@ mod tests {
         ] {
             assert_eq!(without_secrets(address), recorded);
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_named_like_a_picture_and_is_no_file_is_in_the_source_all_the_same() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().expect("a folder");
+        let within = |name: &str| folder.path().join(name);
+        std::fs::write(within("a.jpg"), b"x").expect("writes");
+        symlink("a.jpg", within("b.jpg")).expect("links");
+        symlink("nowhere", within("c.jpg")).expect("links");
+        symlink("d.jpg", within("d.jpg")).expect("links");
+        symlink("a.jpg/within", within("e.jpg")).expect("links");
+        symlink("nowhere", within("notes")).expect("links");
+        assert!(std::process::Command::new("mkfifo").arg(within("p.jpg")).status().expect("mkfifo").success());
+        symlink("/dev/zero", within("z.jpg")).expect("links");
+        symlink(".", within("round.jpg")).expect("links");
+        let (shard, done, stop) = (Shard { index: 0, count: 1 }, Done::default(), Arc::new(AtomicBool::new(false)));
+        let names = Arc::new(Names::default());
+        let wanted = Wanted { shard, done, any_name: false, max_bytes: 10, stop, names: Arc::clone(&names) };
+        let found: Vec<(String, String)> = super::folder(folder.path(), wanted)
+            .map(|picture| picture.expect("no fault"))
+            .map(|picture| match picture.content {
+                Content::File(_) => (picture.name, "a file".to_owned()),
+                Content::Absent(reason) => (picture.name, reason),
+                other => panic!("{}: {other:?}", picture.name),
+            })
+            .collect();
+        let expected = [
+            ("a.jpg", "a file"),
+            ("b.jpg", "a file"),
+            ("c.jpg", "a symbolic link to nowhere"),
+            ("d.jpg", "a symbolic link to d.jpg"),
+            ("e.jpg", "a symbolic link to a.jpg/within"),
+            ("p.jpg", "a pipe, a device or a socket"),
+            ("z.jpg", "a pipe, a device or a socket"),
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for ((name, what), (expected, words)) in found.iter().zip(expected) {
+            assert!(name == expected && what.contains(words), "{name}: {what}");
+        }
+        assert_eq!((names.pictures(), names.left_aside()), (7, 1));
     }
 
     #[test]

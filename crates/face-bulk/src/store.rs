@@ -38,6 +38,31 @@ pub fn local_path(address: &str) -> &FilePath {
     FilePath::new(address.strip_prefix("file://").unwrap_or(address))
 }
 
+/// What the addresses of stores begin with: those that the documents name, and what else their own tools write.
+const SCHEMES: [&str; 8] = ["s3", "gs", "az", "s3a", "azure", "adl", "abfs", "abfss"];
+
+/// Where the clouds' own addresses lead, which begin with `https`.
+const HOSTS: [&str; 5] = [
+    ".amazonaws.com",
+    ".cloudflarestorage.com",
+    "storage.googleapis.com",
+    ".core.windows.net",
+    ".fabric.microsoft.com",
+];
+
+/// Refuses an address that is that of no store, whether this build has stores or not.
+fn check_scheme(address: &str) -> Result<(), StoreError> {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let scheme = scheme.to_ascii_lowercase();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if SCHEMES.contains(&scheme.as_str()) || scheme == "https" && HOSTS.iter().any(|known| host.ends_with(known)) {
+        return Ok(());
+    }
+    Err(StoreError::Address(format!(
+        "{address} is no store: give a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
+    )))
+}
+
 impl Location {
     /// A folder to write to, made when it is missing, or a prefix.
     pub fn destination(address: &str, instance_credentials: bool) -> Result<Self, StoreError> {
@@ -55,6 +80,7 @@ impl Location {
     /// A prefix in an object store.
     #[cfg(feature = "cloud")]
     pub fn remote(address: &str, instance_credentials: bool) -> Result<Self, StoreError> {
+        check_scheme(address)?;
         let (store, prefix) = super::cloud::open(address, instance_credentials)?;
         Ok(Self { store, prefix, shown: address.trim_end_matches('/').to_owned() })
     }
@@ -62,6 +88,7 @@ impl Location {
     /// A prefix in an object store.
     #[cfg(not(feature = "cloud"))]
     pub fn remote(address: &str, _instance_credentials: bool) -> Result<Self, StoreError> {
+        check_scheme(address)?;
         Err(StoreError::Address(format!(
             "{address}: this facegate was built without object stores; build it with `cargo build --release --features \
              cloud`, or use the container image"
@@ -189,4 +216,20 @@ fn is_final(error: &Error) -> bool {
             | Error::Unauthenticated { .. }
             | Error::UnknownConfigurationKey { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_no_store_is_told_what_stores_there_are() {
+        for address in ["http://127.0.0.1/a", "https://example.com/a", "ftp://host/a", "S4://a", "://a"] {
+            let said = check_scheme(address).expect_err(address).to_string();
+            assert!(said.starts_with(address) && said.contains("s3://BUCKET/PREFIX"), "{said}");
+        }
+        for address in ["s3://a", "S3://a/b", "gs://a", "az://a/b", "https://a.s3.eu-central-1.amazonaws.com/b"] {
+            check_scheme(address).expect(address);
+        }
+    }
 }

@@ -19,9 +19,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use face_analysis::Profile;
 use face_bulk::names::recorded_path;
@@ -84,17 +84,22 @@ pub fn run(command: &Command) -> Result<(), CommandError> {
     }
 }
 
-/// Flags of every command that reads the configuration.
+/// Flags of every command that reads the configuration; they may also come after what the command is to do (`models path`).
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// Configuration file (TOML).
-    #[arg(long, env = "FACEGATE_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, global = true, env = "FACEGATE_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// Any setting by its name, such as `server.queue=4`; may be given several times.
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, global = true, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Which pictures are usable (`analysis.rules.profile`).
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Profile::ALL.map(Profile::as_str)))]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(Profile::ALL.map(Profile::as_str))
+    )]
     profile: Option<String>,
 }
 
@@ -142,6 +147,22 @@ impl ServiceArgs {
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         self.config.load_with(self.listen)
     }
+}
+
+/// Takes a number of things of which there must be one.
+fn from_1_to(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
+}
+
+/// A number and what there are so many of.
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Why what an option names was not written.
+fn unwritable(option: &str, path: &Path, error: &io::Error) -> CommandError {
+    let advice = "its folder must be there and be yours to write to";
+    CommandError::new(format!("{option}: {} cannot be written: {error}; {advice}", path.display()))
 }
 
 /// The command line, as reports quote it.

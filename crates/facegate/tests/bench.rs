@@ -55,6 +55,33 @@ fn seconds_that_cannot_be_meant_are_a_wrong_command_line() {
 }
 
 #[test]
+fn what_cannot_be_meant_or_done_is_named() {
+    for (arguments, words) in [
+        (["--in-flight", "0"], "1..=1024"),
+        (["--in-flight", "2000"], "1..=1024"),
+        (["--peer", "http://127.0.0.1:8080"], "such as 127.0.0.1:8080"),
+    ] {
+        let out = facegate(&["bench", arguments[0], arguments[1]]).output().expect("runs");
+        assert_eq!(out.status.code(), Some(2), "{arguments:?}: {}", said(&out));
+        assert!(said(&out).contains(words), "{arguments:?}: {}", said(&out));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (empty, nowhere) = (folder.path().join("zero.jpg"), folder.path().join("nowhere"));
+    std::fs::write(&empty, b"").expect("writes");
+    let (empty, nowhere) = (empty.to_str().expect("text"), nowhere.to_str().expect("text"));
+    let out = output(&["bench", empty]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(said(&out).contains(&format!("{empty}: the picture is empty")), "{}", said(&out));
+    let out = output(&["bench", "--write-pictures", nowhere, "--seconds", "1"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        said(&out).contains(&format!("--write-pictures: {nowhere}/640x480.jpg cannot be written")),
+        "{}",
+        said(&out)
+    );
+}
+
+#[test]
 fn the_shortest_measurement_has_figures() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = folder.path().join("face.jpg");

@@ -189,7 +189,7 @@ fn another_source_is_not_taken_for_the_one_that_was_answered() {
     assert!(said(&refused).contains("begun with another source:"), "{}", said(&refused));
     // By whatever path, it is the same folder.
     let again = run(&format!("{}/.", text(first.path())));
-    assert!(again.status.success() && said(&again).contains("1 pictures were answered"), "{}", said(&again));
+    assert!(again.status.success() && said(&again).contains("1 picture answered"), "{}", said(&again));
     assert_eq!(answers(out.path()), [("a.jpg".to_owned(), "INTERNAL_ERROR".to_owned())]);
     let record: Value =
         serde_json::from_slice(&std::fs::read(out.path().join("run.json")).expect("reads")).expect("JSON");
@@ -203,22 +203,31 @@ fn a_source_without_pictures_is_not_complete() {
     let run = |more: &[&str]| output(&[&["bulk", text(source.path()), "--out", text(&out)][..], more].concat());
     let is_complete = || {
         std::fs::read_dir(&out)
-            .expect("reads")
+            .into_iter()
+            .flatten()
             .any(|entry| entry.expect("an entry").file_name().to_string_lossy().starts_with("done-"))
     };
     let nothing = run(&[]);
     assert_eq!(nothing.status.code(), Some(1), "{}", said(&nothing));
-    assert!(said(&nothing).contains("there is nothing in") && !is_complete(), "{}", said(&nothing));
+    assert!(said(&nothing).contains("there is nothing in") && !out.exists(), "{}", said(&nothing));
     write(source.path(), "5f3a9c21", b"no picture");
     write(source.path(), "notes.txt", b"notes");
     let aside = run(&[]);
     assert_eq!(aside.status.code(), Some(1), "{}", said(&aside));
-    assert!(said(&aside).contains("2 not named like one: --any-name") && !is_complete(), "{}", said(&aside));
+    assert!(said(&aside).contains("2 not named like one: --any-name") && !out.exists(), "{}", said(&aside));
+    // The corrected command has the same destination, also where the folder was there before.
+    let other = folder();
+    write(other.path(), "b.jpg", b"no picture");
+    let kept = folder();
+    for (source, code) in [(source.path(), Some(1)), (other.path(), Some(0))] {
+        let run = output(&["bulk", text(source), "--out", text(kept.path())]);
+        assert_eq!(run.status.code(), code, "{}", said(&run));
+    }
     assert!(run(&["--any-name"]).status.success() && is_complete());
     // One picture is in one of two shards, and the other is complete without any.
     write(source.path(), "a.jpg", b"no picture");
     let halves = work.path().join("halves");
-    for (shard, pictures) in [("0/2", "1 pictures"), ("1/2", "0 pictures"), ("0/2", "1 pictures")] {
+    for (shard, pictures) in [("0/2", "1 picture\n"), ("1/2", "0 pictures\n"), ("0/2", "1 picture\n")] {
         let half = output(&["bulk", text(source.path()), "--out", text(&halves), "--shard", shard]);
         assert!(half.status.success(), "{}", said(&half));
         assert!(said(&half).contains(&format!("complete, {pictures}")), "{}", said(&half));
@@ -244,12 +253,7 @@ fn files_whose_names_are_no_utf8_are_each_answered_once() {
         for earlier in [0, 3] {
             let run = output(&["bulk", text(source), "--out", text(&out)]);
             assert!(run.status.success(), "{}", said(&run));
-            assert_eq!(
-                said(&run).contains(&format!("{earlier} pictures were answered")),
-                earlier > 0,
-                "{}",
-                said(&run)
-            );
+            assert_eq!(said(&run).contains(&format!("{earlier} pictures answered")), earlier > 0, "{}", said(&run));
             let names: Vec<String> = answers(&out).into_iter().map(|(name, _)| name).collect();
             assert_eq!((names.len(), names.into_iter().collect()), (3, expected.clone()));
         }
@@ -313,6 +317,49 @@ fn what_a_tar_file_has_only_a_link_or_a_map_of_is_answered_with_the_reason() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_folder_has_a_name_and_no_bytes_of_is_answered_with_the_reason_and_what_may_not_be_read_is_a_fault() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let (source, work) = (folder(), folder());
+    write(source.path(), "a.jpg", b"no picture");
+    symlink("nowhere", source.path().join("z.jpg")).expect("links");
+    let pipe = source.path().join("p.jpg");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let out = work.path().join("out");
+    let run = || output(&["bulk", text(source.path()), "--out", text(&out)]);
+    let first = run();
+    assert!(first.status.success(), "{}", said(&first));
+    assert!(said(&first).contains("2  of this run not there under their names (image_absent), the first "));
+    let all: Vec<Value> = parts(&out, ".jsonl")
+        .iter()
+        .flat_map(|part| std::fs::read_to_string(part).expect("text").lines().map(str::to_owned).collect::<Vec<_>>())
+        .map(|line| serde_json::from_str(&line).expect("JSON"))
+        .collect();
+    assert_eq!(all.len(), 3);
+    for (name, reason) in [("z.jpg", "a symbolic link to nowhere"), ("p.jpg", "a pipe, a device or a socket")] {
+        let answer = all.iter().find(|answer| answer["sessionId"] == name).expect(name);
+        assert_eq!(answer["errorDetail"]["code"], "image_absent");
+        assert!(answer["errorDetail"]["message"].as_str().expect("a message").contains(reason), "{answer}");
+    }
+    // What may not be read has no answer yet, and everything after it has.
+    let closed = source.path().join("b.jpg");
+    write(source.path(), "b.jpg", b"no picture");
+    write(source.path(), "c.jpg", b"no picture");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).expect("ours");
+    if std::fs::File::open(&closed).is_ok() {
+        return; // Root may read everything.
+    }
+    let second = run();
+    assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+    assert!(said(&second).contains("b.jpg: Permission denied"), "{}", said(&second));
+    assert!(said(&second).contains("1 picture of shard 0/1 may not be read"), "{}", said(&second));
+    assert_eq!(answers(&out).len(), 4);
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o600)).expect("ours");
+    assert!(run().status.success());
+    assert_eq!(answers(&out).len(), 5);
+}
+
 #[test]
 fn what_is_no_source_is_told_what_a_source_is_and_leaves_nothing_behind() {
     let work = folder();
@@ -344,6 +391,14 @@ fn faults_end_the_run_and_are_told() {
         assert_eq!(out.status.code(), Some(1), "{}", said(&out));
         assert!(said(&out).contains(expected), "{expected}: {}", said(&out));
     }
+    for (source, out) in [("http://127.0.0.1/a", text(&out)), (text(source.path()), "ftp://127.0.0.1/a")] {
+        let out = output(&["bulk", source, "--out", out]);
+        assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+        assert!(said(&out).contains("/a is no store: give a folder, s3://BUCKET/PREFIX"), "{}", said(&out));
+    }
+    let rows = output(&["bulk", text(source.path()), "--out", text(&out), "--part-rows", "0"]);
+    assert_eq!(rows.status.code(), Some(2));
+    assert!(said(&rows).contains("1..=1000000"), "{}", said(&rows));
     let out = output(&["bulk", text(source.path()), "--out", text(&out), "--shard", "2/2"]);
     assert_eq!(out.status.code(), Some(2));
     assert!(said(&out).contains("0/2 to 1/2"), "{}", said(&out));

@@ -149,6 +149,40 @@ fn a_folder_without_pictures_is_no_success() {
 }
 
 #[test]
+fn options_that_would_be_passed_over_are_refused() {
+    let folder = folder();
+    let picture = write(folder.path(), "text.jpg", b"no picture");
+    let within = |name: &str| text(&folder.path().join(name)).to_owned();
+    let run = |more: &[&str]| output(&[&["analyze", text(&picture)][..], more].concat());
+    let (csv, plain, bare) = (within("a.csv"), within("a.txt"), within("answers"));
+    for (arguments, words) in [
+        (vec!["--face-image", "--format", "csv"], "--face-image needs --format jsonl or json"),
+        (vec!["--face-image", "--format", "table"], "--face-image needs --format jsonl or json"),
+        (vec!["--face-image", "--out", &csv], "--face-image needs --format jsonl or json"),
+        (vec!["--out", &plain], "a.txt ends neither in .jsonl nor in .csv"),
+        (vec!["--out", &bare], "answers ends neither in .jsonl nor in .csv"),
+    ] {
+        let out = run(&arguments);
+        assert_eq!(out.status.code(), Some(1), "{arguments:?}");
+        assert!(said(&out).contains(words), "{arguments:?}: {}", said(&out));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 1, "something was written");
+    for arguments in [vec!["--out", &plain, "--format", "csv"], vec!["--face-image", "--format", "json"]] {
+        assert!(run(&arguments).status.success(), "{arguments:?}");
+    }
+    assert!(std::fs::read_to_string(&plain).expect("text").starts_with("picture,"));
+    // Before what is to be done, and behind it.
+    for arguments in [["models", "--set", "models.dir=/a/b", "path"], ["models", "path", "--set", "models.dir=/a/b"]] {
+        let out = facegate(&arguments).env_remove("FACEGATE_MODELS_DIR").output().expect("runs");
+        assert_eq!(String::from_utf8_lossy(&out.stdout), "/a/b\n", "{}", said(&out));
+    }
+    let nowhere = within("text.jpg/man");
+    let out = facegate(&["man", "--out", &nowhere]).output().expect("runs");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(said(&out).contains(&format!("--out: {nowhere} cannot be written")), "{}", said(&out));
+}
+
+#[test]
 fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
     let folder = folder();
     write(folder.path(), "text.jpg", b"no picture");
@@ -164,7 +198,7 @@ fn a_listed_picture_that_cannot_be_read_is_a_fault_until_it_can() {
     write(folder.path(), "later.jpg", &picture("coffee.png"));
     let out = run();
     assert!(out.status.success(), "{}", said(&out));
-    assert!(said(&out).contains("1 of 2 pictures were analysed by an earlier run"), "{}", said(&out));
+    assert!(said(&out).contains("analysed by an earlier run: 1 of 2 pictures"), "{}", said(&out));
 }
 
 #[test]
@@ -182,7 +216,7 @@ fn an_evaluation_goes_on_with_the_very_pictures_that_it_began_with() {
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     assert!(said(&refused).contains("give another output folder"), "{}", said(&refused));
     let again = run(&first);
-    assert!(said(&again).contains("1 of 1 pictures were analysed by an earlier run"), "{}", said(&again));
+    assert!(said(&again).contains("analysed by an earlier run: 1 of 1 picture"), "{}", said(&again));
     // And so is another picture under the same name.
     write(folder.path(), "a/text.jpg", &picture("coffee.png"));
     for earlier in [false, true] {

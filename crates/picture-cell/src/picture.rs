@@ -38,11 +38,14 @@ pub enum PictureError {
     #[error("pictures of this kind are not read ({0}): convert to JPEG, PNG or WebP")]
     UnsupportedFormat(Cow<'static, str>),
     /// Truncated or damaged.
-    #[error("the {format} picture is damaged or incomplete: {reason}")]
+    #[error(
+        "the {format} picture is damaged or incomplete: {reason}; send it again, or save it anew as JPEG or PNG before \
+         sending"
+    )]
     Malformed {
         /// The format that the first bytes promised.
         format: &'static str,
-        /// What the decoder found.
+        /// What is wrong with it, in our own words.
         reason: String,
     },
     /// Over `max_pixels`.
@@ -105,8 +108,9 @@ impl PictureError {
         }
     }
 
-    /// What the decoder of `format` found, as it words it.
-    pub(crate) fn malformed(format: &'static str, reason: impl ToString) -> Self {
-        Self::Malformed { format, reason: reason.to_string().trim().to_owned() }
+    /// What is wrong with a picture of `format`, in our own words: what a library says is for programmers, so an error of one
+    /// is not taken for a reason.
+    pub(crate) fn malformed(format: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Malformed { format, reason: reason.into().into_owned() }
     }
 }

@@ -37,15 +37,50 @@ fn unread(bytes: &[u8]) -> Option<&'static str> {
         (b"DDS ", "DDS"),
         (b"v/1\x01", "OpenEXR"),
         (b"%PDF", "PDF"),
-        (b"<svg", "SVG"),
+        (b"icns", "Apple icon (ICNS)"),
         (b"\x1aE\xdf\xa3", "video (WebM or Matroska)"),
     ];
     let known = KINDS.iter().find(|(begins, _)| bytes.starts_with(begins)).map(|&(_, kind)| kind);
     known.or(match bytes {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', ..] => Some("video (AVI)"),
         [b'P', b'1'..=b'7', b' ' | b'\n' | b'\r' | b'\t', ..] => Some("Netpbm (PBM, PGM, PPM, PAM)"),
+        _ if is_svg(&bytes[..bytes.len().min(PROLOGUE)]) => Some("SVG"),
         _ => None,
     })
+}
+
+/// How far into a file its first element is looked for. Programs that draw write a line or two before it, and a comment.
+const PROLOGUE: usize = 1 << 10;
+
+/// Whether the first element of an XML document is a drawing, or its doctype says that it is to be one. Before it there may be a
+/// byte-order mark, white space, a declaration, comments and a doctype.
+fn is_svg(bytes: &[u8]) -> bool {
+    let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    loop {
+        rest = rest.trim_ascii_start();
+        let end: &[u8] = match rest {
+            [b'<', b'!', b'-', b'-', ..] => b"-->",
+            [b'<', b'?', ..] => b"?>",
+            [b'<', b'!', ..] if begins(&rest[2..], "doctype") => {
+                if begins(rest[9..].trim_ascii_start(), "svg") {
+                    return true;
+                }
+                b">"
+            }
+            // A name space may be before its name.
+            [b'<', name @ ..] => {
+                let name = name.split(|byte| byte.is_ascii_whitespace() || b"/>".contains(byte)).next();
+                return name.is_some_and(|name| name == b"svg" || name.ends_with(b":svg"));
+            }
+            _ => return false,
+        };
+        let Some(length) = memchr::memmem::find(rest, end) else { return false };
+        rest = &rest[length + end.len()..];
+    }
+}
+
+fn begins(bytes: &[u8], word: &str) -> bool {
+    bytes.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// What an ISO base media file says it is: the brands of its first box.
@@ -135,6 +170,33 @@ mod tests {
             assert_eq!(kind(&file), name);
         }
         assert_eq!(kind(b"\0\0\0\x14ftypmif1\0\0\0\0mif1"), "HEIF of another coding");
+    }
+
+    #[test]
+    fn a_drawing_is_named_whatever_comes_before_it() {
+        let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"></svg>";
+        let declaration = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\"?>";
+        let doctype = "<!DOCTYPE svg PUBLIC \"-//W3C//DTD SVG 1.1//EN\" \"http://www.w3.org/svg11.dtd\">";
+        for before in [
+            String::new(),
+            "\u{feff}".into(),
+            " \r\n\t".into(),
+            format!("{declaration}\n"),
+            format!("\u{feff}{declaration}\n<!-- Created with <b>a</b> program -->\n{doctype}\n"),
+            format!("<!-- a --><!-- b -->{doctype}"),
+            "<!doctype svg>".into(),
+        ] {
+            assert_eq!(kind(format!("{before}{svg}").as_bytes()), "SVG", "{before:?}");
+        }
+        assert_eq!(kind(b"<svg>"), "SVG");
+        assert_eq!(kind(b"<svg:svg xmlns:svg='http://www.w3.org/2000/svg'/>"), "SVG");
+        assert_eq!(kind(b"icns\0\0\x0f\xa0TOC "), "Apple icon (ICNS)");
+        let late = format!("<!-- {} -->{svg}", "a".repeat(PROLOGUE));
+        for none in
+            [&late, "<html><svg></svg></html>", "<!DOCTYPE html><html>", "<?xml?><svgs/>", "<!--", "<!", "<", "<?"]
+        {
+            assert!(matches!(sniff(none.as_bytes()), Err(PictureError::UnknownFormat)), "{none:?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ const BLOCK: usize = 512;
 const CHECKSUM: std::ops::Range<usize> = 148..156;
 
 /// Letters of a link's target that are told; it may have as many as the tar file has bytes.
-const LONGEST_TARGET: usize = 200;
+pub(super) const LONGEST_TARGET: usize = 200;
 
 /// Bytes that long names, extensions and maps before a member may have. The reader of tar files holds them in memory, and
 /// compressed a few of them say millions. Maps of large disk images take a megabyte.

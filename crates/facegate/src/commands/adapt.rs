@@ -13,7 +13,7 @@ use face_models::Group;
 use liveness_head::{Figures, Head, KindFigures};
 
 use super::models::fetch_with_progress;
-use super::{CommandError, ConfigArgs, Told, command_line, progress};
+use super::{CommandError, ConfigArgs, Told, command_line, plural, progress};
 use crate::answer::{TOO_LARGE, too_large_message};
 use crate::config::Config;
 use crate::models;
@@ -126,7 +126,8 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     match unread {
         0 => told.end(),
         _ => Err(CommandError::new(format!(
-            "{unread} of {pictures} pictures could not be read and have no part in the head"
+            "{unread} of {} could not be read and have no part in the head",
+            plural(pictures, "picture")
         ))),
     }
 }

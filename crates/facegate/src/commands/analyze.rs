@@ -19,9 +19,9 @@ use image::RgbImage;
 
 use self::annotations::Annotations;
 use self::output::{Destination, Format, Output};
-use self::summary::{Summary, plural};
+use self::summary::Summary;
 use super::models::fetch_with_progress;
-use super::{CommandError, ConfigArgs, progress};
+use super::{CommandError, ConfigArgs, plural, progress};
 use crate::annotate::{ContactSheet, Original, tile_without_picture};
 use crate::config::Config;
 use crate::drawings::Drawings;
@@ -37,14 +37,14 @@ pub struct AnalyzeArgs {
     /// How answers are written [default: by the ending of --out, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Write the answers into this file (.jsonl or .csv). When it is there already, the run goes on with what is
+    /// Write the answers into this file (.jsonl or .csv; of another name with --format). When it is there already, the run goes on with what is
     /// missing in it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
     /// Also every measured value.
     #[arg(long)]
     details: bool,
-    /// Also the cropped face as Base64 (JSON only).
+    /// Also the cropped face as Base64 (jsonl and json only).
     #[arg(long)]
     face_image: bool,
     /// Draw box, landmarks and verdict on each picture. For one picture a file (PNG or JPEG by its name), for several a

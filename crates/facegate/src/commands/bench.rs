@@ -19,7 +19,7 @@ use self::over_http::{Service, over_http};
 use self::pictures::pictures;
 pub use self::pictures::{SIZES, photo};
 use super::models::fetch_with_progress;
-use super::{CommandError, ConfigArgs};
+use super::{CommandError, ConfigArgs, address, from_1_to, unwritable};
 use crate::models;
 
 /// Arguments of `facegate bench`.
@@ -30,15 +30,15 @@ pub struct BenchArgs {
     /// Seconds for each picture, more than 0 and at most a day.
     #[arg(long, default_value_t = 5.0, value_parser = seconds, allow_negative_numbers = true)]
     seconds: f64,
-    /// Analyses or requests at the same time.
-    #[arg(long, default_value_t = 1)]
+    /// Analyses or requests at the same time, 1 to 1024.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = from_1_to(1_024))]
     in_flight: usize,
     /// Start the service as a process of its own and send it requests over HTTP; without TLS, users file, audit log and
     /// traces.
     #[arg(long)]
     http: bool,
     /// Send them over HTTP to a service that already runs at this address and takes the same call.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "http")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, conflicts_with = "http")]
     peer: Option<SocketAddr>,
     /// The peer's user and password.
     #[arg(
@@ -75,7 +75,8 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let pictures = pictures(&args.pictures, config.server.max_image_bytes, &store)?;
     if let Some(folder) = &args.write_pictures {
         for (name, bytes) in pictures {
-            std::fs::write(folder.join(format!("{name}.jpg")), bytes)?;
+            let file = folder.join(format!("{name}.jpg"));
+            std::fs::write(&file, bytes).map_err(|error| unwritable("--write-pictures", &file, &error))?;
         }
         return Ok(());
     }
@@ -86,7 +87,10 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     } else {
         let analyzer = models::analyzer(&models::files(&store)?, &config, args.in_flight)?;
         analyzer.warm_up()?;
-        pictures.iter().map(|(name, bytes)| in_process(args, &analyzer, name, bytes)).collect::<Result<_, _>>()?
+        let measure = |(name, bytes): &(String, Vec<u8>)| {
+            in_process(args, &analyzer, name, bytes).map_err(|error| CommandError::new(format!("{name}: {error}")))
+        };
+        pictures.iter().map(measure).collect::<Result<_, _>>()?
     };
     let mut out = std::io::stdout().lock();
     if args.json {

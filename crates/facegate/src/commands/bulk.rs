@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -14,7 +14,7 @@ use face_bulk::pictures;
 use face_bulk::row::Answer;
 use face_bulk::shard::Shard;
 use face_bulk::source::{self, Content, Names, Picture, SourceError, Wanted};
-use face_bulk::store::Location;
+use face_bulk::store::{Location, is_remote, local_path};
 use face_models::Group;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::Runtime;
@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use super::models::fetch_with_progress;
 use super::progress::say;
 use super::serve::stop_signal;
-use super::{CommandError, ConfigArgs};
+use super::{CommandError, ConfigArgs, from_1_to, plural};
 use crate::config::Config;
 use crate::parallel::{in_order, threads};
 use crate::{answer, models, record};
@@ -33,6 +33,9 @@ const SAY_EVERY: Duration = Duration::from_secs(30);
 /// Attempts at what fails for a reason that may pass, and the pause before the second, which doubles with each.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The code of what has no bytes under its name.
+const ABSENT: &str = "image_absent";
 
 /// Faults that another attempt would meet too: not there, not allowed, no file.
 const LASTING: [io::ErrorKind; 3] =
@@ -53,8 +56,8 @@ pub struct BulkArgs {
     /// What the part files hold.
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
-    /// Answers in a part file: what is lost at most when the process is killed.
-    #[arg(long, value_name = "ROWS", default_value_t = 1000)]
+    /// Answers in a part file, 1 to 1000000: what is lost at most when the process is killed.
+    #[arg(long, value_name = "ROWS", default_value_t = 1000, value_parser = from_1_to(1_000_000))]
     part_rows: usize,
     /// Also every measured value.
     #[arg(long)]
@@ -100,6 +103,7 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     let mut record = record::record(&config, format.ending(), args.details, false)?;
     // Before the destination is touched: what is no source leaves nothing behind.
     record["source"] = source::identity(&args.source, args.instance_credentials)?.into();
+    let is_new = !is_remote(&args.out) && !local_path(&args.out).exists();
     let destination = Location::destination(&args.out, args.instance_credentials)?;
     let parts = Parts::resume(destination, args.shard, format, args.details, record, args.part_rows);
     let mut parts = runtime.block_on(parts)?;
@@ -113,7 +117,6 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
         names: Arc::clone(&names),
     };
     let earlier = wanted.done.len();
-    let pictures = source::open(&args.source, wanted, args.instance_credentials, runtime.handle())?;
     let signalled = Arc::clone(&stop);
     runtime.spawn(async move {
         stop_signal().await;
@@ -122,6 +125,20 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
         stop_signal().await;
         std::process::exit(1);
     });
+    let mut pictures = source::open(&args.source, wanted, args.instance_credentials, runtime.handle())?;
+    // Nothing is written before there is a picture: another source could not have the same destination.
+    let first = pictures.next().transpose()?;
+    if first.is_none() && names.pictures() == 0 && !stop.load(Ordering::Relaxed) {
+        if is_new {
+            // Whatever else is in it by now stays.
+            let _ = std::fs::remove_dir(local_path(&args.out));
+        }
+        return Err(nothing_found(&args.source, names.left_aside()));
+    }
+    if names.pictures() > 0 {
+        runtime.block_on(parts.begin())?;
+    }
+    let pictures = Box::new(first.map(Ok).into_iter().chain(pictures));
     let store = models::store(config.models.dir.as_ref())?;
     fetch_with_progress(&store, Group::Models)?;
     let threads = threads(args.parallel);
@@ -137,13 +154,18 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
         runtime.block_on(parts.flush())?;
         result?;
         return Err(CommandError::new(format!(
-            "stopped after {} pictures of shard {}; run the same command again to go on",
-            progress.done(),
+            "stopped after {} of shard {}; run the same command again to go on",
+            plural(progress.done(), "picture"),
             args.shard
         )));
     }
-    if names.pictures() == 0 {
-        return Err(nothing_found(&args.source, names.left_aside()));
+    if progress.unread() > 0 {
+        runtime.block_on(parts.flush())?;
+        return Err(CommandError::new(format!(
+            "{} of shard {} may not be read and have no answer: allow it, and run the same command again to go on",
+            plural(progress.unread(), "picture"),
+            args.shard
+        )));
     }
     runtime.block_on(parts.finish())?;
     progress.summary(parts.outcomes(), names.left_aside())?;
@@ -153,7 +175,7 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
 /// A source without pictures is probably another than was meant.
 fn nothing_found(source: &str, left_aside: u64) -> CommandError {
     CommandError::new(match left_aside {
-        0 => format!("there is nothing in {source}; for another source give another --out, or delete run.json there"),
+        0 => format!("there is nothing in {source}: name a folder, a tar file or a prefix that has pictures"),
         names => format!("there is no picture in {source}, but {names} not named like one: --any-name takes them"),
     })
 }
@@ -171,44 +193,56 @@ fn analyse(
 ) -> Result<(), CommandError> {
     let work = |picture: Result<Picture, SourceError>| answer(analyzer, picture?, args.details, config);
     in_order(pictures, threads, work, |answer| {
-        if let Some(answer) = answer? {
-            if parts.push(answer) {
-                runtime.block_on(parts.flush())?;
+        match answer? {
+            Outcome::Gone => {}
+            Outcome::Unread(reason) => progress.leave_open(&reason),
+            Outcome::Answered(answer) => {
+                progress.count(&answer);
+                if parts.push(answer) {
+                    runtime.block_on(parts.flush())?;
+                }
             }
-            progress.count();
         }
         Ok(())
     })
 }
 
-/// The answer for one picture; `None` when it is gone. A fault of ours on it is an answer too: the same picture would
+/// What comes of one picture.
+#[derive(Debug)]
+enum Outcome {
+    Answered(Answer),
+    /// It was deleted since it was listed.
+    Gone,
+    /// It may not be read, and why. That can be mended, and an answer would be for good.
+    Unread(String),
+}
+
+/// The answer for one picture. A fault of ours on it is an answer too: the same picture would
 /// cause it again, and nothing after it would ever be reached. That no process can decode any picture is none.
-fn answer(
-    analyzer: &FaceAnalyzer,
-    picture: Picture,
-    details: bool,
-    config: &Config,
-) -> Result<Option<Answer>, CommandError> {
+fn answer(analyzer: &FaceAnalyzer, picture: Picture, details: bool, config: &Config) -> Result<Outcome, CommandError> {
     let max_bytes = config.server.max_image_bytes;
     let Picture { name, content } = picture;
     let bytes = match content {
         Content::Bytes(bytes) => Some(bytes),
         Content::TooLarge => None,
-        Content::Absent(reason) => return Ok(Some(answer::unreadable(name, "image_absent", &reason))),
+        Content::Absent(reason) => return Ok(Outcome::Answered(answer::unreadable(name, ABSENT, &reason))),
         Content::File(path) => match read_persistently(&path, max_bytes) {
             Ok(bytes) => bytes.map(Into::into),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Gone),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Ok(Outcome::Unread(format!("{}: {error}", path.display())));
+            }
             Err(source) => return Err(SourceError::Io { path, source }.into()),
         },
     };
-    let Some(bytes) = bytes else { return Ok(Some(answer::too_large(name, max_bytes))) };
+    let Some(bytes) = bytes else { return Ok(Outcome::Answered(answer::too_large(name, max_bytes))) };
     let wanted = face_analysis::Wanted { details, face_image: false };
     let analysis = persistently(
         &format!("cannot analyse {name}"),
         |error: &AnalysisError| matches!(error, AnalysisError::Cell(_)),
         || survived(|| analyzer.analyze(&bytes, wanted)).transpose(),
     );
-    Ok(Some(match analysis {
+    Ok(Outcome::Answered(match analysis {
         Ok(Some(analysis)) => answer::analysed(name, analysis, config.response.face_image),
         Ok(None) => answer::unreadable(name, "analysis_crashed", "the analysis failed on this picture"),
         Err(error @ AnalysisError::Cell(_)) => return Err(CommandError::new(format!("{name}: {error}"))),
@@ -257,7 +291,12 @@ struct Progress {
     begin: Instant,
     earlier: usize,
     shard: Shard,
-    done: AtomicU64,
+    done: AtomicUsize,
+    /// Pictures that have no bytes under their names, and the first of them.
+    absent: AtomicUsize,
+    first_absent: OnceLock<String>,
+    /// Pictures that may not be read.
+    unread: AtomicUsize,
     /// Seconds since the begin at which the next line is due.
     next: AtomicU64,
 }
@@ -271,25 +310,40 @@ impl Progress {
             ProgressBar::hidden()
         };
         if earlier > 0 {
-            say(&format!("shard {shard}: {earlier} pictures were answered by earlier runs"));
+            say(&format!("shard {shard}: {} answered by earlier runs", plural(earlier, "picture")));
         }
         let next = AtomicU64::new(SAY_EVERY.as_secs());
-        Ok(Self { bar, begin: Instant::now(), earlier, shard, done: AtomicU64::new(0), next })
+        let [done, absent, unread] = [(); 3].map(|()| AtomicUsize::new(0));
+        let begin = Instant::now();
+        Ok(Self { bar, begin, earlier, shard, done, absent, first_absent: OnceLock::new(), unread, next })
     }
 
-    fn count(&self) {
+    fn count(&self, answer: &Answer) {
+        if answer.row.error.as_ref().is_some_and(|(code, _)| code == ABSENT) {
+            self.absent.fetch_add(1, Ordering::Relaxed);
+            self.first_absent.get_or_init(|| answer.row.picture.clone());
+        }
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        self.bar.set_position(done);
+        self.bar.set_position(done as u64);
         self.bar.set_message(format!("{:.1}", self.rate()));
         let seconds = self.begin.elapsed().as_secs();
         if self.bar.is_hidden() && seconds >= self.next.load(Ordering::Relaxed) {
             self.next.store(seconds + SAY_EVERY.as_secs(), Ordering::Relaxed);
-            say(&format!("shard {}: {done} pictures, {:.1} a second", self.shard, self.rate()));
+            say(&format!("shard {}: {}, {:.1} a second", self.shard, plural(done, "picture"), self.rate()));
         }
     }
 
-    fn done(&self) -> u64 {
+    fn done(&self) -> usize {
         self.done.load(Ordering::Relaxed)
+    }
+
+    fn leave_open(&self, reason: &str) {
+        self.unread.fetch_add(1, Ordering::Relaxed);
+        self.bar.suspend(|| say(&format!("facegate: {}", shown(reason))));
+    }
+
+    fn unread(&self) -> usize {
+        self.unread.load(Ordering::Relaxed)
     }
 
     fn rate(&self) -> f64 {
@@ -302,10 +356,18 @@ impl Progress {
 
     fn summary(&self, outcomes: &BTreeMap<String, u64>, left_aside: u64) -> io::Result<()> {
         let mut err = io::stderr().lock();
-        let all: u64 = outcomes.values().sum();
-        writeln!(err, "shard {}: complete, {all} pictures", self.shard)?;
+        let all = usize::try_from(outcomes.values().sum::<u64>()).unwrap_or(usize::MAX);
+        writeln!(err, "shard {}: complete, {}", self.shard, plural(all, "picture"))?;
         for (outcome, count) in outcomes {
             writeln!(err, "{count:>8}  {outcome}")?;
+        }
+        if let Some(first) = self.first_absent.get() {
+            let absent = self.absent.load(Ordering::Relaxed);
+            writeln!(
+                err,
+                "{absent:>8}  of this run not there under their names ({ABSENT}), the first {}",
+                shown(first)
+            )?;
         }
         if left_aside > 0 {
             writeln!(err, "{left_aside:>8}  in the whole source not named like pictures, left aside")?;

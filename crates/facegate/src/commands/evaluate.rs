@@ -18,7 +18,7 @@ use face_service::contract::outcome;
 use sha2::{Digest as _, Sha256};
 
 use super::models::fetch_with_progress;
-use super::{CommandError, ConfigArgs, Told, command_line, progress};
+use super::{CommandError, ConfigArgs, Told, command_line, plural, progress};
 use crate::answer::{TOO_LARGE, too_large_message};
 use crate::config::Config;
 use crate::models;
@@ -75,7 +75,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let open: Vec<&LabelledPicture> = labels.pictures().iter().filter(|p| !done.contains(p.path.as_str())).collect();
     if !outcomes.is_empty() {
         let (earlier, all) = (outcomes.len(), labels.pictures().len());
-        progress::say(&format!("{earlier} of {all} pictures were analysed by an earlier run"));
+        progress::say(&format!("analysed by an earlier run: {earlier} of {}", plural(all, "picture")));
     }
     if !open.is_empty() {
         let analyzer = models::analyzer(&models::files(&store)?, &config, threads)?;
@@ -105,8 +105,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     match outcomes.iter().filter(|outcome| is_unread(outcome)).count() {
         0 => told.end(),
         unread => Err(CommandError::new(format!(
-            "{unread} of {} pictures could not be read and are missing in the figures; the same command goes on with them",
-            labels.pictures().len()
+            "{unread} of {} could not be read and are missing in the figures; the same command goes on with them",
+            plural(labels.pictures().len(), "picture")
         ))),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, ValueHint};
 
-use super::{Arguments, CommandError};
+use super::{Arguments, CommandError, unwritable};
 
 /// Arguments of `facegate man`.
 #[derive(Debug, Args)]
@@ -25,8 +25,9 @@ pub fn run(args: &ManArgs) -> Result<(), CommandError> {
     // Gives the subcommands their full names.
     top.build();
     if let Some(folder) = &args.out {
-        std::fs::create_dir_all(folder)?;
-        clap_mangen::generate_to(top, folder)?;
+        std::fs::create_dir_all(folder)
+            .and_then(|()| clap_mangen::generate_to(top, folder))
+            .map_err(|error| unwritable("--out", folder, &error))?;
         return Ok(());
     }
     let command = match &args.command {

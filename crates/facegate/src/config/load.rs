@@ -151,12 +151,14 @@ fn fault(name: &str, value: &Value) -> Option<String> {
 }
 
 /// The settings of the analysis that a number has a meaning for only from here to there: what was meant as a percentage would
-/// switch off what it limits.
-const RANGES: [(&str, f64, f64); 6] = [
+/// switch off what it limits, in a picture of a few pixels no face is seen, and one of 100,000 takes all memory.
+const RANGES: [(&str, f64, f64); 8] = [
     ("analysis.detection.min_score", 0.0, 1.0),
     ("analysis.detection.weak_score", 0.0, 1.0),
     ("analysis.detection.min_certainty", 0.0, 1.0),
     ("analysis.detection.border", 0.0, 1.0),
+    ("analysis.detection.coarse_size", 64.0, 4_096.0),
+    ("analysis.detection.fine_size", 64.0, 4_096.0),
     ("analysis.detection.min_face_share", 0.0, 1.0),
     ("analysis.liveness.crops", 1.0, 5.0),
 ];
@@ -363,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentage_is_no_share() {
+    fn a_percentage_is_no_share_and_sizes_are_within_reason() {
         let load = |flag: &str| Config::load(None, [], &[flag.to_owned()]).map_err(|error| error.to_string());
         for flag in [
             "analysis.detection.min_score=60",
@@ -374,6 +376,10 @@ mod tests {
             "analysis.detection.min_score=-0.1",
             "analysis.liveness.crops=9",
             "analysis.liveness.crops=0",
+            "analysis.detection.coarse_size=0",
+            "analysis.detection.coarse_size=63",
+            "analysis.detection.fine_size=4097",
+            "analysis.detection.fine_size=1000000",
             "analysis.rules.max_second_face.limit=35",
             "analysis.rules.max_occlusion.limit=50",
             "analysis.rules.min_face_area.limit=2",
@@ -386,6 +392,8 @@ mod tests {
             "analysis.detection.min_certainty=1",
             "analysis.detection.border=0",
             "analysis.liveness.crops=5",
+            "analysis.detection.coarse_size=64",
+            "analysis.detection.fine_size=4096",
             "analysis.rules.max_occlusion.limit=1",
             "analysis.rules.min_surrounding.limit=1.8",
             "analysis.rules.max_yaw.limit=90",

@@ -247,7 +247,7 @@ impl Shared {
 /// What the caller is told when a cell failed on the picture.
 fn failed(bytes: &[u8]) -> PictureError {
     let format = sniff(bytes).map_or("", |format| format.name);
-    PictureError::malformed(format, "its decoder failed on it; save it anew as JPEG or PNG before sending")
+    PictureError::malformed(format, "its decoder failed on it")
 }
 
 /// Pixels in a cell's memory, which hold still. When they are dropped the cell waits for the next picture.

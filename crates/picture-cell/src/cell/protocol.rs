@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn every_answer_arrives_as_it_was_sent() {
         let found = Found { width: 4000, height: 3000, exif_orientation: 8 };
-        let malformed = |reason: &str| PictureError::malformed("tiff", reason);
+        let malformed = |reason: &str| PictureError::malformed("tiff", reason.to_owned());
         let answers = [
             Answer::Ready,
             Answer::Unconfined("/proc/self/status: No such file or directory (os error 2)".into()),

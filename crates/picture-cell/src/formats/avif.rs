@@ -1,7 +1,10 @@
 //! AVIF: single pictures and grids, turned and mirrored as the container says, 8 to 12 bits.
 
+use std::borrow::Cow;
+
 use re_rav1d::dav1d;
 
+use super::common::WRONG;
 use super::heif_boxes::Container;
 use super::planes16::{Colour, Planes};
 use super::{Format, Found};
@@ -21,13 +24,13 @@ const AVIF: [&[u8; 4]; 2] = [b"avif", b"avis"];
 /// Codings of the same container that are named before.
 const OTHERS: [&[u8; 4]; 8] = [b"heic", b"heix", b"hevc", b"hevx", b"avci", b"vvic", b"jpeg", b"j2ki"];
 
-fn malformed(reason: impl ToString) -> PictureError {
+fn malformed(reason: impl Into<Cow<'static, str>>) -> PictureError {
     PictureError::malformed(FORMAT.name, reason)
 }
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
     let container = Container::read(bytes).ok_or_else(|| malformed("its boxes are cut off"))?;
-    let (width, height) = size(&container, container.primary).ok_or_else(|| malformed("it has no size"))?;
+    let (width, height) = container.size(container.primary).ok_or_else(|| malformed("it has no size"))?;
     limits.check(FORMAT.name, width, height)?;
     let picture = Mosaic::read(&container, container.primary, (width, height), limits)?;
     let colour = Colour::read(&container);
@@ -45,13 +48,6 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
         })?;
     }
     Ok(Found { width, height, exif_orientation: orientation(&container)? })
-}
-
-/// Width and height of an item.
-fn size(container: &Container<'_>, id: u32) -> Option<(u32, u32)> {
-    let body = container.property(id, b"ispe")?;
-    let number = |at: usize| body.get(at..)?.first_chunk().map(|&bytes| u32::from_be_bytes(bytes));
-    Some((number(4)?, number(8)?))
 }
 
 /// The item that holds how much of the picture is seen.
@@ -171,17 +167,18 @@ fn frame(data: Vec<u8>, limits: &DecodeLimits) -> Result<Planes, PictureError> {
     settings.set_max_frame_delay(1);
     settings.set_frame_size_limit(u32::try_from(limits.max_pixels).unwrap_or(u32::MAX));
     settings.set_all_layers(false);
-    let mut decoder = dav1d::Decoder::with_settings(&settings).map_err(malformed)?;
+    let mut decoder = dav1d::Decoder::with_settings(&settings).map_err(|_| malformed("its decoder could not begin"))?;
     let mut sent = decoder.send_data(data, None, None, None);
     loop {
         match decoder.get_picture() {
             Ok(picture) => return Planes::of(&picture).ok_or_else(|| malformed("its planes are too short")),
             Err(dav1d::Error::Again) if matches!(sent, Err(dav1d::Error::Again)) => sent = decoder.send_pending_data(),
             Err(dav1d::Error::Again) => {
-                sent.map_err(malformed)?;
+                sent.map_err(|_| malformed(WRONG))?;
                 return Err(malformed("it holds no whole picture"));
             }
-            Err(error) => return Err(malformed(error)),
+            // What it says itself is for programmers.
+            Err(_) => return Err(malformed(WRONG)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use image::codecs::bmp::BmpDecoder;
 use image::{ImageDecoder as _, ImageFormat, Limits};
 
-use super::common::{self, Transparency};
+use super::common::{self, Kind, Transparency};
 use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -14,7 +14,17 @@ use crate::picture::PictureError;
 
 pub(super) const FORMAT: Format = Format { name: "bmp", recognises: |bytes| bytes.starts_with(b"BM"), decode };
 
+const KIND: Kind = Kind {
+    name: FORMAT.name,
+    library: ImageFormat::Bmp,
+    transparency: Transparency::Optional,
+    size,
+    wrong: |_| None,
+    unread,
+};
+
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
+    KIND.check(bytes, limits)?;
     let header = Header::read(bytes);
     if header.as_ref().is_some_and(|header| (header.pixels as usize) < header.end) {
         return Err(PictureError::malformed(FORMAT.name, "its pixels begin within its header"));
@@ -25,7 +35,28 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
         // The decoder says what is wrong with it.
         None => Cow::Borrowed(bytes),
     };
-    common::decode(&completed, ImageFormat::Bmp, FORMAT.name, limits, Transparency::Optional, canvas)
+    common::decode(&completed, &KIND, limits, canvas)
+}
+
+/// Width and height in the header. Rows may be stored from the top, which a height below zero says.
+fn size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let short = |at: usize| bytes.get(at..)?.first_chunk().map(|&side| u32::from(u16::from_le_bytes(side)));
+    let long = |at: usize| bytes.get(at..)?.first_chunk().map(|&side| i32::from_le_bytes(side));
+    match u32::from_le_bytes(*bytes.get(14..)?.first_chunk()?) {
+        12 => Some((short(18)?, short(20)?)),
+        40.. => Some((u32::try_from(long(18)?).ok()?, long(22)?.unsigned_abs())),
+        _ => None,
+    }
+}
+
+/// What a bitmap is called that the decoder cannot read.
+fn unread(bytes: &[u8]) -> &'static str {
+    match bytes.get(30) {
+        Some(4) => "BMP of a JPEG",
+        Some(5) => "BMP of a PNG",
+        Some(11..=13) => "BMP in CMYK",
+        _ => "BMP of an uncommon kind",
+    }
 }
 
 /// Draws a bitmap whose pixels are places in a palette. Those that a run-length code skips are at its first place, as
@@ -36,7 +67,7 @@ fn with_palette(
     limits: &DecodeLimits,
     canvas: &mut dyn Canvas,
 ) -> Result<Found, PictureError> {
-    let refused = |error| common::refused(FORMAT.name, limits, error);
+    let refused = |error| KIND.refused(bytes, limits, &error);
     let begins_in_palette = || PictureError::malformed(FORMAT.name, "its pixels begin within its palette");
     let room = (header.pixels as usize - header.end) / header.entry;
     // Readers disagree on what pixels in the palette show. Where the file does not say how many colours there are, those

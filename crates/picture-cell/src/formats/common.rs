@@ -1,8 +1,8 @@
 //! What the formats of the `image` crate share: limits from the header, 8-bit RGB, transparent parts over white.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
-use image::error::{LimitErrorKind, UnsupportedErrorKind};
+use image::error::LimitErrorKind;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::Found;
@@ -15,24 +15,65 @@ use crate::picture::{Cost, PictureError};
 /// such pictures may have half of `max_pixels`.
 const DECODED_BYTES_PER_PIXEL: u64 = 4;
 
+/// What is said of data that end before the picture does.
+pub(super) const EARLY: &str = "its data end early";
+
+/// What is said of data that a decoder does not take, where no more is known.
+pub(super) const WRONG: &str = "its data make no picture";
+
+/// One of `image`'s formats.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) library: ImageFormat,
+    pub(super) transparency: Transparency,
+    /// Width and height that the header states, if it is there. They are held against the limits before the decoder sees the
+    /// file: it takes memory by them.
+    pub(super) size: fn(&[u8]) -> Option<(u32, u32)>,
+    /// What is wrong with bytes that the decoder has refused, as far as a look at them tells.
+    pub(super) wrong: fn(&[u8]) -> Option<&'static str>,
+    /// What bytes that the decoder cannot read are called.
+    pub(super) unread: fn(&[u8]) -> &'static str,
+}
+
+impl Kind {
+    /// Refuses a stated size that is over the limits.
+    pub(super) fn check(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<(), PictureError> {
+        (self.size)(bytes).map_or(Ok(()), |(width, height)| limits.check(self.name, width, height))
+    }
+
+    /// Why there is no picture. A kind that the decoder does not know is no damage, nor is memory that it does not get. What
+    /// it says itself is for programmers.
+    pub(super) fn refused(&self, bytes: &[u8], limits: &DecodeLimits, error: &ImageError) -> PictureError {
+        match error {
+            ImageError::Unsupported(_) => PictureError::UnsupportedFormat((self.unread)(bytes).into()),
+            ImageError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
+                PictureError::TooCostly { limit: Cost::Memory(limits.max_decode_bytes) }
+            }
+            ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                PictureError::malformed(self.name, EARLY)
+            }
+            _ => PictureError::malformed(self.name, (self.wrong)(bytes).unwrap_or(WRONG)),
+        }
+    }
+}
+
 /// Decodes the first picture of a file in one of `image`'s formats.
 pub(super) fn decode(
     bytes: &[u8],
-    format: ImageFormat,
-    name: &'static str,
+    kind: &Kind,
     limits: &DecodeLimits,
-    transparency: Transparency,
     canvas: &mut dyn Canvas,
 ) -> Result<Found, PictureError> {
-    let malformed = |error| refused(name, limits, error);
+    kind.check(bytes, limits)?;
+    let malformed = |error| kind.refused(bytes, limits, &error);
     let max_bytes = limits.max_pixels * DECODED_BYTES_PER_PIXEL;
     let mut allowed = Limits::no_limits();
     allowed.max_alloc = Some(max_bytes * 2);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), kind.library);
     reader.limits(allowed.clone());
     let mut decoder = reader.into_decoder().map_err(malformed)?;
     let (width, height) = decoder.dimensions();
-    limits.check(name, width, height)?;
+    limits.check(kind.name, width, height)?;
     if decoder.total_bytes() > max_bytes {
         let limit = max_bytes * u64::from(width) * u64::from(height) / decoder.total_bytes().max(1);
         return Err(PictureError::TooManyPixels { width, height, limit });
@@ -46,29 +87,12 @@ pub(super) fn decode(
     } else {
         let picture = DynamicImage::from_decoder(decoder).map_err(malformed)?;
         if picture.color().has_alpha() {
-            over_white(&picture.into_rgba8(), transparency, canvas.zeros(length));
+            over_white(&picture.into_rgba8(), kind.transparency, canvas.zeros(length));
         } else {
             canvas.zeros(length).copy_from_slice(&picture.into_rgb8());
         }
     }
     Ok(Found { width, height, exif_orientation })
-}
-
-/// A kind that the decoder does not know is no damage, nor is memory that it does not get.
-pub(super) fn refused(name: &'static str, limits: &DecodeLimits, error: ImageError) -> PictureError {
-    match error {
-        ImageError::Unsupported(unsupported) => {
-            let kind = match unsupported.kind() {
-                UnsupportedErrorKind::GenericFeature(feature) => feature,
-                other => format!("{other:?}"),
-            };
-            PictureError::UnsupportedFormat(format!("{} ({kind})", name.to_uppercase()).into())
-        }
-        ImageError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
-            PictureError::TooCostly { limit: Cost::Memory(limits.max_decode_bytes) }
-        }
-        other => PictureError::malformed(name, other),
-    }
 }
 
 /// What the fourth sample of a pixel means.

@@ -5,7 +5,7 @@ use std::iter;
 
 use image::ImageFormat;
 
-use super::common::{self, Transparency};
+use super::common::{self, EARLY, Kind, Transparency};
 use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -14,17 +14,36 @@ use crate::picture::PictureError;
 pub(super) const FORMAT: Format =
     Format { name: "gif", recognises: |bytes| bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a"), decode };
 
+const KIND: Kind = Kind {
+    name: FORMAT.name,
+    library: ImageFormat::Gif,
+    transparency: Transparency::Plain,
+    size: |bytes| sides(bytes, 6),
+    wrong: |bytes| (bytes.len() <= end(bytes)).then_some(EARLY),
+    unread: |_| "GIF of an uncommon kind",
+};
+
 /// Only the first picture of an animation is looked at. Films have hundreds; a file with more pictures than this was made
 /// to keep somebody busy.
 const MAX_FRAMES: usize = 1_000;
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
     if frames(bytes).take(MAX_FRAMES + 1).count() > MAX_FRAMES {
-        let reason = format!("it has more than {MAX_FRAMES} frames: send the one that shows the face");
-        return Err(PictureError::malformed(FORMAT.name, reason));
+        return Err(PictureError::malformed(FORMAT.name, format!("it has more than {MAX_FRAMES} frames")));
     }
     let screened = with_screen(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned);
-    common::decode(&screened, ImageFormat::Gif, FORMAT.name, limits, Transparency::Plain, canvas)
+    KIND.check(&screened, limits)?;
+    // It may be larger than its screen. Behind its mark a picture has its place and its size.
+    if let Some((width, height)) = frames(bytes).next().and_then(|mark| sides(bytes, mark + 5)) {
+        limits.check(FORMAT.name, width.max(1), height.max(1))?;
+    }
+    common::decode(&screened, &KIND, limits, canvas)
+}
+
+/// A width and a height that lie at a place.
+fn sides(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
+    let side = |at: usize| bytes.get(at..)?.first_chunk().map(|&side| u32::from(u16::from_le_bytes(side)));
+    Some((side(at)?, side(at + 2)?))
 }
 
 /// A file whose screen has no size with one of its first picture's, as browsers have it.
@@ -42,14 +61,34 @@ fn with_screen(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(screened)
 }
 
+/// What blocks begin with.
+const EXTENSION: u8 = 0x21;
+const IMAGE: u8 = 0x2C;
+
 /// Where the pictures of a GIF begin, up to its end or to what is no GIF any more.
 fn frames(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    const EXTENSION: u8 = 0x21;
-    const IMAGE: u8 = 0x2C;
-    let colours = |packed: u8| if packed & 0x80 == 0 { 0 } else { 3 << ((packed & 7) + 1) };
-    // After the header and the screen descriptor comes its colour table.
-    let mut at = bytes.get(10).map_or(bytes.len(), |&packed| 13 + colours(packed));
-    let blocks = iter::from_fn(move || {
+    blocks(bytes).filter(|&(begin, _)| bytes.get(begin) == Some(&IMAGE)).map(|(begin, _)| begin)
+}
+
+/// Where the mark of its end is to lie, behind the last block. Those of a file that was cut reach beyond it.
+fn end(bytes: &[u8]) -> usize {
+    blocks(bytes).last().map_or_else(|| first(bytes), |(_, end)| end)
+}
+
+/// How long a table of colours is.
+fn colours(packed: u8) -> usize {
+    if packed & 0x80 == 0 { 0 } else { 3 << ((packed & 7) + 1) }
+}
+
+/// Where the first block begins: after the header and the screen descriptor with its table of colours.
+fn first(bytes: &[u8]) -> usize {
+    bytes.get(10).map_or(bytes.len(), |&packed| 13 + colours(packed))
+}
+
+/// Where the blocks of a GIF begin and end.
+fn blocks(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = first(bytes);
+    iter::from_fn(move || {
         let (begin, kind) = (at, *bytes.get(at)?);
         at += match kind {
             EXTENSION => 2,
@@ -63,9 +102,8 @@ fn frames(bytes: &[u8]) -> impl Iterator<Item = usize> {
                 break;
             }
         }
-        Some((begin, kind))
-    });
-    blocks.filter(|&(_, kind)| kind == IMAGE).map(|(begin, _)| begin)
+        Some((begin, at))
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::io;
 use heic_decoder::{ColorInfo, HeifError, RgbOptions};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::common::{self, Transparency};
+use super::common::{self, EARLY, Transparency, WRONG};
+use super::heif_boxes::Container;
 use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -34,6 +35,10 @@ thread_local! {
 }
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
+    // The decoder has a limit of its own, and does not say how large a picture over it is.
+    if let Some((width, height)) = Container::read(bytes).and_then(|container| container.size(container.primary)) {
+        limits.check(FORMAT.name, width.max(1), height.max(1))?;
+    }
     let info = heic_decoder::probe(bytes).map_err(refused)?;
     let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
     limits.check(FORMAT.name, side(info.coded_width), side(info.coded_height))?;
@@ -41,7 +46,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
     let colours = |pool: &ThreadPool| pool.install(|| colours(bytes));
     let (width, height, colours) = ALONE.with(|pool| match pool {
         Ok(pool) => colours(pool),
-        Err(error) => Err(PictureError::malformed(FORMAT.name, error)),
+        Err(_) => Err(PictureError::malformed(FORMAT.name, "its decoder could not begin")),
     })?;
     let seen = canvas.zeros(width * height * 3);
     match colours {
@@ -77,9 +82,14 @@ fn colours(bytes: &[u8]) -> Result<(usize, usize, Colours), PictureError> {
     Ok((picture.width, picture.height, colours))
 }
 
+/// What the decoder says itself is for programmers.
 fn refused(error: HeifError) -> PictureError {
-    match error {
-        HeifError::Unsupported(kind) => PictureError::UnsupportedFormat(format!("HEIC ({kind})").into()),
-        other => PictureError::malformed(FORMAT.name, other),
-    }
+    let reason = match error {
+        HeifError::Unsupported(_) => return PictureError::UnsupportedFormat("HEIC of an uncommon kind".into()),
+        HeifError::Truncated { .. } => EARLY,
+        HeifError::NotHeif(_) | HeifError::MalformedBox(_) => "its boxes contradict themselves",
+        HeifError::LimitExceeded(_) => "its coded pictures are larger than it",
+        HeifError::MalformedHevc(_) | HeifError::CabacDesync(_) => WRONG,
+    };
+    PictureError::malformed(FORMAT.name, reason)
 }

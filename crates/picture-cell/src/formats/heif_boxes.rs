@@ -92,6 +92,13 @@ impl<'b> Container<'b> {
         self.properties(id).find(|(other, _)| other == kind).map(|&(_, body)| body)
     }
 
+    /// Width and height of an item.
+    pub(super) fn size(&self, id: u32) -> Option<(u32, u32)> {
+        let body = self.property(id, b"ispe")?;
+        let number = |at: usize| body.get(at..)?.first_chunk().map(|&bytes| u32::from_be_bytes(bytes));
+        Some((number(4)?, number(8)?))
+    }
+
     /// The bytes of an item.
     pub(super) fn data(&self, id: u32) -> Option<Cow<'b, [u8]>> {
         let item = self.item(id)?;

@@ -7,7 +7,8 @@ mod common;
 mod gif;
 #[cfg(feature = "heic")]
 mod heic;
-#[cfg(feature = "avif")]
+#[cfg(any(feature = "avif", feature = "heic"))]
+#[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "of HEIC only the size is read here"))]
 mod heif_boxes;
 mod jpeg;
 #[cfg(feature = "avif")]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use image::ImageFormat;
 
-use super::common::{self, Transparency};
+use super::common::{self, EARLY, Kind, Transparency};
 use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -13,13 +13,51 @@ use crate::picture::PictureError;
 pub(super) const FORMAT: Format =
     Format { name: "png", recognises: |bytes| bytes.starts_with(b"\x89PNG\r\n\x1a\n"), decode };
 
+const KIND: Kind = Kind {
+    name: FORMAT.name,
+    library: ImageFormat::Png,
+    transparency: Transparency::Plain,
+    size,
+    wrong,
+    unread: |_| "PNG of an uncommon kind",
+};
+
 /// The last chunk.
 const END: &[u8; 12] = b"\0\0\0\0IEND\xaeB`\x82";
 
 fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
     let end = missing_end(bytes);
     let ended = if end.is_empty() { Cow::Borrowed(bytes) } else { Cow::Owned([bytes, end].concat()) };
-    common::decode(&ended, ImageFormat::Png, FORMAT.name, limits, Transparency::Plain, canvas)
+    common::decode(&ended, &KIND, limits, canvas)
+}
+
+/// Width and height in the first chunk.
+fn size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let side = |at: usize| bytes.get(at..)?.first_chunk().map(|&side| u32::from_be_bytes(side));
+    (bytes.get(12..16)? == b"IHDR").then_some((side(16)?, side(20)?))
+}
+
+/// What the chunks tell: each has its length before it, and a checksum behind it.
+fn wrong(bytes: &[u8]) -> Option<&'static str> {
+    let mut at = 8;
+    while at < bytes.len() {
+        let Some(&length) = bytes[at..].first_chunk() else { return Some(EARLY) };
+        let data = at + 8 + u32::from_be_bytes(length) as usize;
+        let (Some(chunk), Some(&sum)) = (bytes.get(at + 4..data), bytes.get(data..).and_then(<[u8]>::first_chunk))
+        else {
+            return Some(EARLY);
+        };
+        let mut found = flate2::Crc::new();
+        found.update(chunk);
+        if found.sum() != u32::from_be_bytes(sum) {
+            return Some("a checksum in it is wrong");
+        }
+        if chunk == b"IEND" {
+            return None;
+        }
+        at = data + 4;
+    }
+    Some(EARLY)
 }
 
 /// What is missing of the last chunk where all before it are whole. The decoder waits for it, and with it refuses a picture

@@ -60,10 +60,9 @@ struct Layout {
 }
 
 impl Layout {
+    /// Of a directory that [`tiff_layout::check`] has taken: its sides, samples and chunks are within the limits.
     fn read(directory: &Directory<'_>, limits: &DecodeLimits) -> Result<Self, PictureError> {
         let or = |tag, default| directory.number(tag).unwrap_or(default);
-        let side = |tag| u32::try_from(or(tag, 0)).unwrap_or(u32::MAX);
-        limits.check(FORMAT.name, side(tag::WIDTH), side(tag::HEIGHT))?;
         let (width, height) = (or(tag::WIDTH, 0), or(tag::HEIGHT, 0));
         let samples = or(tag::SAMPLES, 1);
         let bits = or(tag::BITS, 1);
@@ -91,9 +90,6 @@ impl Layout {
             (Some(1), None) if colours == 3 => Alpha::Unassociated,
             _ => Alpha::Opaque,
         };
-        if samples > 8 {
-            return Err(unsupported(format!("TIFF with {samples} samples a pixel")));
-        }
         // Only these two packers know predictors (TIFF 6.0, section 14); readers ignore the tag elsewhere.
         let predicts = matches!(compression, Compression::Lzw | Compression::Deflate);
         let predictor = if predicts { or(tag::PREDICTOR, 1) } else { 1 };

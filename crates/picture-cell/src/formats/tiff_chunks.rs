@@ -1,5 +1,7 @@
 //! The strips and tiles of a TIFF: where they lie, and their samples, decompressed and brought to 8 bits.
 
+use std::borrow::Cow;
+
 use flate2::{Decompress, FlushDecompress, Status};
 use weezl::BitOrder;
 use weezl::decode::Configuration;
@@ -10,9 +12,12 @@ use crate::picture::PictureError;
 /// What the format is called in answers.
 pub(super) const NAME: &str = "tiff";
 
-pub(super) fn malformed(reason: impl ToString) -> PictureError {
+pub(super) fn malformed(reason: impl Into<Cow<'static, str>>) -> PictureError {
     PictureError::malformed(NAME, reason)
 }
+
+/// What is said of packed data that are none.
+const UNPACKABLE: &str = "its packed data cannot be unpacked";
 
 /// Bytes of a pixel of 16-bit ink with transparency: no chunk needs more for the part of it that is shown.
 const LARGEST_PIXEL: u64 = 10;
@@ -27,7 +32,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// By the number in the file; the kind's name when it is not read.
+    /// By the number in the file; the kind's name when it is not read. JPEG's are refused before.
     pub(super) fn read(number: usize) -> Result<Self, String> {
         Ok(match number {
             1 => Self::None,
@@ -35,7 +40,6 @@ impl Compression {
             8 | 32_946 => Self::Deflate,
             32_773 => Self::PackBits,
             2..=4 => return Err("fax-compressed TIFF".into()),
-            6 | 7 | 34_892 => return Err("JPEG-compressed TIFF".into()),
             33_003 | 33_005 | 34_712 => return Err("TIFF with JPEG 2000".into()),
             34_925 => return Err("TIFF with LZMA compression".into()),
             50_000 => return Err("TIFF with Zstandard compression".into()),
@@ -73,7 +77,7 @@ fn lzw(mut packed: &[u8], out: &mut [u8]) -> Result<usize, PictureError> {
         match step.status {
             Ok(weezl::LzwStatus::Ok) if step.consumed_in + step.consumed_out > 0 => {}
             Ok(_) => break,
-            Err(error) => return Err(malformed(error)),
+            Err(_) => return Err(malformed(UNPACKABLE)),
         }
     }
     Ok(filled)
@@ -85,7 +89,9 @@ fn deflate(packed: &[u8], out: &mut [u8]) -> Result<usize, PictureError> {
     loop {
         let (read, written) = (stream.total_in(), stream.total_out());
         let rest = usize::try_from(read).ok().and_then(|read| packed.get(read..)).unwrap_or_default();
-        let status = stream.decompress(rest, &mut out[filled(&stream)..], FlushDecompress::None).map_err(malformed)?;
+        let status = stream
+            .decompress(rest, &mut out[filled(&stream)..], FlushDecompress::None)
+            .map_err(|_| malformed(UNPACKABLE))?;
         let stuck = (stream.total_in(), stream.total_out()) == (read, written);
         if status == Status::StreamEnd || stuck || filled(&stream) == out.len() {
             return Ok(filled(&stream));
@@ -145,21 +151,14 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// Refuses chunks without a size, larger ones than a picture could need, and pictures that lack some.
+    /// Refuses chunks that are larger than a picture could need. That they have a size, and that none is missing, is known from
+    /// the directory.
     pub(super) fn check(&self, limits: &DecodeLimits) -> Result<(), PictureError> {
         let (across, down) = self.size;
-        if across == 0 || down == 0 {
-            return Err(malformed("its chunks have no size"));
-        }
         let rows = down.min(self.picture.1) as u64;
         let bytes = (across as u64).saturating_mul(self.samples as u64 * 2).saturating_mul(rows);
         if bytes > limits.max_pixels.saturating_mul(LARGEST_PIXEL) {
             return Err(malformed("its chunks are larger than any picture"));
-        }
-        let (columns, lines) = self.count();
-        let needed = columns.saturating_mul(lines).saturating_mul(self.planes);
-        if self.offsets.len() < needed {
-            return Err(malformed(format!("{} of its {needed} strips or tiles are there", self.offsets.len())));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 
-use super::common::{self, Transparency};
+use super::common::{self, EARLY, Kind, Transparency};
 use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -12,6 +12,15 @@ pub(super) const FORMAT: Format = Format {
     name: "webp",
     recognises: |bytes| bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"),
     decode,
+};
+
+const KIND: Kind = Kind {
+    name: FORMAT.name,
+    library: ImageFormat::WebP,
+    transparency: Transparency::Plain,
+    size,
+    wrong,
+    unread: |_| "WebP of an uncommon kind",
 };
 
 /// Zeros at the end of the data that raise the question whether they belong to them. Those of a flat picture do: all are
@@ -32,7 +41,20 @@ fn decode(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Resul
 }
 
 fn read(bytes: &[u8], limits: &DecodeLimits, canvas: &mut dyn Canvas) -> Result<Found, PictureError> {
-    common::decode(bytes, ImageFormat::WebP, FORMAT.name, limits, Transparency::Plain, canvas)
+    common::decode(bytes, &KIND, limits, canvas)
+}
+
+/// Width and height of a file whose first chunk states more than the picture does. Those of the picture itself have 14 bits,
+/// and the decoder takes no memory before it tells them.
+fn size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let side = |at: usize| bytes.get(at..at + 3).map(|side| u32::from_le_bytes([side[0], side[1], side[2], 0]) + 1);
+    (bytes.get(12..16)? == b"VP8X").then_some((side(24)?, side(27)?))
+}
+
+/// A file states its length.
+fn wrong(bytes: &[u8]) -> Option<&'static str> {
+    let stated = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
+    (bytes.len() < 8 + stated as usize).then_some(EARLY)
 }
 
 /// The file with a picture that is said to be shorter, when it ends in many zeros.

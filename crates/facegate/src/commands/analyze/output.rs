@@ -47,7 +47,22 @@ impl Output {
     pub(super) fn new(args: &AnalyzeArgs, config: &Config, pictures: &[PathBuf]) -> Result<Self, CommandError> {
         let ending = args.out.as_deref().and_then(Path::extension).and_then(|ending| ending.to_str());
         let by_ending = ending.and_then(|ending| Format::from_str(ending, true).ok());
-        let format = args.format.or(by_ending).unwrap_or(Format::Jsonl);
+        let format = match (args.format.or(by_ending), &args.out) {
+            (Some(format), _) => format,
+            (None, None) => Format::Jsonl,
+            (None, Some(out)) => {
+                return Err(CommandError::new(format!(
+                    "--out: {} ends neither in .jsonl nor in .csv: name such a file, or add --format jsonl or --format csv",
+                    out.display()
+                )));
+            }
+        };
+        if args.face_image && matches!(format, Format::Csv | Format::Table) {
+            return Err(CommandError::new(
+                "--face-image needs --format jsonl or json, since csv and table have no place for a picture: leave it out, \
+                 or choose one of these",
+            ));
+        }
         let destination = match &args.out {
             None => Destination::Stdout,
             Some(out) => {

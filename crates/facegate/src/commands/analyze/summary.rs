@@ -8,7 +8,7 @@ use std::time::Duration;
 use face_bulk::names::shown;
 use face_bulk::row::Row;
 
-use super::super::CommandError;
+use super::super::{CommandError, plural};
 use super::AnalyzeArgs;
 use super::table::{BAD, DOUBTFUL, GOOD, HEAD};
 
@@ -86,10 +86,6 @@ impl Summary {
         }
         Ok(())
     }
-}
-
-pub(super) fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A time to the second, or to the tenth when it is short.

@@ -24,7 +24,7 @@ pub(super) fn in_process(
     let begin = Instant::now();
     let end = begin + Duration::from_secs_f64(args.seconds);
     let times = std::thread::scope(|scope| -> Result<Vec<f64>, CommandError> {
-        let callers: Vec<_> = (0..args.in_flight.max(1))
+        let callers: Vec<_> = (0..args.in_flight)
             .map(|_| {
                 scope.spawn(|| -> Result<Vec<f64>, CommandError> {
                     let mut times = Vec::new();

@@ -107,7 +107,7 @@ pub(super) fn over_http(
         let end = begin + Duration::from_secs_f64(args.seconds);
         let mut callers = JoinSet::new();
         let load = Load { service: Arc::clone(&service), body, end };
-        for _ in 0..args.in_flight.max(1) {
+        for _ in 0..args.in_flight {
             callers.spawn_on(load.clone().call(), runtime.handle());
         }
         let mut tally = Tally::default();

@@ -17,6 +17,7 @@ use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat};
 use self::blocks::Stop;
 use self::drawn::Drawn;
 use self::markers::Fault;
+use super::common::{EARLY, WRONG};
 use super::{Format, Found};
 use crate::canvas::Canvas;
 use crate::limits::DecodeLimits;
@@ -103,8 +104,10 @@ impl From<JpegError> for PictureError {
                 let size = usize::try_from(bytes).unwrap_or(usize::MAX);
                 handle_alloc_error(Layout::array::<u8>(size).unwrap_or(Layout::new::<u8>()))
             }
-            JpegError::Unsupported(kind) => Self::UnsupportedFormat(format!("JPEG ({kind})").into()),
-            other => Self::malformed(FORMAT.name, other),
+            // What the decoder says itself is for programmers.
+            JpegError::Unsupported(_) => Self::UnsupportedFormat("JPEG of an uncommon kind".into()),
+            JpegError::UnexpectedEof => Self::malformed(FORMAT.name, EARLY),
+            _ => Self::malformed(FORMAT.name, WRONG),
         }
     }
 }
