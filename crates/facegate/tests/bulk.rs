@@ -346,7 +346,7 @@ fn what_a_folder_has_a_name_and_no_bytes_of_is_answered_with_the_reason_and_what
     let closed = source.path().join("b.jpg");
     write(source.path(), "b.jpg", b"no picture");
     write(source.path(), "c.jpg", b"no picture");
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).expect("ours");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("ours");
     if std::fs::File::open(&closed).is_ok() {
         return; // Root may read everything.
     }
