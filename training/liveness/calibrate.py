@@ -13,7 +13,7 @@ calibration.
 1. Live people of every set, each an independent source: live-hagrid (every fourth picture), live-hagrid-full, the British parliament
    as studio (every sixth), masks/bare (every second). The American congress is measured and reported, and has no part in the
    level: its portraits of 1989 to 1995 are scans of prints, which is what the networks are there to refuse. Faces of 80 px
-   and more, surrounding 1.05 and more (what the lenient profile takes).
+   and more, surrounding 1.05 and more (what the default profile takes).
 2. The same live people cut ever tighter round the face: evidence falls, since the networks see less. The fall of its 4 % quantile,
    the mean over sources, made monotone, times SHARE, is the shape of the level.
 3. The level: so high that refusing below it refuses TARGET of the live pictures, the mean over sources. Checked by leaving one

@@ -202,7 +202,9 @@ fn the_first_rejection_in_the_contracts_order_is_sent() {
     let face = marked(4.0, 0.0, 0.0);
     let cropped_and_close = cropped(&large, face.left as u32 + 80, face.top as u32 - 20, 350, 520);
     // Too close, and near to all borders: too close goes first.
-    let close_and_border = cropped(&large, face.left as u32 - 5, face.top as u32 - 5, 370, 482);
+    let seen = main_face(&analyze(&png(&large))).extent;
+    let (wide, high) = (seen.width as u32 + 20, seen.height as u32 + 20);
+    let close_and_border = cropped(&large, seen.left as u32 - 10, seen.top as u32 - 10, wide, high);
     for (picture, expected) in [
         (small_and_cropped, "FACE_TOO_SMALL"),
         (cropped_and_close, "FACE_CROPPED"),
