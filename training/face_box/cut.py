@@ -9,13 +9,10 @@ are, for each cut, the median and mean absolute distance of that edge (above 0: 
 of boxes that reach beyond the border; for cuts on all sides the surrounding instead. Needs the packages of requirements.txt.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from PIL import Image, ImageOps
 
-from fit import EVERY, SETS, answers, drawn, members
+from fit import SETS, answers, compared, held_out
 
 EACH = 40
 # How far an edge is outside, as a share of the longer side; the room that a face has to have.
@@ -43,18 +40,13 @@ def cuts(box, longer, size):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("programs", nargs="+", metavar="NAME=FACEGATE")
-    options = parser.parse_args()
+    options = compared(__doc__)
     folder = options.work / "cut"
     folder.mkdir(parents=True, exist_ok=True)
-    programs = dict(entry.split("=", 1) for entry in options.programs)
-    paths = [p for name in SETS for p in [p for p, g in members(options.data, name) if drawn(g, EVERY[name]) == 0 and drawn("half" + g, 2) == 1]]
-    first, made = next(iter(programs)), []
+    paths = [path for name in SETS for path in held_out(options.data, name)]
+    first, made = next(iter(options.programs.values())), []
     counts = dict.fromkeys(SETS, 0)
-    for path, seen in zip(paths, answers(programs[first], paths, options.work / "cut-whole.pickle")):
+    for path, seen in zip(paths, answers(first, paths, options.work / "cut-whole.pickle")):
         of = next(name for name in SETS if str(path).startswith(str(options.data / name)))
         if not seen or seen["turned"] or counts[of] == EACH:
             continue
@@ -70,7 +62,7 @@ def main():
             part.save(file, compress_level=1)
             made.append((kind, outside, edge, file, box - np.tile(window[:2], 2), longer, part.size))
     print(f"{sum(counts.values())} pictures")
-    for name, program in programs.items():
+    for name, program in options.programs.items():
         rows = {}
         for (kind, outside, edge, _, true, longer, size), seen in zip(made, answers(program, [m[3] for m in made], options.work / f"cut-{name}.pickle")):
             if not seen:

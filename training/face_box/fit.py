@@ -61,6 +61,31 @@ def drawn(text, parts):
     return int(hashlib.sha256(text.encode()).hexdigest(), 16) % parts
 
 
+def chosen(data, name):
+    """Those of the members that are looked at."""
+    return [(path, group) for path, group in members(data, name) if drawn(group, EVERY[name]) == 0]
+
+
+def is_held_out(group):
+    return drawn("half" + group, 2) == 1
+
+
+def held_out(data, name):
+    """The pictures of the half that is not fitted on."""
+    return [path for path, group in chosen(data, name) if is_held_out(group)]
+
+
+def compared(text):
+    """The options of a script that compares programs, which become a dictionary."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("programs", nargs="+", metavar="NAME=FACEGATE")
+    options = parser.parse_args()
+    options.programs = dict(entry.split("=", 1) for entry in options.programs)
+    return options
+
+
 def answers(program, paths, cache):
     if cache.exists():
         return pickle.loads(cache.read_bytes())
@@ -108,15 +133,15 @@ class Pictures:
         folder.mkdir(exist_ok=True)
         sure = lambda a: a and not a["turned"] and a["confidence"] >= 0.9
         for name in SETS:
-            chosen = [(p, g) for p, g in members(options.data, name) if drawn(g, EVERY[name]) == 0]
-            paths = [p for p, _ in chosen]
+            pictures = chosen(options.data, name)
+            paths = [p for p, _ in pictures]
             copied = [p for p in paths if drawn("copied" + p.name, COPIED) == 0]
             copies = [copy for p in copied for copy in recompressed(p, folder)]
             stem = name.replace("/", "-")
             ours, theirs = ((answers(program, paths, options.work / f"{which}-{stem}.pickle"),
                              dict(zip(copied, in_groups(answers(program, copies, options.work / f"{which}-copies-{stem}.pickle"), sure), strict=True)))
                             for which, program in (("present", options.facegate), ("reference", options.reference)))
-            for (path, group), a, b in zip(chosen, ours[0], theirs[0], strict=True):
+            for (path, group), a, b in zip(pictures, ours[0], theirs[0], strict=True):
                 if not sure(a) or not sure(b):
                     continue
                 left, top, right, bottom = b["box"]
@@ -130,7 +155,7 @@ class Pictures:
                 boxes.append(b["box"])
                 points.append(np.ravel(b["points"]))
                 sets.append(name)
-                test.append(drawn("half" + group, 2) == 1)
+                test.append(is_held_out(group))
         self.landmarks, self.boxes, self.points = np.array(landmarks, float), np.array(boxes), np.array(points)
         self.sets, self.test = np.array(sets), np.array(test)
 

@@ -9,13 +9,10 @@ coordinates of the picture as it was, the mean of the four edges, in parts of th
 judge. Seeds are fixed. Needs the packages of requirements.txt.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from fit import EVERY, QUALITIES, SETS, answers, drawn, members
+from fit import QUALITIES, SETS, answers, compared, held_out
 
 EACH = 40
 
@@ -41,18 +38,14 @@ def copies(picture, random):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("programs", nargs="+", metavar="NAME=FACEGATE")
-    options = parser.parse_args()
+    options = compared(__doc__)
     folder = options.work / "steadiness"
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(5)
     made = []
     for name in SETS:
-        held_out = [p for p, g in members(options.data, name) if drawn(g, EVERY[name]) == 0 and drawn("half" + g, 2) == 1]
-        for path in held_out[:: max(1, len(held_out) // EACH)][:EACH]:
+        paths = held_out(options.data, name)
+        for path in paths[:: max(1, len(paths) // EACH)][:EACH]:
             picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
             for kind, copy, scale, shift in copies(picture, random):
                 compressed = kind in QUALITIES
@@ -60,8 +53,7 @@ def main():
                 copy.save(file, **({"quality": kind} if compressed else {"compress_level": 1}))
                 made.append((f"JPEG of quality {QUALITIES[0]} to {QUALITIES[-1]}" if compressed else kind, file, scale, shift))
     found = {}
-    for entry in options.programs:
-        name, program = entry.split("=", 1)
+    for name, program in options.programs.items():
         found[name] = answers(program, [file for _, file, _, _ in made], options.work / f"steadiness-{name}.pickle")
         assert len(found[name]) == len(made)
     jitter = {}

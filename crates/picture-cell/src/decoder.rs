@@ -93,27 +93,18 @@ fn decode_into(bytes: &[u8], limits: &DecodeLimits, mut memory: Vec<u8>) -> Resu
 }
 
 #[cfg(test)]
+#[path = "../tests/support/scene.rs"]
+mod scene;
+
+#[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
-    use image::{ImageFormat, Rgb, RgbImage};
+    use image::ImageFormat;
     use jpeg_encoder::{ColorType, Encoder};
 
+    use super::scene::{scene, written};
     use super::*;
-
-    /// Red left, blue right, brighter downwards: no two of the eight orientations look alike.
-    fn scene() -> RgbImage {
-        RgbImage::from_fn(48, 32, |x, y| {
-            let light = 120 + y as u8 * 4;
-            if x < 24 { Rgb([light, 0, 0]) } else { Rgb([0, 0, light]) }
-        })
-    }
-
-    fn written(format: ImageFormat) -> Vec<u8> {
-        let mut bytes = Cursor::new(Vec::new());
-        scene().write_to(&mut bytes, format).expect("encodes");
-        bytes.into_inner()
-    }
 
     fn jpeg(set_up: impl FnOnce(&mut Encoder<&mut Vec<u8>>), data: &[u8], color: ColorType) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -1,27 +1,16 @@
 //! What is said of pictures that cannot be decoded: one plain sentence with what to do, and nothing that a library says.
 
 use std::fs;
-use std::io::Cursor;
 use std::path::Path;
 
-use image::{ImageFormat, Rgb, RgbImage};
+use image::ImageFormat;
 use picture_cell::{DecodeLimits, PictureError, decode};
+use scene::written;
+
+#[path = "support/scene.rs"]
+mod scene;
 
 const ADVICE: &str = "; send it again, or save it anew as JPEG or PNG before sending";
-
-/// Red left, blue right, brighter downwards.
-fn scene() -> RgbImage {
-    RgbImage::from_fn(48, 32, |x, y| {
-        let light = 120 + y as u8 * 4;
-        if x < 24 { Rgb([light, 0, 0]) } else { Rgb([0, 0, light]) }
-    })
-}
-
-fn written(format: ImageFormat) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    scene().write_to(&mut bytes, format).expect("encodes");
-    bytes.into_inner()
-}
 
 fn packaged(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures").join(name)).expect("the file is there")
