@@ -148,7 +148,7 @@ function scoreWords(score) {
   return `${meaning}. The number orders pictures: it is no probability of fraud, and one camera scores higher than another.`;
 }
 
-// With colour the service says 0.85 for a face that nearly fills its picture, 1 from 1.8 times the face on.
+// With colour the service says 0.88 for a face that nearly fills its picture, 1 from 1.8 times the face on.
 function reliabilityWords(reliability, size) {
   if (reliability >= 0.95) return `High reliability (${percent(reliability)})${size}, enough to judge by.`;
   if (reliability >= 0.9) return `Medium reliability${size}. More room around the face makes it firmer.`;

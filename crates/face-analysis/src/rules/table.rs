@@ -47,7 +47,7 @@ pub(super) const REJECT: [Action; 3] = [Action::Reject; 3];
 /// the smallest faces that the networks were trained on, a turn of the head at which both eyes are still seen, and a face that
 /// leaves the picture by 10 px, which is a margin of -10. The limits of
 /// the surrounding follow from the curve in docs/accuracy.md: down to 1.05 the liveness networks still tell attacks from live
-/// faces (AUC 0.89, 0.92 from 1.3 on, 0.96 at 1.8), and `details.liveness.reliability` says what a score is worth there.
+/// faces (AUC 0.91, 0.92 from 1.3 on, 0.97 at 1.8), and `details.liveness.reliability` says what a score is worth there.
 ///
 /// Contrast and colour are ours too, from the faces of docs/accuracy.md, "Light and colour".
 pub(super) static RULES: [Rule; 14] = [
