@@ -207,6 +207,11 @@ impl FaceAnalyzer {
         self.engines.head().networks()
     }
 
+    /// The crops of each network that a liveness head's features are the mean of.
+    pub fn liveness_crops(&self) -> u32 {
+        self.engines.head().crops()
+    }
+
     /// What a liveness head can be fitted on, whatever the rules say of the picture. Waits for free networks as
     /// [`Self::analyze`] does.
     pub fn liveness_sample(&self, bytes: &[u8]) -> Result<LivenessSample, AnalysisError> {

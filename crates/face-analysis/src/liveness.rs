@@ -47,6 +47,13 @@ impl Default for LivenessSettings {
     }
 }
 
+impl LivenessSettings {
+    /// The crops that there are of those that are asked for.
+    fn crops_used(&self) -> usize {
+        self.crops.clamp(1, JITTER.len())
+    }
+}
+
 /// The face box of each crop: relative size, and shift right and down in parts of the box. In pairs that cancel out.
 const JITTER: [(f32, f32); 5] = [(1.0, 0.0), (1.04, 0.03), (0.96, -0.03), (0.96, 0.03), (1.04, -0.03)];
 
@@ -94,7 +101,7 @@ impl Liveness {
             Judge { name: "MiniFASNetV2", crop_scale: 2.7, side: 80, network: v2 },
             Judge { name: "fr_liveness", crop_scale: 2.0, side: 128, network: fr },
         ];
-        let crops = settings.crops.clamp(1, JITTER.len());
+        let crops = settings.crops_used();
         Self { judges, own: own::Own::new(own), crops, head, input: Vec::new() }
     }
 
@@ -334,7 +341,7 @@ mod tests {
             Network::load(&blueprint, &Clock::default()).expect("a network")
         };
         let settings = LivenessSettings { crops, head: None };
-        let head = HeadPlace::load(None, Vec::new()).expect("no head");
+        let head = HeadPlace::load(&settings, Vec::new()).expect("no head");
         let own = network(&files.liveness_own);
         Liveness::new(network(&files.liveness_v2), network(&files.liveness_fr), own, &settings, Arc::new(head))
     }

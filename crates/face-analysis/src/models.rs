@@ -151,7 +151,7 @@ impl Blueprints {
             age: draw(&files.age)?,
             gender: draw(&files.gender)?,
             age_gender: draw(&files.age_gender)?,
-            head: Arc::new(HeadPlace::load(settings.liveness.head.clone(), liveness_networks(files)?)?),
+            head: Arc::new(HeadPlace::load(&settings.liveness, liveness_networks(files)?)?),
         })
     }
 }

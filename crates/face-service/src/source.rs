@@ -30,6 +30,10 @@ impl Source {
         })?;
         let text = trim(body, start..start + length);
         let written = &body[text.clone()];
+        if written.is_empty() {
+            let message = "faceImageBase is empty: send Base64, a data URI or a link";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "face_image_base_invalid", message));
+        }
         if starts_with(written, b"http://") || starts_with(written, b"https://") {
             return Ok(Self::Link(text));
         }
@@ -228,6 +232,8 @@ mod tests {
     #[test]
     fn says_what_is_wrong_with_what_is_no_base64() {
         for (text, code) in [
+            ("", "face_image_base_invalid"),
+            (r" \n\t", "face_image_base_invalid"),
             ("%%%%", "base64_malformed"),
             ("Zm9vYgZZZ", "base64_malformed"),
             ("Zm9vYg===", "base64_malformed"),

@@ -1,7 +1,7 @@
 //! The record of what results were made with.
 
 use face_analysis::report::{MODELS, ModelInfo};
-use face_analysis::{HeadError, HeadName};
+use face_analysis::{FEATURES_REVISION, HeadError, HeadName};
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -16,6 +16,7 @@ pub fn record(config: &Config, format: &str, details: bool, face_image: bool) ->
     let models: Vec<ModelInfo> = MODELS.into_iter().chain(head.as_ref().map(ModelInfo::head)).collect();
     Ok(json!({
         "program": concat!("facegate ", env!("CARGO_PKG_VERSION")),
+        "features_revision": FEATURES_REVISION,
         "format": format,
         "details": details,
         "face_image": face_image.then_some(config.response.face_image),

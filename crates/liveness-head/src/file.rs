@@ -12,7 +12,7 @@ use crate::head::{Head, InvalidHead};
 const ANY_FORMAT: &str = "facegate liveness head ";
 
 /// What it begins with in this one; the number is the version.
-const FORMAT: &str = "facegate liveness head 2 sha256:";
+const FORMAT: &str = "facegate liveness head 3 sha256:";
 
 /// The largest file that is read: twenty times a usual one.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;

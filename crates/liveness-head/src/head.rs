@@ -21,6 +21,8 @@ pub struct Head {
     pub networks: Vec<NetworkId>,
     /// How crops are cut and features averaged; raised when that changes.
     pub features_revision: u32,
+    /// Crops of each network that features and answers are the mean of.
+    pub crops: u32,
     /// One weight for each feature.
     pub weights: Vec<f32>,
     /// What is added.
@@ -158,6 +160,17 @@ pub enum InvalidHead {
         /// This program's.
         found: u32,
     },
+    /// Another number of crops was averaged then.
+    #[error(
+        "it was fitted with analysis.liveness.crops = {wanted}, and {found} is set; set {wanted}, or fit it again with \
+         `facegate adapt`"
+    )]
+    Crops {
+        /// The head's.
+        wanted: u32,
+        /// The configured number.
+        found: u32,
+    },
 }
 
 impl Head {
@@ -216,8 +229,8 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// [`InvalidHead::Networks`] or [`InvalidHead::Revision`].
-    pub fn check_fits(&self, networks: &[NetworkId], features_revision: u32) -> Result<(), InvalidHead> {
+    /// [`InvalidHead::Networks`], [`InvalidHead::Revision`] or [`InvalidHead::Crops`].
+    pub fn check_fits(&self, networks: &[NetworkId], features_revision: u32, crops: u32) -> Result<(), InvalidHead> {
         if self.networks != networks {
             let list = |networks: &[NetworkId]| {
                 let short = |n: &NetworkId| format!("{} {}", n.name, n.sha256.get(..12).unwrap_or(&n.sha256));
@@ -227,6 +240,9 @@ impl Head {
         }
         if self.features_revision != features_revision {
             return Err(InvalidHead::Revision { wanted: self.features_revision, found: features_revision });
+        }
+        if self.crops != crops {
+            return Err(InvalidHead::Crops { wanted: self.crops, found: crops });
         }
         Ok(())
     }
@@ -242,6 +258,7 @@ pub(crate) mod tests {
             program: "facegate 0.1.0".into(),
             networks: vec![NetworkId { name: "A".into(), sha256: "00ff".into() }],
             features_revision: 1,
+            crops: 1,
             weights: vec![1.0, -2.0],
             bias: 0.5,
             general: GeneralShare { weight: 0.25, limit: 4.0 },
@@ -298,9 +315,12 @@ pub(crate) mod tests {
     #[test]
     fn other_networks_and_other_crops_are_refused() {
         let head = head();
-        assert_eq!(head.check_fits(&head.networks.clone(), 1), Ok(()));
+        assert_eq!(head.check_fits(&head.networks.clone(), 1, 1), Ok(()));
         let other = [NetworkId { name: "A".into(), sha256: "0100".into() }];
-        assert!(matches!(head.check_fits(&other, 1), Err(InvalidHead::Networks { .. })));
-        assert!(matches!(head.check_fits(&head.networks.clone(), 2), Err(InvalidHead::Revision { .. })));
+        assert!(matches!(head.check_fits(&other, 1, 1), Err(InvalidHead::Networks { .. })));
+        assert!(matches!(head.check_fits(&head.networks.clone(), 2, 1), Err(InvalidHead::Revision { .. })));
+        let crops = head.check_fits(&head.networks.clone(), 1, 3).expect_err("other crops");
+        assert_eq!(crops, InvalidHead::Crops { wanted: 1, found: 3 });
+        assert!(crops.to_string().contains("analysis.liveness.crops = 1"), "{crops}");
     }
 }

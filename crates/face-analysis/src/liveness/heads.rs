@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::LivenessSettings;
 use crate::report::HeadName;
 use liveness_head::{Head, HeadFileError, InvalidHead, NetworkId};
 
 /// How crops are cut, features averaged and the general score made. Raised with every change that moves them by more than
-/// noise, so that heads of before are refused.
-pub const FEATURES_REVISION: u32 = 3;
+/// noise, so that heads of before are refused, and runs of before not gone on with.
+pub const FEATURES_REVISION: u32 = 4;
 
 /// Features of both published networks together.
 const FEATURES: usize = 2 * 512;
@@ -59,13 +60,15 @@ pub(crate) struct LoadedHead {
 pub(crate) struct HeadPlace {
     path: Option<PathBuf>,
     networks: Vec<NetworkId>,
+    crops: u32,
     current: RwLock<Option<Arc<LoadedHead>>>,
 }
 
 impl HeadPlace {
-    /// Reads the head in `path`, if there is to be one.
-    pub(crate) fn load(path: Option<PathBuf>, networks: Vec<NetworkId>) -> Result<Self, HeadError> {
-        let place = Self { path, networks, current: RwLock::new(None) };
+    /// Reads the head of the settings, if there is to be one.
+    pub(crate) fn load(settings: &LivenessSettings, networks: Vec<NetworkId>) -> Result<Self, HeadError> {
+        let crops = settings.crops_used() as u32;
+        let place = Self { path: settings.head.clone(), networks, crops, current: RwLock::new(None) };
         place.reload()?;
         Ok(place)
     }
@@ -75,7 +78,7 @@ impl HeadPlace {
         let Some(path) = &self.path else { return Ok(None) };
         let (head, checksum) = Head::read(path)?;
         let unfit = |source| HeadError::Unfit { path: path.clone(), source };
-        head.check_fits(&self.networks, FEATURES_REVISION).map_err(unfit)?;
+        head.check_fits(&self.networks, FEATURES_REVISION, self.crops).map_err(unfit)?;
         if head.weights.len() != FEATURES {
             return Err(unfit(InvalidHead::Content("it has another number of weights than there are features")));
         }
@@ -93,5 +96,34 @@ impl HeadPlace {
     /// The networks that heads must belong to.
     pub(crate) fn networks(&self) -> &[NetworkId] {
         &self.networks
+    }
+
+    /// The crops of each network that their features must be the mean of.
+    pub(crate) fn crops(&self) -> u32 {
+        self.crops
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// What was measured and fitted: who changes it makes heads of before judge by numbers that they were not fitted on.
+    #[test]
+    fn the_revision_is_raised_with_the_tables_that_features_and_score_come_of() {
+        let tables: [&[u8]; 3] = [
+            include_bytes!("calibration/table.rs"),
+            include_bytes!("simulated.bin"),
+            include_bytes!("../face_box/table.rs"),
+        ];
+        let digest = tables.iter().fold(Sha256::new(), |hash, table| hash.chain_update(table)).finalize();
+        let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            (FEATURES_REVISION, short.as_str()),
+            (4, "3b78cd58cd651250"),
+            "raise FEATURES_REVISION, then write both here"
+        );
     }
 }

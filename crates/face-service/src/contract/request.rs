@@ -188,12 +188,8 @@ impl<'b> DetectRequest<'b> {
             if let Some(name) = raw.twice {
                 return Err(repeated(name));
             }
-            let face_image_base = place(whole, raw.face_image_base, "faceImageBase")?;
-            if face_image_base.is_empty() {
-                return Err(field("faceImageBase", "is empty: send Base64, a data URI or a link"));
-            }
             Ok((
-                face_image_base,
+                place(whole, raw.face_image_base, "faceImageBase")?,
                 flag(raw.return_face_image, "returnFaceImage")?,
                 flag(raw.return_details, "returnDetails")?,
             ))
@@ -349,7 +345,6 @@ mod tests {
         let cases = [
             (r#"{"sessionId":"s"}"#, "face_image_base_invalid"),
             (r#"{"sessionId":"s","faceImageBase":null}"#, "face_image_base_invalid"),
-            (r#"{"sessionId":"s","faceImageBase":""}"#, "face_image_base_invalid"),
             (r#"{"sessionId":"s","faceImageBase":7}"#, "face_image_base_invalid"),
             (r#"{"sessionId":"s","faceImageBase":["A"]}"#, "face_image_base_invalid"),
             (r#"{"sessionId":"s","faceImageBase":"AAAA","returnFaceImage":"true"}"#, "return_face_image_invalid"),

@@ -253,6 +253,7 @@ fn head(adaptation: &Adaptation, analyzer: &FaceAnalyzer, meta: &Meta) -> Head {
         program: meta.program.clone(),
         networks: analyzer.liveness_networks().to_vec(),
         features_revision: FEATURES_REVISION,
+        crops: analyzer.liveness_crops(),
         weights: fitted.linear.weights.iter().map(|&w| w as f32).collect(),
         bias: fitted.linear.bias as f32,
         general: fitted.general,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use face_analysis::report::{Details, MODELS, ModelInfo};
-use face_analysis::{Analysis, FaceAnalyzer, HeadName, Verdict, Wanted};
+use face_analysis::{Analysis, FEATURES_REVISION, FaceAnalyzer, HeadName, Verdict, Wanted};
 use face_bulk::names::{recorded_path, shown};
 use face_bulk::pictures::read;
 use face_eval::{
@@ -173,7 +173,7 @@ fn faces(details: &Details) -> Vec<DetectedFace> {
 fn settings_digest(config: &Config, head: Option<&HeadName>) -> Result<String, CommandError> {
     let analysis = serde_json::to_string(&config.analysis)?;
     let (version, max_bytes) = (env!("CARGO_PKG_VERSION"), config.server.max_image_bytes);
-    let text = format!("{version} {MODELS:?} {analysis} {head:?} {max_bytes}");
+    let text = format!("{version} {FEATURES_REVISION} {MODELS:?} {analysis} {head:?} {max_bytes}");
     Ok(digest(text.as_bytes()))
 }
 
