@@ -165,9 +165,19 @@ fn unwritable(option: &str, path: &Path, error: &io::Error) -> CommandError {
     CommandError::new(format!("{option}: {} cannot be written: {error}; {advice}", path.display()))
 }
 
-/// The command line, as reports quote it.
+/// The command line, as reports quote it: whoever gets one is not to learn a password.
 fn command_line() -> String {
-    std::env::args_os().map(|word| recorded_path(word.as_ref())).collect::<Vec<_>>().join(" ")
+    std::env::args_os().map(|word| without_secret(recorded_path(word.as_ref()))).collect::<Vec<_>>().join(" ")
+}
+
+/// A word of the command line, the value of `--set auth.password=…` left out.
+fn without_secret(mut word: String) -> String {
+    const SECRET: &str = "auth.password";
+    let value = word.find(SECRET).and_then(|at| word[at..].find('=').map(|sign| at + sign + 1));
+    if let Some(value) = value {
+        word.replace_range(value.., "…");
+    }
+    word
 }
 
 /// What a command tells on standard output beside the files that it writes: that nobody reads it (`facegate … | head`)

@@ -148,7 +148,7 @@ fn a_head_is_fitted_used_named_and_refused_when_it_is_damaged_or_no_better() {
 
     // A damaged head, and one of other networks.
     let content = std::fs::read_to_string(&head).expect("text");
-    for (damage, told) in [("\"bias\": ", "checksum"), ("head 2 ", "another release")] {
+    for (damage, told) in [("\"bias\": ", "checksum"), ("head 3 ", "another release")] {
         std::fs::write(&head, content.replacen(damage, &format!("{damage}1"), 1)).expect("writes");
         let out = output(&["analyze", text(&folder.path().join("live-6-0.jpg")), "--set", &setting]);
         assert_eq!(out.status.code(), Some(1));
@@ -181,6 +181,13 @@ fn what_adapt_reads_is_not_overwritten_and_where_it_cannot_write_is_said_before_
         assert!(said.contains(told), "{told}: {said}");
         assert!(run.stdout.is_empty(), "it had begun with the pictures");
     }
+    let devices: String = (0..65).map(|n| format!("{n}.jpg,screen-{n},b\n")).collect();
+    let many = within("many.csv");
+    std::fs::write(&many, format!("path,liveness,group\nreport.html,live,a\n{devices}")).expect("writes");
+    let run = output(&["adapt", text(&many), "--out", text(&within("a.head")), "--report", text(&within("report"))]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(!run.status.success() && said.contains("names 65 kinds of attack, and a head has figures of 64"), "{said}");
+    assert!(run.stdout.is_empty(), "it had begun with the pictures");
     assert_eq!(std::fs::read_to_string(&labels).expect("reads"), list);
     assert_eq!(std::fs::read_to_string(within("b.jpg")).expect("reads"), "a picture");
     assert_eq!(std::fs::read_to_string(within("report.html")).expect("reads"), "another");

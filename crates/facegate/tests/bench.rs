@@ -65,6 +65,11 @@ fn what_cannot_be_meant_or_done_is_named() {
         assert_eq!(out.status.code(), Some(2), "{arguments:?}: {}", said(&out));
         assert!(said(&out).contains(words), "{arguments:?}: {}", said(&out));
     }
+    for beside in [&["a.jpg"][..], &["--http"], &["--peer", "127.0.0.1:1"]] {
+        let out = facegate(&["bench", "--write-pictures", "out"]).args(beside).output().expect("runs");
+        assert_eq!(out.status.code(), Some(2), "{beside:?}: {}", said(&out));
+        assert!(said(&out).contains("cannot be used with"), "{beside:?}: {}", said(&out));
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let (empty, nowhere) = (folder.path().join("zero.jpg"), folder.path().join("nowhere"));
     std::fs::write(&empty, b"").expect("writes");

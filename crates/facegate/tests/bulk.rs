@@ -319,7 +319,7 @@ fn what_a_tar_file_has_only_a_link_or_a_map_of_is_answered_with_the_reason() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_folder_has_a_name_and_no_bytes_of_is_answered_with_the_reason_and_what_may_not_be_read_is_a_fault() {
+fn what_a_folder_has_a_name_and_no_bytes_of_is_answered_with_the_reason_and_what_cannot_be_read_is_a_fault() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     let (source, work) = (folder(), folder());
     write(source.path(), "a.jpg", b"no picture");
@@ -342,7 +342,16 @@ fn what_a_folder_has_a_name_and_no_bytes_of_is_answered_with_the_reason_and_what
         assert_eq!(answer["errorDetail"]["code"], "image_absent");
         assert!(answer["errorDetail"]["message"].as_str().expect("a message").contains(reason), "{answer}");
     }
-    // What may not be read has no answer yet, and everything after it has.
+    // What cannot be read has no answer yet, and everything after it has. The kernel answers so for a bad sector, too.
+    let faulty = source.path().join("f.jpg");
+    symlink("/proc/self/mem", &faulty).expect("links");
+    write(source.path(), "g.jpg", b"no picture");
+    let broken = run();
+    assert_eq!(broken.status.code(), Some(1), "{}", said(&broken));
+    assert!(said(&broken).contains("f.jpg: Input/output error"), "{}", said(&broken));
+    assert!(said(&broken).contains("1 picture of shard 0/1 could not be read"), "{}", said(&broken));
+    assert_eq!(answers(&out).len(), 4);
+    std::fs::remove_file(&faulty).expect("ours");
     let closed = source.path().join("b.jpg");
     write(source.path(), "b.jpg", b"no picture");
     write(source.path(), "c.jpg", b"no picture");
@@ -353,11 +362,11 @@ fn what_a_folder_has_a_name_and_no_bytes_of_is_answered_with_the_reason_and_what
     let second = run();
     assert_eq!(second.status.code(), Some(1), "{}", said(&second));
     assert!(said(&second).contains("b.jpg: Permission denied"), "{}", said(&second));
-    assert!(said(&second).contains("1 picture of shard 0/1 may not be read"), "{}", said(&second));
-    assert_eq!(answers(&out).len(), 4);
+    assert!(said(&second).contains("1 picture of shard 0/1 could not be read"), "{}", said(&second));
+    assert_eq!(answers(&out).len(), 5);
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o600)).expect("ours");
     assert!(run().status.success());
-    assert_eq!(answers(&out).len(), 5);
+    assert_eq!(answers(&out).len(), 6);
 }
 
 #[test]

@@ -267,9 +267,15 @@ fn an_evaluation_has_the_very_scores_that_are_answered() {
     let labels = write(folder.path(), "labels.csv", b"path,liveness\nface.jpg,live\nsame.jpg,print\n");
     let answered = answers(&output(&["analyze", text(&face)]).stdout)[0]["face"]["passiveLivenessScore"].clone();
     assert!(answered.is_number(), "{answered}");
-    let out = output(&["evaluate", text(&labels), "--out", text(&folder.path().join("evaluation"))]);
+    let evaluation = folder.path().join("evaluation");
+    let password = ["--set", "auth.user=ann", "--set", "auth.password=hunter2", "--set=auth.password=hunter2"];
+    let out = output(&[&["evaluate", text(&labels), "--out", text(&evaluation)][..], &password].concat());
     assert!(out.status.success(), "{}", said(&out));
-    let figures = std::fs::read(folder.path().join("evaluation/figures.json")).expect("reads");
+    for name in ["figures.json", "report.html"] {
+        let report = std::fs::read_to_string(evaluation.join(name)).expect("reads");
+        assert!(report.contains("auth.password=…") && !report.contains("hunter2"), "{name} is passed on");
+    }
+    let figures = std::fs::read(evaluation.join("figures.json")).expect("reads");
     let figures: Value = serde_json::from_slice(&figures).expect("JSON");
     let figures = &figures["presentation_attack_detection"];
     // One of the two is on the wrong side, whatever the score.

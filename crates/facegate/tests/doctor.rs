@@ -38,6 +38,21 @@ fn a_machine_that_can_run_facegate_is_told_so() {
     assert!(text.ends_with("facegate can run here\n"), "{text}");
 }
 
+/// The memory that a picture of a gigapixel needs is more than the shell leaves to the program.
+#[cfg(target_os = "linux")]
+#[test]
+fn that_no_process_can_decode_is_named_and_no_library_is_blamed() {
+    testkit::models();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 2900000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_facegate"), "doctor"]);
+    let settings = free().into_iter().chain(["analysis.limits.max_pixels=1000000000".to_owned()]);
+    let out = command.args(settings.flat_map(|setting| ["--set".to_owned(), setting])).output().expect("runs");
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(line(&text, "cannot be started").starts_with("WRONG   decoding"), "{text}");
+    assert!(!text.contains("libstdc++6"), "{text}");
+}
+
 #[test]
 fn a_taken_port_a_bad_setting_and_an_unreadable_users_file_are_each_named_with_what_to_do() {
     testkit::models();

@@ -144,7 +144,7 @@ mod tests {
         };
         assert!(matches!(put(text.replace("0.5", "0.6").as_bytes()), HeadFileError::Checksum { .. }));
         assert!(matches!(put(&text.as_bytes()[..text.len() - 9]), HeadFileError::Checksum { .. }));
-        let earlier = put(text.replace("head 2 ", "head 1 ").as_bytes());
+        let earlier = put(text.replace("head 3 ", "head 2 ").as_bytes());
         assert!(matches!(&earlier, HeadFileError::Format { reason, .. } if reason.contains("adapt")), "{earlier}");
         assert!(matches!(put(b"\xff\xfe\n\n"), HeadFileError::Format { .. }));
         assert!(matches!(put(&vec![b' '; MAX_FILE_BYTES as usize + 1]), HeadFileError::Format { .. }));

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 /// The most features that a head may have: four times what both networks give.
 const MAX_FEATURES: usize = 4_096;
 
-/// The most names of kinds of attack, and their longest name in characters.
-const MAX_KINDS: usize = 64;
+/// The most names of kinds of attack that a head has figures of.
+pub const MAX_KINDS: usize = 64;
+
+/// The longest of its texts in characters.
 const MAX_NAME: usize = 200;
 
 /// A head with everything that is needed to judge by it.

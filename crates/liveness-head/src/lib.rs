@@ -11,4 +11,6 @@ mod head;
 
 pub use file::{HeadFileError, MAX_FILE_BYTES};
 pub use fit::{Linear, Sample, fit};
-pub use head::{Decision, Figures, GeneralShare, Head, InvalidHead, KindFigures, NetworkId, PairShare, Trust};
+pub use head::{
+    Decision, Figures, GeneralShare, Head, InvalidHead, KindFigures, MAX_KINDS, NetworkId, PairShare, Trust,
+};

@@ -1,5 +1,6 @@
 //! `facegate adapt LABELS.csv --out FILE`: a liveness head fitted on labelled pictures of one's own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -8,9 +9,9 @@ use face_analysis::{FEATURES_REVISION, FaceAnalyzer, LivenessObservation, Reject
 use face_bulk::names::{shown, shown_text};
 use face_bulk::pictures::read;
 use face_eval::adaptation::{AdaptOptions, Adaptation, Observation, adapt};
-use face_eval::{LabelledPicture, Labels, Meta, ModelUsed};
+use face_eval::{LabelledPicture, Labels, Meta, ModelUsed, Presentation};
 use face_models::Group;
-use liveness_head::{Figures, Head, KindFigures};
+use liveness_head::{Figures, Head, KindFigures, MAX_KINDS};
 
 use super::models::fetch_with_progress;
 use super::{CommandError, ConfigArgs, Told, command_line, plural, progress};
@@ -68,6 +69,7 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
     if labelled.is_empty() {
         return Err(CommandError::new("no picture has a label in the column `liveness`"));
     }
+    check_kinds(&labelled)?;
     let (figures, report) = (args.report.join("figures.json"), args.report.join("report.html"));
     check_outputs(args, &labels, [&figures, &report])?;
     let store = models::store(config.models.dir.as_ref())?;
@@ -130,6 +132,23 @@ pub fn run(args: &AdaptArgs) -> Result<(), CommandError> {
             plural(pictures, "picture")
         ))),
     }
+}
+
+/// Tells before all the work that a head could not be written for so many kinds of attack.
+fn check_kinds(labelled: &[&LabelledPicture]) -> Result<(), CommandError> {
+    let kind = |picture: &&LabelledPicture| match &picture.liveness {
+        Some(Presentation::Attack(kind)) => Some(kind.clone()),
+        Some(Presentation::BonaFide) | None => None,
+    };
+    let kinds: BTreeSet<String> = labelled.iter().filter_map(kind).collect();
+    if kinds.len() > MAX_KINDS {
+        return Err(CommandError::new(format!(
+            "the column `liveness` names {} kinds of attack, and a head has figures of {MAX_KINDS} at most: name the kind (print, \
+             replay), and what it was made with in another column",
+            kinds.len()
+        )));
+    }
+    Ok(())
 }
 
 /// What came of all pictures.

@@ -50,7 +50,7 @@ pub struct BenchArgs {
     )]
     peer_login: String,
     /// Only write the packaged pictures into this folder, for other tools to measure with.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["pictures", "http", "peer"])]
     write_pictures: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]

@@ -41,6 +41,16 @@ const ABSENT: &str = "image_absent";
 const LASTING: [io::ErrorKind; 3] =
     [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied, io::ErrorKind::InvalidInput];
 
+/// What a file cannot be read for that none of the others can be read for either: a share that is not mounted any more.
+const SOURCE_IS_GONE: [io::ErrorKind; 6] = [
+    io::ErrorKind::NotConnected,
+    io::ErrorKind::TimedOut,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::NetworkUnreachable,
+    io::ErrorKind::NetworkDown,
+    io::ErrorKind::StaleNetworkFileHandle,
+];
+
 /// Arguments of `facegate bulk`.
 #[derive(Debug, Args)]
 pub struct BulkArgs {
@@ -162,7 +172,7 @@ pub fn run(args: &BulkArgs) -> Result<(), CommandError> {
     if progress.unread() > 0 {
         runtime.block_on(parts.flush())?;
         return Err(CommandError::new(format!(
-            "{} of shard {} may not be read and have no answer: allow it, and run the same command again to go on",
+            "{} of shard {} could not be read and have no answer: mend that, and run the same command again to go on",
             plural(progress.unread(), "picture"),
             args.shard
         )));
@@ -213,7 +223,7 @@ enum Outcome {
     Answered(Answer),
     /// It was deleted since it was listed.
     Gone,
-    /// It may not be read, and why. That can be mended, and an answer would be for good.
+    /// It cannot be read, and why. That can be mended, and an answer would be for good.
     Unread(String),
 }
 
@@ -229,10 +239,11 @@ fn answer(analyzer: &FaceAnalyzer, picture: Picture, details: bool, config: &Con
         Content::File(path) => match read_persistently(&path, max_bytes) {
             Ok(bytes) => bytes.map(Into::into),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Gone),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Ok(Outcome::Unread(format!("{}: {error}", path.display())));
+            Err(source) if SOURCE_IS_GONE.contains(&source.kind()) => {
+                return Err(SourceError::Io { path, source }.into());
             }
-            Err(source) => return Err(SourceError::Io { path, source }.into()),
+            // No right to it, a bad sector: what comes after it is to be reached.
+            Err(error) => return Ok(Outcome::Unread(format!("{}: {error}", path.display()))),
         },
     };
     let Some(bytes) = bytes else { return Ok(Outcome::Answered(answer::too_large(name, max_bytes))) };
@@ -295,7 +306,7 @@ struct Progress {
     /// Pictures that have no bytes under their names, and the first of them.
     absent: AtomicUsize,
     first_absent: OnceLock<String>,
-    /// Pictures that may not be read.
+    /// Pictures that could not be read.
     unread: AtomicUsize,
     /// Seconds since the begin at which the next line is due.
     next: AtomicU64,

@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use face_analysis::{FaceAnalyzer, HeadName, LoadError};
+use face_analysis::{AnalysisError, CellError, HeadName, LoadError};
 use face_models::{Condition, Group, ModelStore};
 
 use super::{CommandError, ConfigArgs};
 use crate::config::Loaded;
-use crate::models;
+use crate::models::{self, AnalyzerError};
 
 /// Arguments of `facegate doctor`.
 #[derive(Debug, Args)]
@@ -170,15 +170,27 @@ fn trial(loaded: &Loaded, store: &ModelStore) -> Result<Finding, Finding> {
             "is this a system with glibc and libstdc++ (`apt-get install libstdc++6`)?",
         )
     };
-    let mut analysis = loaded.config.analysis.clone();
+    let no_cell = |error: &CellError| {
+        Finding::wrong(
+            "decoding",
+            error.to_string(),
+            "pictures are decoded by a process of their own: does something forbid memfd_create, seccomp or starting programs, or \
+             is analysis.limits.max_pixels beyond the memory of this machine?",
+        )
+    };
+    let mut config = loaded.config.clone();
     // What is wrong with its file is told already, and no fault of the networks.
-    analysis.liveness.head = analysis.liveness.head.filter(|head| HeadName::of_file(head).is_ok());
+    config.analysis.liveness.head = config.analysis.liveness.head.filter(|head| HeadName::of_file(head).is_ok());
     let paths = models::files(store).map_err(|error| fault(error.to_string()))?;
-    let analyzer = FaceAnalyzer::load(&paths, analysis, 1).map_err(|error| match error {
-        LoadError::Head(error) => files::unusable_head(&error),
+    let analyzer = models::analyzer(&paths, &config, 1).map_err(|error| match error {
+        AnalyzerError::Load(LoadError::Head(error)) => files::unusable_head(&error),
+        AnalyzerError::Cell(error) => no_cell(&error),
         error => fault(error.to_string()),
     })?;
-    analyzer.warm_up().map_err(|error| fault(error.to_string()))?;
+    analyzer.warm_up().map_err(|error| match error {
+        AnalysisError::Cell(error) => no_cell(&error),
+        error => fault(error.to_string()),
+    })?;
     let time = begin.elapsed().as_millis();
     Ok(Finding::fine("networks", format!("all are whole, load and run ({time} ms)")))
 }

@@ -152,7 +152,7 @@ fn fault(name: &str, value: &Value) -> Option<String> {
 
 /// The settings of the analysis that a number has a meaning for only from here to there: what was meant as a percentage would
 /// switch off what it limits, in a picture of a few pixels no face is seen, and one of 100,000 takes all memory.
-const RANGES: [(&str, f64, f64); 8] = [
+const RANGES: [(&str, f64, f64); 10] = [
     ("analysis.detection.min_score", 0.0, 1.0),
     ("analysis.detection.weak_score", 0.0, 1.0),
     ("analysis.detection.min_certainty", 0.0, 1.0),
@@ -161,6 +161,9 @@ const RANGES: [(&str, f64, f64); 8] = [
     ("analysis.detection.fine_size", 64.0, 4_096.0),
     ("analysis.detection.min_face_share", 0.0, 1.0),
     ("analysis.liveness.crops", 1.0, 5.0),
+    // A gigapixel is 3 GB of memory for each worker.
+    ("analysis.limits.max_pixels", 1.0, 1e9),
+    ("analysis.limits.max_side", 1.0, 1e6),
 ];
 
 /// serde's reason in words for people who do not write Rust.
@@ -380,6 +383,8 @@ mod tests {
             "analysis.detection.coarse_size=63",
             "analysis.detection.fine_size=4097",
             "analysis.detection.fine_size=1000000",
+            "analysis.limits.max_pixels=1000000000000000000",
+            "analysis.limits.max_side=1000001",
             "analysis.rules.max_second_face.limit=35",
             "analysis.rules.max_occlusion.limit=50",
             "analysis.rules.min_face_area.limit=2",
@@ -394,6 +399,7 @@ mod tests {
             "analysis.liveness.crops=5",
             "analysis.detection.coarse_size=64",
             "analysis.detection.fine_size=4096",
+            "analysis.limits.max_pixels=1000000000",
             "analysis.rules.max_occlusion.limit=1",
             "analysis.rules.min_surrounding.limit=1.8",
             "analysis.rules.max_yaw.limit=90",
