@@ -4,7 +4,8 @@
     python3 calibrate.py --facegate FACEGATE --data DATA --work SCRATCH [--write] [--fresh] [--every N]
 
 DATA is the folder of the development sets (shared/data). One command, no arguments to choose: run it again after every change of
-crops, face boxes or networks, then build again. With --write it writes crates/face-analysis/src/liveness/calibration/table.rs;
+crops, face boxes or networks, raise FEATURES_REVISION (crates/face-analysis/src/liveness/heads.rs; its test says what else to
+write), then build again. With --write it writes crates/face-analysis/src/liveness/calibration/table.rs;
 without, it only prints. Answers are kept in SCRATCH until --fresh. --every N looks at one picture of N only.
 
 What is measured is `details.liveness.evidence`: what the networks and the built-in head on drawn attacks say together, before any
@@ -22,8 +23,8 @@ calibration.
 4. Reliability: how well evidence tells real attacks from live people (attacks-dev, measuring only: no level is chosen by it), both
    cut to one surrounding: 2 AUC - 1, relative to the most that is reached, made monotone.
 
-SHARE is 1: the level follows the whole fall, so that tight pictures of live people are refused as often as others, and fewer live
-pictures of a left-out source are refused than with less. What less would do is printed as a table.
+SHARE is 1: the level follows the whole fall, so that tight pictures of live people are refused about as often as others. What less
+would do is printed as a table.
 """
 
 import argparse
@@ -207,7 +208,7 @@ def main():
             "/// What log-odds are multiplied with.\n"
             f"pub(super) const TEMPER: f32 = {TEMPER};\n")
         subprocess.run(["rustfmt", "--edition", "2024", str(TABLE)], check=True)
-        print(f"\n{TABLE} is written: build again")
+        print(f"\n{TABLE} is written: raise FEATURES_REVISION in liveness/heads.rs and build again")
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ function scoreWords(score) {
 
 // With colour the service says 0.88 for a face that nearly fills its picture, 1 from 1.8 times the face on.
 function reliabilityWords(reliability, size) {
-  if (reliability >= 0.95) return `High reliability (${percent(reliability)})${size}, enough to judge by.`;
+  if (reliability >= 0.95) return `High reliability for one picture${size}. Some prints and masks pass all the same.`;
   if (reliability >= 0.9) return `Medium reliability${size}. More room around the face makes it firmer.`;
   return `Low reliability${size}, where fakes pass easily. Step back: the check needs to see what is around the face.`;
 }

@@ -33,7 +33,7 @@ pub struct LivenessSettings {
     /// is made of the mean of their log-odds, which moves less when a picture is shifted, resized or compressed again.
     pub crops: usize,
     /// A head that `facegate adapt` fitted on pictures of your own; read again on SIGHUP. It judges in place of the built-in
-    /// calibration, and is refused when it was fitted on other networks.
+    /// calibration, and is refused when it was fitted on other networks, at another level or with another number of crops.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub head: Option<PathBuf>,

@@ -21,7 +21,7 @@ pub struct Head {
     pub program: String,
     /// The networks whose features it judges, in the order in which the features stand.
     pub networks: Vec<NetworkId>,
-    /// How crops are cut and features averaged; raised when that changes.
+    /// How crops are cut, features averaged and the general score made; raised when that changes.
     pub features_revision: u32,
     /// Crops of each network that features and answers are the mean of.
     pub crops: u32,
@@ -151,7 +151,7 @@ pub enum InvalidHead {
         /// What is there.
         found: String,
     },
-    /// Crops were cut in another way then.
+    /// Crops were cut, or the general score made, in another way then.
     #[error(
         "its features are of revision {wanted}, and this program computes revision {found}; fit it again with \
          `facegate adapt`"

@@ -20,7 +20,7 @@ pub struct DecodeLimits {
     /// megapixels take at most 1.4 s (AVIF; HEIC 0.9 s, JPEG 0.2 to 0.3 s).
     pub max_decode_ms: u64,
     /// Bytes of memory that decoding one picture may take, beside its bytes and its pixels. 25 megapixels take at most 472
-    /// MiB (HEIC; AVIF 230, GIF 120, JPEG 36 to 109). A cell's process may hold a quarter and 64 MiB more, for its allocator.
+    /// MiB (HEIC; AVIF 230, GIF 120, JPEG 4 to 109). A cell's process may hold a quarter and 64 MiB more, for its allocator.
     pub max_decode_bytes: u64,
 }
 
