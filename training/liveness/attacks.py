@@ -10,7 +10,8 @@ heads that are fitted here stay in SCRATCH.
    intervals (Wilson for shares; every picture is a series of its own; bootstrap for AUC).
 2. With a head fitted on 20 and on 40 pictures of each kind (all but the rest, where there are fewer), tested on the others,
    `--repeats` times with fixed seeds; and across both halves of the series (those before and after the median of each kind).
-3. BPCER at 0.5 on every live set, and on every fourth of the live-hagrid pictures with skin darkened and with light from one side, both drawn.
+3. BPCER at 0.5 on every live set, and on every fourth of the live-hagrid pictures with skin darkened and with light from one
+   side, both drawn.
 """
 
 import argparse

@@ -26,7 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use face_analysis::Profile;
 use face_bulk::names::recorded_path;
 
-use crate::config::{ADDRESS_AND_PORT, Config, ConfigError, Loaded};
+use crate::config::{ADDRESS_AND_PORT, Config, ConfigError, Loaded, SECRET};
 
 /// Is there exactly one usable face, where, how old, which gender, and is it alive?
 #[derive(Debug, Parser)]
@@ -172,7 +172,6 @@ fn command_line() -> String {
 
 /// A word of the command line, the value of `--set auth.password=…` left out.
 fn without_secret(mut word: String) -> String {
-    const SECRET: &str = "auth.password";
     let value = word.find(SECRET).and_then(|at| word[at..].find('=').map(|sign| at + sign + 1));
     if let Some(value) = value {
         word.replace_range(value.., "…");

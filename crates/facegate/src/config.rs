@@ -15,6 +15,6 @@ mod values;
 pub use self::effective::{Effective, Loaded};
 pub use self::error::{ConfigError, Origin};
 pub(crate) use self::load::ADDRESS_AND_PORT;
-pub use self::names::{names, nearest, variable};
+pub use self::names::{SECRET, names, nearest, variable};
 pub use self::settings::{AuthConfig, Config, LogConfig, LogFormat, MetricsConfig, ModelsConfig};
 pub use self::values::display;

@@ -47,7 +47,7 @@ pub fn run(args: &ConfigCommandArgs) -> Result<(), CommandError> {
             section = table;
         }
         let line = match &setting.value {
-            Some(_) if setting.name == "auth.password" => format!("# {key} is set, and hidden here"),
+            Some(_) if setting.name == config::SECRET => format!("# {key} is set, and hidden here"),
             Some(value) => format!("{key} = {}", display(value)),
             None if args.bare => continue,
             None => format!("# {key} is not set"),

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::effective::Loaded;
 use super::error::{ConfigError, Origin, hint};
-use super::names::{NOT_SETTINGS, SHORT, names, nearest, variable};
+use super::names::{NOT_SETTINGS, SECRET, SHORT, names, nearest, variable};
 use super::settings::Config;
 use super::values::{display, get, insert, leaves, parse, table_of};
 
@@ -34,7 +34,7 @@ impl Config {
             if let Err(error) = table.clone().try_into::<Self>() {
                 // A password is not for the log of whoever started us.
                 let (value, reason) = match get(table, name) {
-                    Some(_) if name == "auth.password" => ("what it is".to_owned(), "expected a string".to_owned()),
+                    Some(_) if name == SECRET => ("what it is".to_owned(), "expected a string".to_owned()),
                     value => (value.map(display).unwrap_or_default(), reason(error.message())),
                 };
                 return Err(ConfigError::Value { origin, name: name.to_owned(), value, reason });

@@ -7,11 +7,14 @@ use face_analysis::rules::Rules;
 
 use super::meanings;
 
+/// The setting whose value nobody is told.
+pub const SECRET: &str = "auth.password";
+
 /// Short names in the environment, from the issue and for what is set most often.
 pub(super) const SHORT: [(&str, &str); 5] = [
     ("FACEGATE_LISTEN", "server.listen"),
     ("FACEGATE_USER", "auth.user"),
-    ("FACEGATE_PASSWORD", "auth.password"),
+    ("FACEGATE_PASSWORD", SECRET),
     ("FACEGATE_USERS_FILE", "auth.users_file"),
     ("FACEGATE_MODELS_DIR", "models.dir"),
 ];
