@@ -11,7 +11,7 @@ F1.jpg and F2.jpg of data/liveness-samples. `--face-api` is a folder in which
 References: the original ONNX files for the detector, fr_liveness, age and gender; the table below (made with PyTorch) for
 MiniFASNetV2; the TensorFlow Lite interpreter for landmarks (`pip install ai-edge-litert`); face-api itself, on the pure
 JavaScript backend, for its age and gender. A reference whose package is not installed is skipped, and said so.
-Needs numpy, opencv-python and onnxruntime. Exits with 1 when a difference exceeds its limit.
+Needs numpy, opencv-python, onnx and onnxruntime. Exits with 1 when a difference exceeds its limit.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime as ort
 
 ORIGINALS = {
@@ -81,7 +82,7 @@ def session(path):
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(path if isinstance(path, bytes) else str(path), options, providers=["CPUExecutionProvider"])
 
 
 def milliseconds(run, seconds=1.5):
@@ -205,12 +206,29 @@ def check_liveness(check, models, samples):
         print(f"{'':44} {milliseconds(lambda: network.run(None, {'input': crops[0]})):.2f} ms")
 
 
+def residual(path):
+    """A session that answers with the last sum of the first residual stage: the last before the third convolution that halves the map."""
+    model = onnx.load(path)
+    sums, halvings = [], 0
+    for node in model.graph.node:
+        halvings += node.op_type == "Conv" and any(a.name == "strides" and list(a.ints) == [2, 2] for a in node.attribute)
+        if halvings == 3:
+            break
+        if node.op_type == "Add":
+            sums.append(node.output[0])
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(sums[-1]))
+    return session(model.SerializeToString())
+
+
 def check_fr_liveness(check, models, originals, picture, box):
     original, converted = session(originals["fr_liveness"]), session(models / "liveness_fr.onnx")
     x = planes(square_crop(picture, box, 2.0, 128))
     expected, found = original.run(None, {"input": x})[0][0], converted.run(["logits"], {"input": x})[0][0]
     # The live class comes first in the original, and in the middle in all of facegate's.
     check.report("fr_liveness", largest(found, expected[[1, 0, 2]]), 1e-4, " ".join(f"{v:.3f}" for v in found))
+    expected, found = residual(originals["fr_liveness"]).run(None, {"input": x})[0][0], converted.run(["texture"], {"input": x})[0][0]
+    check.report("fr_liveness, texture", largest(found / expected.std((1, 2)), 1), 1e-4, " ".join(f"{v:.4f}" for v in found[:3]))
     print(f"{'':44} {milliseconds(lambda: converted.run(None, {'input': x})):.2f} ms")
 
 

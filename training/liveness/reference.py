@@ -10,13 +10,15 @@ crates/face-analysis/src/liveness.rs were printed by:
 
 Printed are the probabilities of a flat attack, a live face and a shaped attack, and the log-odds of a live face; of the network of our
 own those of live, mask, print and replay (it answers with logits).
-Needs numpy, opencv-python-headless and onnxruntime.
+Of the two published ones the texture as well: its first four numbers, and the mean of all.
+Needs numpy, opencv-python-headless, onnx and onnxruntime.
 """
 
 import sys
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 
 # The network, its crop and its input.
@@ -40,6 +42,15 @@ def crop(picture, box, scale, side):
     return cv2.resize(fine[rows, columns], (side, side), interpolation=cv2.INTER_AREA)
 
 
+def texture(path, seen):
+    """The spread over the map of what is squared in the converted network: the sum after its first residual stage."""
+    model = onnx.load(path)
+    squared = [n.input[0] for n in model.graph.node if n.op_type == "Mul" and n.input[0] == n.input[1]]
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(squared[0]))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return session.run([squared[0]], {"input": seen})[0][0].std((1, 2))
+
+
 def main():
     models, path, *box = sys.argv[1:]
     picture = cv2.imread(path)
@@ -51,6 +62,8 @@ def main():
             answer, live = np.exp(answer) / np.exp(answer).sum(), 0
         else:
             live = 1
+            spread = texture(f"{models}/{name}", seen)
+            print(name, "texture", spread[:4], spread.mean())
         print(name, np.round(answer, 4), np.round(np.log(answer[live] / (answer.sum() - answer[live])), 3))
 
 

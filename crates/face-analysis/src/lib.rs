@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use age_gender::{AttributeSettings, Effort};
 pub use detection::DetectionSettings;
 pub use inference::InferenceError;
-pub use liveness::{FEATURES_REVISION, HeadError, HeadName, LivenessSettings};
+pub use liveness::{FEATURE_PARTS, FEATURES_REVISION, HeadError, HeadName, LivenessSettings};
 pub use liveness_head::NetworkId;
 pub use models::{LoadError, ModelFiles};
 pub use picture_cell::{CellError, DecodeLimits, Decoder, PictureError};
@@ -86,7 +86,8 @@ pub struct LivenessSample {
 /// What the liveness networks say of one face.
 #[derive(Debug, Clone)]
 pub struct LivenessObservation {
-    /// What both published networks see before their last layers, one after the other.
+    /// What both published networks see, in the parts of [`FEATURE_PARTS`]: before their last layers, one network after the other, then
+    /// the texture in an early one.
     pub features: Vec<f32>,
     /// The same of the mirror image: a near-copy may be mirrored.
     pub mirrored: Vec<f32>,

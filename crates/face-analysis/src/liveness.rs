@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::calibration::reliability;
 use self::evidence::Said;
 pub(crate) use self::heads::HeadPlace;
-pub use self::heads::{FEATURES_REVISION, HeadError};
+pub use self::heads::{FEATURE_PARTS, FEATURES_REVISION, HeadError};
 use self::surroundings::Surroundings;
-use crate::inference::{InferenceError, Network};
+use crate::inference::{InferenceError, Network, Outputs};
 pub use crate::report::HeadName;
 use crate::report::{Extent, HeadUse, LivenessDetails, LivenessModelScore};
 
@@ -85,7 +85,8 @@ pub(crate) struct Judged {
     pub(crate) pair: f32,
     /// Log-odds of a live face as they are without a head of the operator's, 0 at the operating point.
     pub(crate) general: f32,
-    /// What these two see before their last layer, each the mean over its crops, one network after the other.
+    /// What these two see, each the mean over its crops: before their last layers, one network after the other, then the texture
+    /// in an early one, likewise ([`FEATURE_PARTS`]).
     pub(crate) features: Vec<f32>,
 }
 
@@ -115,19 +116,17 @@ impl Liveness {
     ) -> Result<Judged, InferenceError> {
         let seen = self.look(stored, upright, extent, self.crops);
         let mut models = Vec::with_capacity(self.judges.len());
-        let mut features = Vec::new();
+        let mut features = Features::default();
         let mut answers = [0.0; 2];
         for ((judge, seen), answered) in self.judges.iter_mut().zip(&seen).zip(&mut answers) {
-            let begin = features.len();
+            features.next_network();
             let share = 1.0 / seen.areas.len() as f32;
             for (number, &area) in seen.areas.iter().enumerate() {
                 self.input.clear();
                 seen.surroundings.sample(area, judge.side, &mut self.input);
                 let outputs = judge.network.run([1, 3, judge.side, judge.side], &self.input)?;
                 let logits = outputs.get("logits")?;
-                let values = outputs.get("features")?;
-                features.resize(begin + values.len(), 0.0);
-                features[begin..].iter_mut().zip(values).for_each(|(mean, f)| *mean += share * f);
+                features.add(&outputs, share)?;
                 let class = |i: usize| logits.get(i).copied().unwrap_or(0.0);
                 *answered += share * (class(1) - soft_maximum(class(0), class(2)));
                 if number == 0 {
@@ -144,6 +143,7 @@ impl Liveness {
                 }
             }
         }
+        let features = features.joined();
         let mut own = 0.0;
         // Our own network was trained on MiniFASNetV2's crop.
         let (seen, crop_scale) = (&seen[0], self.judges[0].crop_scale);
@@ -184,15 +184,16 @@ impl Liveness {
         extent: Extent,
     ) -> Result<Vec<f32>, InferenceError> {
         let seen = self.look(stored, upright, extent, 1);
-        let mut features = Vec::new();
+        let mut features = Features::default();
         for (judge, seen) in self.judges.iter_mut().zip(&seen) {
+            features.next_network();
             self.input.clear();
             seen.surroundings.sample(seen.areas[0], judge.side, &mut self.input);
             self.input.chunks_exact_mut(judge.side).for_each(<[f32]>::reverse);
             let outputs = judge.network.run([1, 3, judge.side, judge.side], &self.input)?;
-            features.extend_from_slice(outputs.get("features")?);
+            features.add(&outputs, 1.0)?;
         }
-        Ok(features)
+        Ok(features.joined())
     }
 
     /// What each of the published networks gets to see: all out of one part of the picture, as fine as one of them needs it.
@@ -211,6 +212,34 @@ impl Liveness {
             let surroundings = part.coarser(finest).map_or_else(|| Rc::clone(&part), Rc::new);
             Seen { areas, scale, surroundings }
         })
+    }
+}
+
+/// What the networks see, as heads want it: that of their last layers, and that of an early one.
+#[derive(Debug, Default)]
+struct Features {
+    parts: [Vec<f32>; 2],
+    /// Where those of the network begin that is being asked.
+    begin: [usize; 2],
+}
+
+impl Features {
+    fn next_network(&mut self) {
+        self.begin = self.parts.each_ref().map(Vec::len);
+    }
+
+    /// Adds a share of what the network sees of one crop.
+    fn add(&mut self, outputs: &Outputs<'_>, share: f32) -> Result<(), InferenceError> {
+        for ((part, begin), name) in self.parts.iter_mut().zip(self.begin).zip(["features", "texture"]) {
+            let values = outputs.get(name)?;
+            part.resize(begin + values.len(), 0.0);
+            part[begin..].iter_mut().zip(values).for_each(|(mean, value)| *mean += share * value);
+        }
+        Ok(())
+    }
+
+    fn joined(self) -> Vec<f32> {
+        self.parts.concat()
     }
 }
 
@@ -382,6 +411,27 @@ mod tests {
             }
             assert_eq!(judged.details.score > 0.5, live, "{:?}", judged.details);
         }
+    }
+
+    /// Standard deviations over the map after the first residual stage, by NumPy (training/liveness/reference.py): fr_liveness's by its
+    /// package's own file.
+    #[test]
+    fn texture_is_what_each_early_channel_varies_over_the_crop() {
+        let picture = decode(&testkit::picture("astronaut.png"), &DecodeLimits::default()).expect("a picture");
+        let face = extent(178.8, 63.3, 89.3, 112.8);
+        let mut liveness = liveness(1);
+        let judged = liveness.judge(&picture.pixels, picture.orientation, face, 2.0).expect("judged");
+        assert_eq!(judged.features.len(), FEATURE_PARTS.iter().sum::<usize>());
+        let [first, second] = [[2.142, 2.624, 1.929, 2.549], [0.1153, 0.1873, 0.1371, 0.1186]];
+        let begin = FEATURE_PARTS[0];
+        for (begin, expected, mean) in [(begin, first, 2.298), (begin + 64, second, 0.1140)] {
+            let found = &judged.features[begin..begin + 64];
+            let near = |found: f32, expected: f32| (found / expected - 1.0).abs() < 0.02;
+            assert!(found.iter().zip(expected).all(|(&f, e)| near(f, e)), "{:?} instead of {expected:?}", &found[..4]);
+            assert!(near(found.iter().sum::<f32>() / 64.0, mean), "{found:?}");
+        }
+        let mirrored = liveness.mirrored_features(&picture.pixels, picture.orientation, face).expect("judged");
+        assert_eq!(mirrored.len(), judged.features.len());
     }
 
     #[test]

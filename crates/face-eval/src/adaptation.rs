@@ -34,6 +34,8 @@ pub struct Observation {
     pub group: Option<String>,
     /// What the networks see before their last layers.
     pub features: Vec<f32>,
+    /// How many of these, one after the other, are of one kind: each kind weighs the same when a head is fitted.
+    pub parts: Vec<usize>,
     /// The same of the mirror image, as many: fitted on as well, and looked at for near-copies.
     pub mirrored: Vec<f32>,
     /// The networks' own log-odds of a live person.
@@ -180,7 +182,9 @@ pub fn adapt(
         return Err(AdaptError::TooFew { live, attacks });
     }
     let width = observations[0].features.len();
-    if width == 0 || observations.iter().any(|o| o.features.len() != width || o.mirrored.len() != width) {
+    let parts = &observations[0].parts;
+    let alike = |o: &Observation| o.features.len() == width && o.mirrored.len() == width && o.parts == *parts;
+    if width == 0 || parts.iter().sum::<usize>() != width || !observations.iter().all(alike) {
         return Err(AdaptError::Features);
     }
     let grouping = Grouping::of(observations);

@@ -39,6 +39,7 @@ fn collection(separation: f32, people: usize, each: usize) -> Vec<Observation> {
                 group: Some(format!("person {person}")),
                 mirrored: mirrored(&features),
                 features,
+                parts: vec![WIDTH],
                 pair,
                 general: pair,
                 surrounding: 2.0,

@@ -47,8 +47,9 @@ const GRADIENT_STEPS: usize = 400;
 const TOLERANCE: f64 = 1e-5;
 
 /// Fits a separating direction: the weighted mean of the logistic loss plus `ridge` / 2 times the squared length of the
-/// weights, on features whose squares add up to 1 on average. Samples of one class only give all zeros.
-pub fn fit(samples: &[Sample<'_>], ridge: f64) -> Linear {
+/// weights, on features whose squares add up to 1 on average, those of each part to as much as those of another. `parts` are the
+/// numbers of features of one kind that lie one after the other. Samples of one class only give all zeros.
+pub fn fit(samples: &[Sample<'_>], parts: &[usize], ridge: f64) -> Linear {
     let width = samples.first().map_or(0, |s| s.features.len());
     let nothing = Linear { weights: vec![0.0; width], bias: 0.0, known: 0.0 };
     let total: f64 = samples.iter().map(|s| s.weight).sum();
@@ -56,7 +57,7 @@ pub fn fit(samples: &[Sample<'_>], ridge: f64) -> Linear {
     if !both || width == 0 || total.is_nan() || total <= 0.0 {
         return nothing;
     }
-    let table = Table::new(samples, width, total);
+    let table = Table::new(samples, parts, total);
     let (solution, bias) = table.solve(ridge.max(1e-9));
     // Back to the features as they come, and to a mean distance of 1.
     let values = table.rows().zip(&table.offsets).map(|(row, offset)| product(row, &solution) + bias + offset);
@@ -84,7 +85,8 @@ struct Table {
 }
 
 impl Table {
-    fn new(samples: &[Sample<'_>], width: usize, total: f64) -> Self {
+    fn new(samples: &[Sample<'_>], parts: &[usize], total: f64) -> Self {
+        let width = samples.first().map_or(0, |s| s.features.len());
         let mut mean = vec![0.0; width];
         for sample in samples {
             let share = sample.weight / total;
@@ -96,8 +98,12 @@ impl Table {
             let away = sample.features.iter().zip(&mean).map(|(&f, m)| f64::from(f) - m);
             spread.iter_mut().zip(away).for_each(|(s, a)| *s += share * a * a);
         }
-        let scale: Vec<f64> =
-            spread.iter().map(|s| 1.0 / (s.sqrt().max(LEAST_SPREAD) * (width as f64).sqrt())).collect();
+        let members = parts.iter().flat_map(|&length| std::iter::repeat_n(length * parts.len(), length));
+        let scale: Vec<f64> = spread
+            .iter()
+            .zip(members.chain(std::iter::repeat(width)))
+            .map(|(s, count)| 1.0 / (s.sqrt().max(LEAST_SPREAD) * (count as f64).sqrt()))
+            .collect();
         let values = samples
             .iter()
             .flat_map(|s| s.features.iter().zip(&mean).zip(&scale).map(|((&f, m), scale)| (f64::from(f) - m) * scale))
@@ -249,7 +255,7 @@ mod tests {
             ([1.5, 3.5], false),
             ([-1.0, 0.0], false),
         ];
-        let linear = fit(&samples(&rows), 0.01);
+        let linear = fit(&samples(&rows), &[2], 0.01);
         let expected = [-0.407_578, -0.289_811];
         let found = [linear.weights[1] / linear.weights[0], linear.bias / linear.weights[0]];
         for (found, expected) in found.iter().zip(expected) {
@@ -260,7 +266,7 @@ mod tests {
     #[test]
     fn samples_lie_one_from_the_boundary_on_average() {
         let rows = [([5.0, 0.0], true), ([7.0, 1.0], true), ([-5.0, 0.0], false), ([-6.0, 1.0], false)];
-        let linear = fit(&samples(&rows), 1e-3);
+        let linear = fit(&samples(&rows), &[2], 1e-3);
         let mean: f64 = rows.iter().map(|(features, _)| linear.value(features, 0.0).abs()).sum::<f64>() / 4.0;
         assert!((mean - 1.0).abs() < 1e-9, "{mean}");
         for (features, live) in &rows {
@@ -271,8 +277,8 @@ mod tests {
     #[test]
     fn one_class_alone_gives_nothing() {
         let rows = [([5.0, 0.0], true), ([7.0, 1.0], true)];
-        assert_eq!(fit(&samples(&rows), 1e-3), Linear { weights: vec![0.0; 2], bias: 0.0, known: 0.0 });
-        assert_eq!(fit(&[], 1e-3).weights.len(), 0);
+        assert_eq!(fit(&samples(&rows), &[2], 1e-3), Linear { weights: vec![0.0; 2], bias: 0.0, known: 0.0 });
+        assert_eq!(fit(&[], &[], 1e-3).weights.len(), 0);
     }
 
     #[test]
@@ -282,10 +288,31 @@ mod tests {
         repeated.push(repeated[2]);
         let mut weighted = samples(&rows);
         weighted[2].weight = 2.0;
-        let (a, b) = (fit(&repeated, 0.1), fit(&weighted, 0.1));
+        let (a, b) = (fit(&repeated, &[2], 0.1), fit(&weighted, &[2], 0.1));
         for (a, b) in a.weights.iter().zip(&b.weights).chain([(&a.bias, &b.bias)]) {
             assert!((a - b).abs() < 1e-6, "{a} is not {b}");
         }
+    }
+
+    #[test]
+    fn a_part_counts_as_much_as_another_whatever_its_length() {
+        // One feature, and the same for other pictures three times over: alone each tells as much.
+        let rows = [([1.0, 0.0], true), ([0.0, 1.0], true), ([-1.0, 0.0], false), ([0.0, -1.0], false)];
+        let wide: Vec<([f32; 4], bool)> = rows.iter().map(|&([a, b], live)| ([a, b, b, b], live)).collect();
+        let shares = |parts: &[usize]| {
+            let of = |(features, live): &([f32; 4], bool)| (features.to_vec(), *live);
+            let kept: Vec<(Vec<f32>, bool)> = wide.iter().map(of).collect();
+            let all: Vec<Sample<'_>> = kept
+                .iter()
+                .map(|(features, live)| Sample { features, live: *live, weight: 1.0, offset: 0.0 })
+                .collect();
+            let linear = fit(&all, parts, 0.1);
+            (linear.weights[0], linear.weights[1..].iter().sum::<f64>())
+        };
+        let (one, three) = shares(&[1, 3]);
+        assert!((one / three - 1.0).abs() < 1e-6, "{one}, {three}");
+        let (one, three) = shares(&[4]);
+        assert!(three > 1.5 * one, "{one}, {three}");
     }
 
     #[test]
@@ -296,14 +323,14 @@ mod tests {
         for (sample, offset) in known.iter_mut().zip([9.0, 0.0, -9.0, 0.0]) {
             sample.offset = offset;
         }
-        let (with, without) = (fit(&known, 0.1), fit(&samples(&rows), 0.1));
+        let (with, without) = (fit(&known, &[2], 0.1), fit(&samples(&rows), &[2], 0.1));
         for (sample, (features, live)) in known.iter().zip(&rows) {
             assert_eq!(with.value(features, sample.offset) > 0.0, *live);
         }
         let reliance = |linear: &Linear| (linear.weights[1] / linear.weights[0]).abs();
         assert!(reliance(&with) < 0.5 * reliance(&without), "{with:?} {without:?}");
         // The stronger the penalty, the nearer to what was known.
-        let held = fit(&known, 1e6);
+        let held = fit(&known, &[2], 1e6);
         assert!(held.weights.iter().all(|w| w.abs() < 1e-4) && held.known > 0.0, "{held:?}");
     }
 }

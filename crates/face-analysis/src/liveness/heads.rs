@@ -9,10 +9,11 @@ use liveness_head::{Head, HeadFileError, InvalidHead, NetworkId};
 
 /// How crops are cut, features averaged and the general score made. Raised with every change that moves them by more than
 /// noise, so that heads of before are refused, and runs of before not gone on with.
-pub const FEATURES_REVISION: u32 = 4;
+pub const FEATURES_REVISION: u32 = 5;
 
-/// Features of both published networks together.
-const FEATURES: usize = 2 * 512;
+/// How many features there are of each kind, those of both published networks together: before their last layers, and of the texture
+/// in an early one. A head weighs one kind as much as the other when it is fitted.
+pub const FEATURE_PARTS: [usize; 2] = [2 * 512, 2 * 64];
 
 /// A head that cannot be used here.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +80,7 @@ impl HeadPlace {
         let (head, checksum) = Head::read(path)?;
         let unfit = |source| HeadError::Unfit { path: path.clone(), source };
         head.check_fits(&self.networks, FEATURES_REVISION, self.crops).map_err(unfit)?;
-        if head.weights.len() != FEATURES {
+        if head.weights.len() != FEATURE_PARTS.iter().sum::<usize>() {
             return Err(unfit(InvalidHead::Content("it has another number of weights than there are features")));
         }
         let name = HeadName::new(path, &checksum);
@@ -122,7 +123,7 @@ mod tests {
         let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (FEATURES_REVISION, short.as_str()),
-            (4, "3b78cd58cd651250"),
+            (5, "3b78cd58cd651250"),
             "raise FEATURES_REVISION, then write both here"
         );
     }

@@ -189,7 +189,7 @@ fn fit_on(observations: &[Observation], members: &[usize], ridge: f64) -> Linear
             both.map(|features| Sample { features, live: observation.live(), weight, offset: known(observation) })
         })
         .collect();
-    fit(&samples, ridge)
+    fit(&samples, &observations[0].parts, ridge)
 }
 
 fn pair_from(observations: &[Observation], members: &[usize]) -> f64 {

@@ -277,6 +277,7 @@ mod tests {
             group: Some(group.to_string()),
             features: only(n),
             mirrored: only(all.len() + n),
+            parts: vec![2 * all.len()],
             pair: 0.0,
             general: 0.0,
             surrounding: 2.0,

@@ -106,7 +106,7 @@ mod tests {
         let store = ModelStore::open(ModelStore::default_dir().unwrap()).unwrap();
         store.ensure(Group::Models, &mut |_: crate::Event<'_>| {}).unwrap();
         let paths = store.paths().unwrap();
-        let liveness = ("input[N,3,80,80]", "probabilities[N,3] logits[N,3] features[N,512]");
+        let liveness = ("input[N,3,80,80]", "probabilities[N,3] logits[N,3] features[N,512] texture[N,64]");
         let expected = [
             (&paths.liveness_v2, liveness.0, liveness.1),
             (&paths.liveness_fr, "input[N,3,128,128]", liveness.1),

@@ -315,6 +315,17 @@ impl GraphBuilder {
         self.unary("GlobalAveragePool", x, Vec::new())
     }
 
+    /// Standard deviations over height and width: `[N, C, H, W]` becomes `[N, C, 1, 1]`. As the mean of the squares less the square
+    /// of the mean, which ONNX Runtime computes in the layout of the convolutions around it.
+    pub(super) fn spread(&mut self, x: Value) -> Result<Value, ConvertError> {
+        let squares = self.mul(x, x)?;
+        let (mean, squares) = (self.global_average_pool(x), self.global_average_pool(squares));
+        let square = self.mul(mean, mean)?;
+        let variance = self.binary("Sub", squares, square)?;
+        let variance = self.relu(variance);
+        Ok(self.unary("Sqrt", variance, Vec::new()))
+    }
+
     /// Appends channels of zeros.
     ///
     /// A pointwise convolution with ones on the diagonal, because ONNX Runtime computes it in the layout of the

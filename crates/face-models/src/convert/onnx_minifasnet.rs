@@ -30,6 +30,7 @@ const EPSILON: f64 = 1e-5;
 /// - Output `probabilities` `[N, 3]`: softmax of fake, live, and a kind of fake that it hardly ever names.
 /// - Output `logits` `[N, 3]`: the same before the softmax.
 /// - Output `features` `[N, 512]`: what the last layers, which are linear, see.
+/// - Output `texture` `[N, 64]`: how much each channel varies over the picture (standard deviation) after the first residual stage.
 ///
 /// The crop is the face box scaled about its centre by 2.0, as with the other networks of this family.
 ///
@@ -57,7 +58,14 @@ pub fn minifasnet(onnx: &[u8]) -> Result<Vec<u8>, ConvertError> {
     dormant::leave_out(&mut nodes, &mut constants);
     let mut builder = GraphBuilder::new(FORMAT);
     let picture = builder.picture(3, SIDE);
-    let mut reader = Reader { builder, constants, values: HashMap::from([(input.name, picture)]), dense: None };
+    let mut reader = Reader {
+        builder,
+        constants,
+        values: HashMap::from([(input.name, picture)]),
+        dense: None,
+        sum: None,
+        texture: None,
+    };
     for node in &nodes {
         reader.node(node)?;
     }
@@ -108,6 +116,10 @@ struct Reader {
     constants: Constants,
     values: HashMap<String, Value>,
     dense: Option<Dense>,
+    /// The last sum of a residual stage.
+    sum: Option<Value>,
+    /// The last sum of the first residual stage.
+    texture: Option<Value>,
 }
 
 impl Reader {
@@ -135,7 +147,9 @@ impl Reader {
             }
             "Add" => {
                 let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
-                self.builder.add(a, b)?
+                let sum = self.builder.add(a, b)?;
+                self.sum = Some(sum);
+                sum
             }
             "Mul" => {
                 let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
@@ -177,6 +191,9 @@ impl Reader {
             pads: numbers(node, "pads", [0; 4])?,
             groups: usize::try_from(node.groups()).unwrap_or(0),
         };
+        if conv.strides != [1; 2] {
+            self.texture = self.texture.or(self.sum);
+        }
         self.builder.convolution(x, &conv)
     }
 
@@ -237,6 +254,10 @@ impl Reader {
         let dense = self.dense.filter(|dense| dense.bias.len() == CLASSES.len());
         let Dense { features, matrix, bias, .. } =
             dense.ok_or_else(|| ConvertError::malformed(FORMAT, "it does not end with its classes"))?;
+        let texture =
+            self.texture.or(self.sum).ok_or_else(|| ConvertError::malformed(FORMAT, "it has no residual stage"))?;
+        let texture = self.builder.spread(texture)?;
+        let texture = self.builder.reshape(texture, &[-1, texture.channels() as i64]);
         let rows = matrix.chunks(CLASSES.len());
         let matrix: Vec<f32> = rows.flat_map(|row| CLASSES.map(|class| row[class] as f32)).collect();
         let logits = self.builder.linear(features, &matrix, &CLASSES.map(|class| bias[class] as f32))?;
@@ -245,6 +266,7 @@ impl Reader {
         self.builder.output(probabilities, "probabilities", &[batch(), Extent::Fixed(3)]);
         self.builder.output(logits, "logits", &[batch(), Extent::Fixed(3)]);
         self.builder.output(features, "features", &[batch(), width]);
+        self.builder.output(texture, "texture", &[batch(), Extent::Fixed(texture.channels() as i64)]);
         Ok(self.builder.finish())
     }
 }
@@ -342,7 +364,7 @@ mod tests {
             assert!((found - expected).abs() < 1e-4, "{:?}", values(bias));
         }
         let names = graph.output.iter().map(|o| ValueInfo::decode(o.as_slice()).unwrap().name);
-        assert_eq!(names.collect::<Vec<_>>(), ["probabilities", "logits", "features"]);
+        assert_eq!(names.collect::<Vec<_>>(), ["probabilities", "logits", "features", "texture"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, ValueHint};
-use face_analysis::{FEATURES_REVISION, FaceAnalyzer, LivenessObservation, RejectionWord};
+use face_analysis::{FEATURE_PARTS, FEATURES_REVISION, FaceAnalyzer, LivenessObservation, RejectionWord};
 use face_bulk::names::{shown, shown_text};
 use face_bulk::pictures::read;
 use face_eval::adaptation::{AdaptOptions, Adaptation, Observation, adapt};
@@ -234,6 +234,7 @@ impl Looking<'_> {
             presentation,
             group: picture.group.clone(),
             features,
+            parts: FEATURE_PARTS.to_vec(),
             mirrored,
             pair: pair.into(),
             general: general.into(),

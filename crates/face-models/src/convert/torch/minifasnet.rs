@@ -13,6 +13,9 @@ const LAST_SIDE: usize = SIDE / 16;
 /// What PyTorch adds to a variance by default.
 const EPSILON: f64 = 1e-5;
 
+/// The stage whose result is looked at for texture: the last before the map is halved for the third time.
+const TEXTURED: &str = "conv_3";
+
 /// The most blocks in a residual stack; the published networks have at most six.
 const MAX_BLOCKS: usize = 64;
 
@@ -22,6 +25,8 @@ const MAX_BLOCKS: usize = 64;
 /// - Output `probabilities` `[N, 3]`: softmax of fake on a flat surface, live, fake in three dimensions.
 /// - Output `logits` `[N, 3]`: the same before the softmax, from which log-odds follow that no rounding to 1 has cut off.
 /// - Output `features` `[N, 512]`: what the last layer sees, for a head of one's own.
+/// - Output `texture` `[N, 64]`: how much each channel varies over the picture (standard deviation) after the stage `conv_3`, for the
+///   same.
 ///
 /// The crop that the networks were trained with is the face box scaled about its centre by 2.7 (V2) or 4.0 (V1SE), the
 /// scale limited so that the crop fits into the picture, and the crop shifted inside where it would leave it; resized
@@ -41,6 +46,7 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
 
     x = network.block(x, "conv1", 2, 1)?;
     x = network.block(x, "conv2_dw", 1, 1)?;
+    let mut texture = x;
     for (reduction, stack) in [("conv_23", "conv_3"), ("conv_34", "conv_4"), ("conv_45", "conv_5")] {
         x = network.bottleneck(x, reduction, 2)?;
         for block in (0..MAX_BLOCKS).map(|i| format!("{stack}.model.{i}")) {
@@ -51,7 +57,12 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
             let inner = network.squeeze_and_excite(inner, &format!("{block}.se_module"))?;
             x = network.graph.add(inner, x)?;
         }
+        if stack == TEXTURED {
+            texture = x;
+        }
     }
+    texture = network.graph.spread(texture)?;
+    texture = network.graph.reshape(texture, &[-1, texture.channels() as i64]);
     x = network.block(x, "conv_6_sep", 1, 0)?;
     let last = weights.get("conv_6_dw.conv.weight")?;
     if last.shape.get(2..) != Some(&[LAST_SIDE; 2]) {
@@ -64,6 +75,7 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
     graph.output(probabilities, "probabilities", &[batch(), Extent::Fixed(3)]);
     graph.output(logits, "logits", &[batch(), Extent::Fixed(3)]);
     graph.output(features, "features", &[batch(), Extent::Fixed(width as i64)]);
+    graph.output(texture, "texture", &[batch(), Extent::Fixed(texture.channels() as i64)]);
     Ok(graph.finish())
 }
 
