@@ -176,7 +176,7 @@ impl Liveness {
         })
     }
 
-    /// What the networks see of the mirror image before their last layers, of one crop each: near-copies are found by it.
+    /// What the networks see of the mirror image, of one crop each: heads are fitted on it as well, and near-copies are found by it.
     pub(crate) fn mirrored_features(
         &mut self,
         stored: &Pixels,

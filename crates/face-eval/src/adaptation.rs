@@ -32,7 +32,7 @@ pub struct Observation {
     pub presentation: Presentation,
     /// The person or session, as in the labels.
     pub group: Option<String>,
-    /// What the networks see before their last layers.
+    /// What the networks see.
     pub features: Vec<f32>,
     /// How many of these, one after the other, are of one kind: each kind weighs the same when a head is fitted.
     pub parts: Vec<usize>,

@@ -42,7 +42,8 @@ def prepared(item):
 class Stock:
     """Everything that pairs are drawn from."""
 
-    def __init__(self, data, detector, cache):
+    def __init__(self, data, detector, cache, widest=2.7, side=SIDE):
+        self.widest, self.side = widest, side
         found = sources.load(data, detector, [s[:3] for s in SETS], cache / "sources.pkl")
         items = [prepared(i) for i in found if i["box"][2] >= sources.NARROWEST]
         withheld = lambda i: zlib.crc32(i["group"].encode()) % 20 == 0
@@ -61,12 +62,13 @@ class Stock:
         if not stock:
             return None
         try:
-            answer = pair(stock[int(rng.integers(len(stock)))], self.items["live-hagrid", withheld], self.heads[withheld], self.props, kind, rng, wider=True)
+            answer = pair(stock[int(rng.integers(len(stock)))], self.items["live-hagrid", withheld], self.heads[withheld], self.props, kind, rng, wider=True,
+                          widest=self.widest)
         except cv2.error:  # the graph cut of a head at the picture's edge
             return None
         if answer is None:
             return None
-        return np.stack([cv2.resize(p, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for p in answer[0]]), KINDS.index(kind), withheld
+        return np.stack([cv2.resize(p, (self.side, self.side), interpolation=cv2.INTER_AREA) for p in answer[0]]), KINDS.index(kind), withheld
 
 
 def file_of(task):
@@ -88,10 +90,12 @@ def main():
     parser.add_argument("--detector", type=Path, required=True, help="YuNet, of the model folder (detector.onnx)")
     parser.add_argument("--cache", type=Path, required=True, help="scratch folder, kept; the pairs take 75 kB each")
     parser.add_argument("--pairs", type=int, default=96000)
+    parser.add_argument("--widest", type=float, default=2.7, help="the crop of the network that looks at them, in face boxes")
+    parser.add_argument("--side", type=int, default=SIDE, help="its input in pixels")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     options.cache.mkdir(parents=True, exist_ok=True)
-    file_of.stock = Stock(options.data, options.detector, options.cache)
+    file_of.stock = Stock(options.data, options.detector, options.cache, options.widest, options.side)
     tasks = [(options.cache / f"drawn-{first:07}.npz", first) for first in range(0, options.pairs, FILE)]
     with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
         for number, _ in enumerate(pool.imap(file_of, tasks)):

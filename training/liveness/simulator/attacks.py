@@ -332,10 +332,10 @@ def elsewhere(live, matrix, item, items, props, rng):
     return over(scene * np.clip(live.mean() / max(scene.mean(), 1e-3), 0.4, 2.5), live, mask)
 
 
-def pair(item, items, heads, props, kind, rng, wider=False):
+def pair(item, items, heads, props, kind, rng, wider=False, widest=2.7):
     """The two pictures, 8 bits BGR on the canvas, live first; or None where the head does not fit. `wider`: with what the network
-    of our own is drawn beside, and the linear head is not."""
-    scale = 2.7 if chance(rng, 0.5) else np.exp(rng.uniform(np.log(1.25), np.log(2.7)))
+    of our own is drawn beside, and the linear head is not. `widest`: the crop of the network that looks at them, in face boxes."""
+    scale = widest if chance(rng, 0.5) else np.exp(rng.uniform(np.log(1.25), np.log(widest)))
     area, fitting = crop(item, scale, rng)
     picture, matrix = view(item["picture"], area, rng.normal(0, 3), rng.normal(0, 2.5, (4, 2)).astype(np.float32))
     flip = chance(rng, 0.5)

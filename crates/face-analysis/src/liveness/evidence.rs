@@ -24,10 +24,10 @@ const FR: f32 = 8.0;
 /// What the own network's log-odds count. Chosen among 1, 1.5 and 2 in the same way.
 const OWN: f32 = 2.0;
 
-/// The evidence of all networks. `features` begin with MiniFASNetV2's, `surrounding` is the smaller of picture width over face
+/// The evidence of all networks and of the heads on drawn attacks. `features` begin with MiniFASNetV2's and fr_liveness's, `surrounding` is the smaller of picture width over face
 /// width and picture height over face height.
 pub(super) fn of(said: Said, features: &[f32], surrounding: f32) -> f32 {
-    joined(said, simulated::fused(said.v2, features, surrounding))
+    joined(said, simulated::fused(said.v2, features, surrounding)) + simulated::added(features, surrounding)
 }
 
 fn joined(said: Said, v2: f32) -> f32 {

@@ -211,9 +211,10 @@ fn deal(observations: &[Observation], members: &[usize], group: &[usize]) -> Fol
     Folds { fold, count }
 }
 
-/// Pairs of pictures whose features, or those of the one and of the mirror image of the other, point the same way.
+/// Pairs of pictures whose features, or those of the one and of the mirror image of the other, point the same way. The first part of them
+/// tells: texture changes with size and compression.
 fn near_copies(observations: &[Observation]) -> Vec<(usize, usize)> {
-    let width = observations.first().map_or(0, |o| o.features.len());
+    let width = observations.first().and_then(|o| o.parts.first().copied()).unwrap_or(0);
     let n = observations.len() as f32;
     let mut mean = vec![0.0_f32; width];
     observations.iter().for_each(|o| mean.iter_mut().zip(&o.features).for_each(|(m, f)| *m += f / n));
