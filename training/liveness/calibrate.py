@@ -4,11 +4,11 @@
     python3 calibrate.py --facegate FACEGATE --data DATA --work SCRATCH [--write] [--fresh] [--every N]
 
 DATA is the folder of the development sets (shared/data). One command, no arguments to choose: run it again after every change of
-crops, face boxes or networks, raise FEATURES_REVISION (crates/face-analysis/src/liveness/heads.rs; its test says what else to
+crops, face boxes, networks or heads, raise FEATURES_REVISION (crates/face-analysis/src/liveness/heads.rs; its test says what else to
 write), then build again. With --write it writes crates/face-analysis/src/liveness/calibration/table.rs;
 without, it only prints. Answers are kept in SCRATCH until --fresh. --every N looks at one picture of N only.
 
-What is measured is `details.liveness.evidence`: what the networks and the built-in head on drawn attacks say together, before any
+What is measured is `details.liveness.evidence`: what the networks and the built-in heads on drawn attacks say together, before any
 calibration.
 
 1. Live people of every set, each an independent source: all pictures of live-hagrid, live-hagrid-full, the British parliament

@@ -215,7 +215,7 @@ impl Liveness {
     }
 }
 
-/// What the networks see, as heads want it: that of their last layers, and that of an early one.
+/// What the networks see, as heads want it: before their last layers, and in an early one.
 #[derive(Debug, Default)]
 struct Features {
     parts: [Vec<f32>; 2],
@@ -413,8 +413,8 @@ mod tests {
         }
     }
 
-    /// Standard deviations over the map after the first residual stage, by NumPy (training/liveness/reference.py): fr_liveness's by its
-    /// package's own file.
+    /// Standard deviations over the map after the first residual stage, by NumPy (training/liveness/reference.py). Of fr_liveness,
+    /// training/check_conversion.py finds the same by its package's own file.
     #[test]
     fn texture_is_what_each_early_channel_varies_over_the_crop() {
         let picture = decode(&testkit::picture("astronaut.png"), &DecodeLimits::default()).expect("a picture");

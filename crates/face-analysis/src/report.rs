@@ -292,7 +292,7 @@ pub struct LivenessDetails {
     /// much surrounding, by measurement. 0 for a picture without colour.
     pub reliability: f32,
     /// Log-odds of a live face before any calibration: those of the networks, each the mean over its crops and limited, added up
-    /// with their weights, the built-in head on drawn attacks with them.
+    /// with their weights, the built-in heads on drawn attacks with them.
     pub evidence: f32,
     /// Each network's own answer to the crop that is centred on the face.
     pub models: Vec<LivenessModelScore>,

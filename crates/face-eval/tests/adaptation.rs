@@ -76,6 +76,52 @@ fn what_the_features_tell_is_found_and_measured_out_of_fold() {
     assert!(adaptation.learning_curve.last().expect("a curve").mean_apcer <= first);
 }
 
+/// What tells lies in a part of its own, among many features that tell nothing: it counts as much as all of those.
+#[test]
+fn a_part_counts_as_much_as_another() {
+    let telling = |parts: &[usize]| {
+        let mut observations = collection(1.0, 12, 16);
+        for observation in &mut observations {
+            for seen in [&mut observation.features, &mut observation.mirrored] {
+                seen.swap(TELLING, WIDTH - 1);
+            }
+            observation.parts = parts.to_vec();
+        }
+        let weights = run(&observations).fitted.linear.weights;
+        weights[WIDTH - 1].abs() / weights.iter().map(|w| w.abs()).sum::<f64>()
+    };
+    let (alone, among) = (telling(&[WIDTH - 1, 1]), telling(&[WIDTH]));
+    assert!(alone > 1.3 * among, "{alone} {among}");
+}
+
+#[test]
+fn near_copies_are_found_by_the_first_part_alone() {
+    let warned = |parts: &[usize]| {
+        let mut observations = collection(3.0, 12, 16);
+        let mut copy = observations[0].clone();
+        copy.group = Some("another".into());
+        copy.features[WIDTH - 1] = 1e3;
+        copy.mirrored[WIDTH - 1] = 1e3;
+        observations.push(copy);
+        observations.iter_mut().for_each(|o| o.parts = parts.to_vec());
+        run(&observations).warnings.iter().any(|warning| warning.contains("near-copies"))
+    };
+    assert!(warned(&[WIDTH - 1, 1]));
+    assert!(!warned(&[WIDTH]));
+}
+
+#[test]
+fn parts_that_do_not_add_up_or_differ_are_refused() {
+    let refused = |change: &dyn Fn(&mut Vec<Observation>)| {
+        let mut observations = collection(3.0, 4, 16);
+        change(&mut observations);
+        matches!(adapt(&observations, &AdaptOptions::default(), &mut |_, _| {}), Err(AdaptError::Features))
+    };
+    assert!(!refused(&|_| {}));
+    assert!(refused(&|all| all.iter_mut().for_each(|o| o.parts = vec![WIDTH - 1])));
+    assert!(refused(&|all| all[3].parts = vec![1, WIDTH - 1]));
+}
+
 /// All live people were taken with the window on their left, all attacks with it on their right.
 #[test]
 fn what_turns_round_with_the_picture_is_not_learned() {

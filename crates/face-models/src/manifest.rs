@@ -427,6 +427,27 @@ mod tests {
         }
     }
 
+    /// Beside the manifest's there are weights of our own that are compiled in.
+    #[test]
+    fn notice_names_every_file_of_weights_that_is_compiled_in() {
+        let notice = include_str!("../../../NOTICE");
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../face-analysis/src"))];
+        let mut named = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "bin") {
+                    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                    assert!(notice.contains(&format!("\n{name}: ")), "NOTICE does not say what {name} is");
+                    named += 1;
+                }
+            }
+        }
+        assert!(named >= 2);
+    }
+
     #[test]
     fn a_minimal_manifest_is_read() {
         let manifest = Manifest::parse(MINIMAL).unwrap();

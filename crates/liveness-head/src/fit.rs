@@ -48,7 +48,7 @@ const TOLERANCE: f64 = 1e-5;
 
 /// Fits a separating direction: the weighted mean of the logistic loss plus `ridge` / 2 times the squared length of the
 /// weights, on features whose squares add up to 1 on average, those of each part to as much as those of another. `parts` are the
-/// numbers of features of one kind that lie one after the other. Samples of one class only give all zeros.
+/// numbers of features of one kind that lie one after the other, all of them together. Samples of one class only give all zeros.
 pub fn fit(samples: &[Sample<'_>], parts: &[usize], ridge: f64) -> Linear {
     let width = samples.first().map_or(0, |s| s.features.len());
     let nothing = Linear { weights: vec![0.0; width], bias: 0.0, known: 0.0 };

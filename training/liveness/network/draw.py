@@ -88,13 +88,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
     parser.add_argument("--detector", type=Path, required=True, help="YuNet, of the model folder (detector.onnx)")
-    parser.add_argument("--cache", type=Path, required=True, help="scratch folder, kept; the pairs take 75 kB each")
+    parser.add_argument("--cache", type=Path, required=True, help="scratch folder, kept; the pairs take 75 kB each at 112 pixels")
     parser.add_argument("--pairs", type=int, default=96000)
     parser.add_argument("--widest", type=float, default=2.7, help="the crop of the network that looks at them, in face boxes")
     parser.add_argument("--side", type=int, default=SIDE, help="its input in pixels")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     options.cache.mkdir(parents=True, exist_ok=True)
+    # Pairs that are kept there must be of this crop.
+    kept, crop = options.cache / "crop.txt", f"{options.widest} {options.side}\n"
+    if kept.exists() and kept.read_text() != crop:
+        raise SystemExit(f"{options.cache} has pairs of another crop: {kept.read_text()}")
+    kept.write_text(crop)
     file_of.stock = Stock(options.data, options.detector, options.cache, options.widest, options.side)
     tasks = [(options.cache / f"drawn-{first:07}.npz", first) for first in range(0, options.pairs, FILE)]
     with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:

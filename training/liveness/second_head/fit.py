@@ -11,7 +11,7 @@ import onnxruntime
 from scipy.optimize import minimize
 
 KINDS = ("masks", "prints", "replays")
-# Inverse strength of the penalty on weights of standardised features, times the pairs.
+# Inverse strength of the penalty on weights of standardised features, for each picture (two make a pair).
 PENALTY = 1e-3
 # A feature that hardly varies is not blown up by more than this: half of them vary by less than a thousandth of what the liveliest do, and
 # with their own spread weights reach 50,000. From 1e-6 to this the head is worth the same.

@@ -24,7 +24,8 @@ const FR: f32 = 8.0;
 /// What the own network's log-odds count. Chosen among 1, 1.5 and 2 in the same way.
 const OWN: f32 = 2.0;
 
-/// The evidence of all networks and of the heads on drawn attacks. `features` begin with MiniFASNetV2's and fr_liveness's, `surrounding` is the smaller of picture width over face
+/// The evidence of all networks and of the heads on drawn attacks; that on fr_liveness's features counts beyond that network's limit.
+/// `features` begin with MiniFASNetV2's and fr_liveness's, `surrounding` is the smaller of picture width over face
 /// width and picture height over face height.
 pub(super) fn of(said: Said, features: &[f32], surrounding: f32) -> f32 {
     joined(said, simulated::fused(said.v2, features, surrounding)) + simulated::added(features, surrounding)
@@ -37,6 +38,17 @@ fn joined(said: Said, v2: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_heads_have_a_say_where_there_is_surrounding() {
+        let said = Said { v2: 1.0, fr: 1.0, own: 0.5 };
+        let features = [0.01; 1024];
+        let heads = simulated::added(&features, 2.0);
+        assert!(heads.abs() > 0.1, "{heads}");
+        let expected = joined(said, simulated::fused(1.0, &features, 2.0)) + heads;
+        assert!((of(said, &features, 2.0) - expected).abs() < 1e-5);
+        assert_eq!(of(said, &features, 1.0), joined(said, 1.0));
+    }
 
     #[test]
     fn no_network_is_surer_than_its_limit_and_each_has_a_say() {

@@ -39,7 +39,7 @@ pub(super) fn fused(answer: f32, features: &[f32], surrounding: f32) -> f32 {
     (1.0 - share) * answer + share * together
 }
 
-/// What fr_liveness's head adds to that network's log-odds. What this network sees follows in `features` on what MiniFASNetV2 does.
+/// What fr_liveness's head adds to the evidence, beyond what that network may. What this network sees follows in `features` on what MiniFASNetV2 does.
 pub(super) fn added(features: &[f32], surrounding: f32) -> f32 {
     let own = features.get(FEATURES..).unwrap_or_default();
     share(surrounding) * SECOND.0 * head(FR, own).clamp(-SECOND.1, SECOND.1)

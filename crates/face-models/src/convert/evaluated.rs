@@ -49,6 +49,18 @@ pub(super) fn evaluate(nodes: &[Node], weights: &Weights, picture: Map) -> Vec<f
                 assert_eq!(other.len(), x.values.len());
                 Map { values: each(&|at, x| x + other[at]), ..*x }
             }
+            "Mul" | "Sub" => {
+                let other = &values[&node.input[1]].values;
+                assert_eq!(other.len(), x.values.len());
+                let times = node.op_type == "Mul";
+                Map { values: each(&|at, x| if times { x * other[at] } else { x - other[at] }), ..*x }
+            }
+            "Sqrt" => Map { values: each(&|_, x| x.sqrt()), ..*x },
+            "GlobalAveragePool" => {
+                let pixels = x.shape[1] * x.shape[2];
+                let means = x.values.chunks(pixels).map(|channel| channel.iter().sum::<f32>() / pixels as f32);
+                Map { values: means.collect(), shape: [x.shape[0], 1, 1] }
+            }
             other => panic!("{other}"),
         };
         values.insert(node.output[0].clone(), y);

@@ -398,6 +398,7 @@ impl GraphBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::evaluated::{self, Map, evaluate, nodes};
     use crate::convert::onnx::{Graph, Model};
 
     fn pointwise<'a>(shape: [usize; 2], weights: &'a [f32], bias: &'a [f32]) -> Convolution<'a> {
@@ -499,6 +500,19 @@ mod tests {
         for more in [1 << 40, usize::MAX] {
             assert!(matches!(builder.append_channels(x, more), Err(ConvertError::TooLarge { .. })));
         }
+    }
+
+    #[test]
+    fn the_spread_is_the_standard_deviation_over_the_map() {
+        let mut builder = GraphBuilder::new("test");
+        let x = builder.picture(2, 2);
+        let y = builder.spread(x).unwrap();
+        builder.output(y, "y", &[batch()]);
+        let graph = graph(builder);
+        // By hand: of 1, 3, 5, 7 the mean is 4 and the mean square of what is left 5. What does not vary has none, however large.
+        let picture = Map { values: vec![1.0, 3.0, 5.0, 7.0, 1e3, 1e3, 1e3, 1e3], shape: [2, 2, 2] };
+        let found = evaluate(&nodes(&graph), &evaluated::weights(&graph), picture);
+        assert!((found[0] - 5.0_f32.sqrt()).abs() < 1e-6 && found[1] == 0.0, "{found:?}");
     }
 
     #[test]

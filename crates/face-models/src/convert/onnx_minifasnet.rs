@@ -367,6 +367,28 @@ mod tests {
         assert_eq!(names.collect::<Vec<_>>(), ["probabilities", "logits", "features", "texture"]);
     }
 
+    /// Two sums before a convolution that halves the map, and one after it.
+    #[test]
+    fn texture_is_of_the_last_sum_before_the_map_is_halved() {
+        let (_, mut graph) = onnx::read(&published("MatMul")).unwrap();
+        let halving =
+            vec![Attribute::ints("strides", &[2, 2]), Attribute::ints("pads", &[0; 4]), Attribute::int("group", 2)];
+        let stage = [
+            node("Add", &["7", "2"], "first", vec![]),
+            node("Conv", &["first", "ones", "d"], "halved", halving),
+            node("Add", &["halved", "halved"], "last", vec![]),
+            node("Reshape", &["last", "8"], "9", vec![]),
+        ];
+        let at = graph.node.iter().position(|n| Node::decode(n.as_slice()).unwrap().op_type == "Reshape").unwrap();
+        graph.node.splice(at..=at, stage);
+        let model = Model { ir_version: 6, producer_name: String::new(), graph: Some(graph), opset_import: Vec::new() };
+        let (_, graph) = onnx::read(&minifasnet(&model.encode_to_vec()).unwrap()).unwrap();
+        let nodes: Vec<_> = graph.node.iter().map(|n| Node::decode(n.as_slice()).unwrap()).collect();
+        let squared = nodes.iter().find(|n| n.op_type == "Mul" && n.input[0] == n.input[1]).unwrap();
+        let halving = nodes.iter().find(|n| n.op_type == "Conv" && numbers(n, "strides", [1; 2]).unwrap() == [2, 2]);
+        assert_eq!(squared.input[0], halving.unwrap().input[0]);
+    }
+
     #[test]
     fn refuses_other_networks() {
         let error = |bytes: &[u8]| minifasnet(bytes).unwrap_err().to_string();

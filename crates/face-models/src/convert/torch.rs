@@ -276,6 +276,15 @@ mod tests {
 
     /// A MiniFASNet with two channels everywhere, one residual block, and squeeze-and-excitation in it if asked for.
     fn tiny_network(excite: bool) -> Vec<u8> {
+        network_of(&["conv_23", "conv_3.model.0", "conv_34", "conv_45"], excite)
+    }
+
+    /// The same without its residual block.
+    fn without_blocks() -> Vec<u8> {
+        network_of(&["conv_23", "conv_34", "conv_45"], false)
+    }
+
+    fn network_of(bottlenecks: &[&str], excite: bool) -> Vec<u8> {
         let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
         let norm = |shapes: &mut Vec<_>, name: String| {
             for part in ["weight", "bias", "running_mean", "running_var"] {
@@ -291,7 +300,7 @@ mod tests {
         };
         block(&mut shapes, "conv1", [2, 3, 3, 3], true);
         block(&mut shapes, "conv2_dw", [2, 1, 3, 3], true);
-        for name in ["conv_23", "conv_3.model.0", "conv_34", "conv_45"] {
+        for name in bottlenecks {
             block(&mut shapes, &format!("{name}.conv"), [2, 2, 1, 1], true);
             block(&mut shapes, &format!("{name}.conv_dw"), [2, 1, 3, 3], true);
             block(&mut shapes, &format!("{name}.project"), [2, 2, 1, 1], false);
@@ -337,6 +346,26 @@ mod tests {
         // residual block beside theirs.
         assert_eq!((count(&plain, "Conv"), count(&plain, "Add")), (28, 12));
         assert_eq!(plain.last().unwrap(), "Softmax");
+    }
+
+    #[test]
+    fn texture_is_of_the_sum_after_the_third_stage() {
+        use crate::convert::onnx;
+        use prost::Message;
+        let (_, graph) = onnx::read(&minifasnet(&tiny_network(false)).unwrap()).unwrap();
+        let nodes: Vec<_> = graph.node.iter().map(|n| onnx::Node::decode(n.as_slice()).unwrap()).collect();
+        let squared = nodes.iter().find(|n| n.op_type == "Mul" && n.input[0] == n.input[1]).unwrap();
+        // The only block of the third stage; a PReLU's sum reads a relu, that of a block does not.
+        let made = |name: &str| nodes.iter().find(|n| n.output[0] == name).unwrap().op_type.as_str();
+        let sum = nodes.iter().find(|n| n.output[0] == squared.input[0]).unwrap();
+        assert_eq!((sum.op_type.as_str(), made(&sum.input[0])), ("Add", "Conv"), "{sum:?}");
+        // The widening that the next stage begins with reads it as well.
+        assert!(nodes.iter().any(|n| n.op_type == "Conv" && n.input[0] == squared.input[0]));
+        let name = minifasnet(&without_blocks()).unwrap_err();
+        assert!(
+            matches!(&name, ConvertError::MissingTensor(name) if name == "conv_3.model.0.conv.conv.weight"),
+            "{name}"
+        );
     }
 
     #[test]

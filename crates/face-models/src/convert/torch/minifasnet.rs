@@ -46,7 +46,7 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
 
     x = network.block(x, "conv1", 2, 1)?;
     x = network.block(x, "conv2_dw", 1, 1)?;
-    let mut texture = x;
+    let mut texture = None;
     for (reduction, stack) in [("conv_23", "conv_3"), ("conv_34", "conv_4"), ("conv_45", "conv_5")] {
         x = network.bottleneck(x, reduction, 2)?;
         for block in (0..MAX_BLOCKS).map(|i| format!("{stack}.model.{i}")) {
@@ -56,13 +56,14 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
             let inner = network.bottleneck(x, &block, 1)?;
             let inner = network.squeeze_and_excite(inner, &format!("{block}.se_module"))?;
             x = network.graph.add(inner, x)?;
-        }
-        if stack == TEXTURED {
-            texture = x;
+            if stack == TEXTURED {
+                texture = Some(x);
+            }
         }
     }
-    texture = network.graph.spread(texture)?;
-    texture = network.graph.reshape(texture, &[-1, texture.channels() as i64]);
+    let first = format!("{TEXTURED}.model.0.conv.conv.weight");
+    let texture = network.graph.spread(texture.ok_or(ConvertError::MissingTensor(first))?)?;
+    let texture = network.graph.reshape(texture, &[-1, texture.channels() as i64]);
     x = network.block(x, "conv_6_sep", 1, 0)?;
     let last = weights.get("conv_6_dw.conv.weight")?;
     if last.shape.get(2..) != Some(&[LAST_SIDE; 2]) {
