@@ -50,7 +50,7 @@ const TOLERANCE: f64 = 1e-5;
 /// weights, on features whose squares add up to 1 on average, those of each part to as much as those of another. `parts` are the
 /// numbers of features of one kind that lie one after the other, all of them together. Samples of one class only give all zeros.
 pub fn fit(samples: &[Sample<'_>], parts: &[usize], ridge: f64) -> Linear {
-    let width = samples.first().map_or(0, |s| s.features.len());
+    let width = parts.iter().sum();
     let nothing = Linear { weights: vec![0.0; width], bias: 0.0, known: 0.0 };
     let total: f64 = samples.iter().map(|s| s.weight).sum();
     let both = samples.iter().any(|s| s.live) && samples.iter().any(|s| !s.live);
@@ -86,7 +86,10 @@ struct Table {
 
 impl Table {
     fn new(samples: &[Sample<'_>], parts: &[usize], total: f64) -> Self {
-        let width = samples.first().map_or(0, |s| s.features.len());
+        // What each feature's square is divided by, so that all of a part add up to as much as those of another.
+        let counts: Vec<usize> =
+            parts.iter().flat_map(|&length| std::iter::repeat_n(length * parts.len(), length)).collect();
+        let width = counts.len();
         let mut mean = vec![0.0; width];
         for sample in samples {
             let share = sample.weight / total;
@@ -98,11 +101,10 @@ impl Table {
             let away = sample.features.iter().zip(&mean).map(|(&f, m)| f64::from(f) - m);
             spread.iter_mut().zip(away).for_each(|(s, a)| *s += share * a * a);
         }
-        let members = parts.iter().flat_map(|&length| std::iter::repeat_n(length * parts.len(), length));
         let scale: Vec<f64> = spread
             .iter()
-            .zip(members.chain(std::iter::repeat(width)))
-            .map(|(s, count)| 1.0 / (s.sqrt().max(LEAST_SPREAD) * (count as f64).sqrt()))
+            .zip(&counts)
+            .map(|(s, &count)| 1.0 / (s.sqrt().max(LEAST_SPREAD) * (count as f64).sqrt()))
             .collect();
         let values = samples
             .iter()
@@ -237,7 +239,7 @@ fn dot(weights: &[f64], features: &[f32]) -> f64 {
 mod tests {
     use super::*;
 
-    fn samples(rows: &[([f32; 2], bool)]) -> Vec<Sample<'_>> {
+    fn samples<const N: usize>(rows: &[([f32; N], bool)]) -> Vec<Sample<'_>> {
         rows.iter().map(|(features, live)| Sample { features, live: *live, weight: 1.0, offset: 0.0 }).collect()
     }
 
@@ -298,15 +300,9 @@ mod tests {
     fn a_part_counts_as_much_as_another_whatever_its_length() {
         // One feature, and the same for other pictures three times over: alone each tells as much.
         let rows = [([1.0, 0.0], true), ([0.0, 1.0], true), ([-1.0, 0.0], false), ([0.0, -1.0], false)];
-        let wide: Vec<([f32; 4], bool)> = rows.iter().map(|&([a, b], live)| ([a, b, b, b], live)).collect();
+        let wide = rows.map(|([a, b], live)| ([a, b, b, b], live));
         let shares = |parts: &[usize]| {
-            let of = |(features, live): &([f32; 4], bool)| (features.to_vec(), *live);
-            let kept: Vec<(Vec<f32>, bool)> = wide.iter().map(of).collect();
-            let all: Vec<Sample<'_>> = kept
-                .iter()
-                .map(|(features, live)| Sample { features, live: *live, weight: 1.0, offset: 0.0 })
-                .collect();
-            let linear = fit(&all, parts, 0.1);
+            let linear = fit(&samples(&wide), parts, 0.1);
             (linear.weights[0], linear.weights[1..].iter().sum::<f64>())
         };
         let (one, three) = shares(&[1, 3]);

@@ -4,7 +4,7 @@ mod table;
 
 use table::{LEVELS, RELIABILITY, TEMPER};
 
-/// Log-odds of a live face, 0 at the operating point: where about one live picture in 20 of a camera that nobody calibrated
+/// Log-odds of a live face, 0 at the operating point: where about one live picture in 25 of a camera that nobody calibrated
 /// for is refused. `evidence` is what the networks and the built-in heads say together.
 ///
 /// The less surrounding there is, the lower the networks' answers to live faces are; the level follows them. Tempered, since the

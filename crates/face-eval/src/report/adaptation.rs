@@ -180,10 +180,9 @@ fn learning_curve(adaptation: &Adaptation) -> String {
 
 fn method(adaptation: &Adaptation, meta: &Meta) -> String {
     let mut html = format!(
-        "<p>A linear head on what the liveness networks see before their last layers and in an early one: what the score without a head lacks, by \
-         logistic regression with a ridge penalty ({}). What the networks' own log-odds lack to those of live pictures is \
-         taken off, times {}. Both were chosen by \
-         cross-validation in {} folds over groups; near-copies stay in one fold. Intervals of shares are Wilson's; that of the \
+        "<p>A linear head on what the liveness networks see before their last layers and in an early one: what the \
+         score without a head lacks, by logistic regression with a ridge penalty ({}). What the networks' own log-odds lack to \
+         those of live pictures is taken off, times {}. Both were chosen by cross-validation in {} folds over groups; near-copies stay in one fold. Intervals of shares are Wilson's; that of the \
          reduction resamples groups.</p><dl class=\"facts\">",
         adaptation.chosen.ridge, adaptation.chosen.pair_weight, adaptation.folds
     );

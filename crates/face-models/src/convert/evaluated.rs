@@ -44,18 +44,18 @@ pub(super) fn evaluate(nodes: &[Node], weights: &Weights, picture: Map) -> Vec<f
                 let slopes = &weights[&node.input[1]].1;
                 Map { values: each(&|at, x| if x > 0.0 { x } else { slopes[channel(at)] * x }), ..*x }
             }
-            "Add" => {
+            binary @ ("Add" | "Sub" | "Mul") => {
                 let other = &values[&node.input[1]].values;
                 assert_eq!(other.len(), x.values.len());
-                Map { values: each(&|at, x| x + other[at]), ..*x }
-            }
-            "Mul" | "Sub" => {
-                let other = &values[&node.input[1]].values;
-                assert_eq!(other.len(), x.values.len());
-                let times = node.op_type == "Mul";
-                Map { values: each(&|at, x| if times { x * other[at] } else { x - other[at] }), ..*x }
+                let of = match binary {
+                    "Add" => |x: f32, other: f32| x + other,
+                    "Sub" => |x, other| x - other,
+                    _ => |x, other| x * other,
+                };
+                Map { values: each(&|at, x| of(x, other[at])), ..*x }
             }
             "Sqrt" => Map { values: each(&|_, x| x.sqrt()), ..*x },
+            "Reshape" => Map { values: x.values.clone(), ..*x },
             "GlobalAveragePool" => {
                 let pixels = x.shape[1] * x.shape[2];
                 let means = x.values.chunks(pixels).map(|channel| channel.iter().sum::<f32>() / pixels as f32);

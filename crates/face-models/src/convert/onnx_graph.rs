@@ -315,7 +315,7 @@ impl GraphBuilder {
         self.unary("GlobalAveragePool", x, Vec::new())
     }
 
-    /// Standard deviations over height and width: `[N, C, H, W]` becomes `[N, C, 1, 1]`. As the mean of the squares less the square
+    /// Standard deviations over height and width: `[N, C, H, W]` becomes `[N, C]`. As the mean of the squares less the square
     /// of the mean, which ONNX Runtime computes in the layout of the convolutions around it.
     pub(super) fn spread(&mut self, x: Value) -> Result<Value, ConvertError> {
         let squares = self.mul(x, x)?;
@@ -323,7 +323,8 @@ impl GraphBuilder {
         let square = self.mul(mean, mean)?;
         let variance = self.binary("Sub", squares, square)?;
         let variance = self.relu(variance);
-        Ok(self.unary("Sqrt", variance, Vec::new()))
+        let spread = self.unary("Sqrt", variance, Vec::new());
+        Ok(self.reshape(spread, &[-1, x.channels() as i64]))
     }
 
     /// Appends channels of zeros.

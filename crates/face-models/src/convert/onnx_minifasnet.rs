@@ -257,7 +257,6 @@ impl Reader {
         let texture =
             self.texture.or(self.sum).ok_or_else(|| ConvertError::malformed(FORMAT, "it has no residual stage"))?;
         let texture = self.builder.spread(texture)?;
-        let texture = self.builder.reshape(texture, &[-1, texture.channels() as i64]);
         let rows = matrix.chunks(CLASSES.len());
         let matrix: Vec<f32> = rows.flat_map(|row| CLASSES.map(|class| row[class] as f32)).collect();
         let logits = self.builder.linear(features, &matrix, &CLASSES.map(|class| bias[class] as f32))?;

@@ -63,7 +63,6 @@ pub fn minifasnet(pth: &[u8]) -> Result<Vec<u8>, ConvertError> {
     }
     let first = format!("{TEXTURED}.model.0.conv.conv.weight");
     let texture = network.graph.spread(texture.ok_or(ConvertError::MissingTensor(first))?)?;
-    let texture = network.graph.reshape(texture, &[-1, texture.channels() as i64]);
     x = network.block(x, "conv_6_sep", 1, 0)?;
     let last = weights.get("conv_6_dw.conv.weight")?;
     if last.shape.get(2..) != Some(&[LAST_SIDE; 2]) {
